@@ -1,0 +1,1 @@
+"""Capacity planner for fleets that serve large language models."""

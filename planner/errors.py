@@ -1,0 +1,59 @@
+"""The one exception tree.
+
+::
+
+    PlannerError                 anything we raise on purpose; `exit_code` is the process's
+    ├── InstanceError            the instance folder is invalid (findings attached)      3
+    ├── CatalogError             a catalog id or table is unknown or damaged             1
+    ├── InfeasibleError          proved infeasible (conflict and repair attached)        4
+    ├── SolverError              the solver failed or returned nonsense                  1
+    ├── VerificationError        a plan or certificate failed the independent check      1
+    └── RunError                 a run folder is missing, damaged or of another version  1
+"""
+
+from __future__ import annotations
+
+
+class PlannerError(Exception):
+    """Base of every error the planner raises on purpose."""
+
+    exit_code = 1
+
+
+class InstanceError(PlannerError):
+    """The instance folder is invalid; `findings` lists every problem found."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class CatalogError(PlannerError):
+    """A catalog id is unknown, or a catalog table is damaged."""
+
+
+class InfeasibleError(PlannerError):
+    """No plan exists, with proof; `conflict` and `repair` say why and what would mend it."""
+
+    exit_code = 4
+
+    def __init__(
+        self, message: str, conflict: tuple[str, ...] = (), repair: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.conflict = conflict
+        self.repair = repair
+
+
+class SolverError(PlannerError):
+    """The solver failed, or returned something that cannot be trusted."""
+
+
+class VerificationError(PlannerError):
+    """A plan or a certificate failed the independent check."""
+
+
+class RunError(PlannerError):
+    """A run folder is missing, damaged, or of an unknown format version."""
