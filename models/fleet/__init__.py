@@ -1,0 +1,1 @@
+"""The fleet program: frozen data in, a Pyomo mixed-integer program out."""

@@ -1,0 +1,225 @@
+"""Plan: the answer in domain terms, frozen, with a JSON round trip (the contract for programs)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from planner.errors import RunError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class InstanceRef:
+    """Which instance, by name and content."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """The three objectives of the period."""
+
+    cost_usd: float
+    carbon_kgco2e: float
+    qoe: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far from optimal, and why that is known.
+
+    `minimised` is ``cost``, ``carbon`` or ``qoe-loss``; `value` and `bound` are in its unit;
+    `status` is ``optimal`` (gap reached), ``limit`` (stopped, bound holds) or ``unproved``.
+    `proof` names the kind of bound (``dual prices``, ``branch and bound``).
+    """
+
+    minimised: str
+    value: float
+    bound: float
+    gap_relative: float
+    status: str
+    proof: str
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """The variant chosen for a workload, the reason and the break-even, in words with numbers."""
+
+    workload: str
+    llm: str
+    adaptation: str
+    method: str | None
+    refresh_days: float | None
+    check_llm: str | None
+    check_share: float
+    variant: str
+    reason: str
+    break_even: str
+
+
+@dataclass(frozen=True)
+class FleetLine:
+    """Instances held: for a slice (rented) or all period (slice None)."""
+
+    region: str
+    offer: str
+    accelerator: str
+    market: str
+    slice: str | None
+    accelerators: int
+    instances: int
+
+
+@dataclass(frozen=True)
+class ReplicaLine:
+    """Replicas running in a pool in a slice."""
+
+    pool: str
+    region: str
+    offer: str
+    accelerator: str
+    llm: str
+    weights: str
+    accelerators: int
+    precision: str
+    engine: str
+    operating_tpot_s: float
+    lane_tokens: float
+    slice: str
+    replicas: int
+
+
+@dataclass(frozen=True)
+class RoutingLine:
+    """Share of a demand item (workload, class, origin, slice of demand) served somewhere.
+
+    `slice` is the slice of the demand (None: batch), `served_slice` the slice of the load;
+    `pool` None with a `region` is a hosted API, None without a region is shortfall.
+    """
+
+    workload: str
+    length_class: str
+    origin: str
+    slice: str | None
+    leg: int
+    region: str | None
+    pool: str | None
+    served_slice: str
+    share: float
+    requests_per_s: float
+
+
+@dataclass(frozen=True)
+class TrainingLine:
+    """Where and when a fine-tune runs."""
+
+    workload: str
+    variant: str
+    region: str
+    offer: str
+    slice: str
+
+
+@dataclass(frozen=True)
+class WorkloadLine:
+    """What a workload gets, and what it costs by its share of the fleet."""
+
+    workload: str
+    qoe: float
+    ttft_p95_s: float
+    tpot_mean_s: float
+    attainment: float
+    usd_per_mtok: float
+    gco2e_per_ktok: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole answer; see the fields' own classes. `to_json` and `from_json` are exact inverses."""
+
+    instance: InstanceRef
+    period_hours: float
+    objectives: Objectives
+    cost_lines: dict[str, float]
+    carbon_lines: dict[str, float]
+    water_l: float
+    certificate: Certificate
+    adoption: tuple[Adoption, ...]
+    fleet: tuple[FleetLine, ...]
+    replicas: tuple[ReplicaLine, ...]
+    routing: tuple[RoutingLine, ...]
+    hosting: tuple[tuple[str, str], ...]
+    """(variant, region) copies of indexes and adapters."""
+    training: tuple[TrainingLine, ...]
+    workloads: tuple[WorkloadLine, ...]
+    timings: dict[str, float]
+    assumptions: tuple[str, ...]
+    provenance: dict[str, Any]
+    format_version: int = field(default=FORMAT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """JSON text; floats keep their exact value."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Plan:
+        """Inverse of `to_dict`; RunError where the format is not ours."""
+        if data.get("format_version") != FORMAT_VERSION:
+            raise RunError(
+                f"plan has format_version {data.get('format_version')!r}; "
+                f"this planner reads {FORMAT_VERSION}: re-run `planner plan`"
+            )
+        tables: dict[str, Any] = {
+            "adoption": Adoption,
+            "fleet": FleetLine,
+            "replicas": ReplicaLine,
+            "routing": RoutingLine,
+            "training": TrainingLine,
+            "workloads": WorkloadLine,
+        }
+        single: dict[str, Any] = {
+            "instance": InstanceRef,
+            "objectives": Objectives,
+            "certificate": Certificate,
+        }
+        try:
+            fields = dict(data)
+            for name, kind in tables.items():
+                fields[name] = tuple(kind(**row) for row in fields[name])
+            for name, kind in single.items():
+                fields[name] = kind(**fields[name])
+            fields["hosting"] = tuple((str(v), str(r)) for v, r in fields["hosting"])
+            fields["assumptions"] = tuple(fields["assumptions"])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"plan is damaged: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Inverse of `to_json`; RunError where the text is not a plan."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RunError(f"plan is not JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise RunError("plan is not a JSON object")
+        return cls.from_dict(data)
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """Read ``plan.json`` from a file or a run folder."""
+        file = path / "plan.json" if path.is_dir() else path
+        try:
+            return cls.from_json(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"cannot read {file}: {error.strerror}") from error
