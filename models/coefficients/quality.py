@@ -36,7 +36,9 @@ def _exponential_rule() -> tuple[tuple[float, float], ...]:
 _RULE = _exponential_rule()
 
 
-def reading_tokens_per_s(words_per_min: ArrayLike = 238.0, tokens_per_word: ArrayLike = 1.3) -> Array:
+def reading_tokens_per_s(
+    words_per_min: ArrayLike = 238.0, tokens_per_word: ArrayLike = 1.3
+) -> Array:
     """Reading pace, tokens/s: words/min * tokens/word / 60 = 5.2 for 238 wpm (Brysbaert 2019)."""
     return _array(words_per_min) * _array(tokens_per_word) / 60.0
 
@@ -67,9 +69,9 @@ def streaming_score(
     """Streaming score of one answer: ideal over actual mean token arrival time.
 
     Qs = (T0 + (N-1)/(2s)) / (max(T0, TTFT) + (N-1) max(TPOT, 1/s)/2), the closed form of the Andes
-    QoE (arXiv 2404.16283) for a constant pace. `ttft_s` includes the network; T0 > 0 is the expected
-    TTFT, s the pace at which tokens are consumed, N the output tokens. Nothing is gained by being
-    faster than T0 or than s.
+    QoE (arXiv 2404.16283) for a constant pace. `ttft_s` includes the network; T0 > 0 is the
+    expected TTFT, s the pace at which tokens are consumed, N the output tokens. Nothing is gained by
+    being faster than T0 or than s.
     """
     delay_s = np.maximum(_array(ttft_s), _array(expected_ttft_s))
     ideal_s = _ideal_s(expected_ttft_s, consumption_tokens_per_s, output_tokens)
@@ -81,6 +83,7 @@ def expected_streaming_score(
     rho: ArrayLike,
     residual_s: ArrayLike,
     tpot_s: ArrayLike,
+    *,
     expected_ttft_s: ArrayLike,
     consumption_tokens_per_s: ArrayLike,
     output_tokens: ArrayLike,
@@ -91,8 +94,8 @@ def expected_streaming_score(
 
     With theta the wait scale and d = max(T0 - shift, 0) the wait nobody notices:
     (1 - rho + rho (1 - e^(-d/theta))) Q(W=0) + rho e^(-d/theta) E[Q(d + X)], X ~ Exp(theta); the
-    last expectation is int_0^inf e^-x (ideal / (c + theta x))^exponent dx, c = max(T0, shift) + pace,
-    by a fixed quadrature (absolute error below 1e-7, deterministic). Zero for rho >= 1.
+    last expectation is int_0^inf e^-x (ideal / (c + theta x))^exponent dx, c = max(T0, shift) +
+    pace, by a fixed quadrature (absolute error below 1e-7, deterministic). Zero for rho >= 1.
     """
     rho = _array(rho)
     stable = rho < 1.0
@@ -124,7 +127,7 @@ def stale_share(change_rate_per_day: ArrayLike, refresh_days: ArrayLike) -> Arra
 
 
 def effective_quality(quality: ArrayLike, kappa: ArrayLike, stale: ArrayLike) -> Array:
-    """Answer quality after staleness: q (1 - kappa phi); kappa = share of questions on such facts."""
+    """Answer quality after staleness: q (1 - kappa phi), kappa = share asking changing facts."""
     return _array(quality) * (1.0 - _array(kappa) * _array(stale))
 
 

@@ -48,7 +48,7 @@ def mean_wait_s(rho: ArrayLike, residual_s: ArrayLike) -> Array:
 def wait_scale_s(
     rho: ArrayLike, residual_s: ArrayLike, composite_factor: ArrayLike = COMPOSITE_FACTOR
 ) -> Array:
-    """Mean of the wait of those who wait, s: theta = factor * E[W] / rho = factor * residual / (1 - rho).
+    """Mean wait of those who wait, s: theta = factor * E[W] / rho = factor * residual / (1 - rho).
 
     Infinite for rho >= 1.
     """
@@ -96,7 +96,7 @@ def ttft_quantile_s(
     residual_s: ArrayLike,
     composite_factor: ArrayLike = COMPOSITE_FACTOR,
 ) -> Array:
-    """TTFT that a share `probability` of requests does not exceed, s: shift + theta ln(rho / (1 - p)).
+    """TTFT that a share p of requests does not exceed, s: shift + theta ln(rho / (1 - p)).
 
     Just the shift where 1 - p >= rho (such a share does not wait at all).
     """
@@ -153,14 +153,15 @@ def normal_cdf(z: ArrayLike) -> Array:
     for coefficient in reversed(coefficients):
         exponent = exponent * t + coefficient
     erfc = t * np.exp(-(magnitude**2) + exponent)
-    return np.where(scaled >= 0.0, 1.0 - erfc / 2.0, erfc / 2.0)
+    half: Array = erfc / 2.0
+    return np.where(scaled >= 0.0, 1.0 - half, half)
 
 
 def tpot_quantile_s(probability: float, mean_s: ArrayLike, p95_over_mean: ArrayLike) -> Array:
     """TPOT that a share `probability` of requests does not exceed, s.
 
-    Log-normal around the operating point: mean exp(sigma z_p - sigma^2 / 2). P95 / mean of 1.10-1.25
-    for chat, 1.4-1.7 for long prompts (project's discrete-event trial).
+    Log-normal around the operating point: mean exp(sigma z_p - sigma^2 / 2). P95 / mean is
+    1.10-1.25 for chat and 1.4-1.7 for long prompts (project's discrete-event trial).
     """
     sigma = _log_spread(p95_over_mean)
     return _array(mean_s) * np.exp(sigma * NormalDist().inv_cdf(probability) - sigma**2 / 2.0)
@@ -186,7 +187,7 @@ def attainment(ttft: ArrayLike, tpot: ArrayLike) -> Array:
 
 
 def attainment_bounds(ttft: ArrayLike, tpot: ArrayLike) -> tuple[Array, Array]:
-    """Bounds on P(both targets met) whatever the dependence (Frechet): max(0, a + b - 1), min(a, b)."""
+    """Bounds on P(both targets met) for any dependence (Frechet): max(0, a + b - 1), min(a, b)."""
     ttft, tpot = _array(ttft), _array(tpot)
     return np.maximum(ttft + tpot - 1.0, 0.0), np.minimum(ttft, tpot)
 
@@ -207,7 +208,11 @@ def erlang_c(servers: ArrayLike, rho: ArrayLike) -> Array:
 
 
 def pooled_wait_s(
-    servers: ArrayLike, rho: ArrayLike, service_s: ArrayLike, ca2: ArrayLike = 1.0, cs2: ArrayLike = 1.0
+    servers: ArrayLike,
+    rho: ArrayLike,
+    service_s: ArrayLike,
+    ca2: ArrayLike = 1.0,
+    cs2: ArrayLike = 1.0,
 ) -> Array:
     """Mean wait in a pool of like servers, s (Allen-Cunneen; exact for M/M/c).
 
@@ -225,6 +230,7 @@ def pooled_wait_quantile_s(
     servers: ArrayLike,
     rho: ArrayLike,
     service_s: ArrayLike,
+    *,
     ca2: ArrayLike = 1.0,
     cs2: ArrayLike = 1.0,
 ) -> Array:
@@ -245,6 +251,7 @@ def pooled_utilisation(
     service_s: ArrayLike,
     wait_target_s: ArrayLike,
     probability: ArrayLike = 0.95,
+    *,
     ca2: ArrayLike = 1.0,
     cs2: ArrayLike = 1.0,
 ) -> Array:
@@ -259,7 +266,7 @@ def pooled_utilisation(
     low, high = np.zeros(servers.shape), np.ones(servers.shape)
     for _ in range(40):
         rho = (low + high) / 2.0
-        wait_s = pooled_wait_quantile_s(probability, servers, rho, service_s, ca2, cs2)
+        wait_s = pooled_wait_quantile_s(probability, servers, rho, service_s, ca2=ca2, cs2=cs2)
         low, high = np.where(wait_s <= wait_target_s, (rho, high), (low, rho))
     return np.asarray(low)
 
@@ -286,7 +293,8 @@ def birth_death(
     """Steady state of a replica whose rate depends on its batch: M/M(B)/1 with a finite queue.
 
     `service_rates_per_s[k]` is the total completion rate with k + 1 requests in service, shape
-    (slots,); beyond the last slot up to `queue_capacity` requests wait. p_k = p_0 prod(lambda / mu).
+    (slots,); beyond the last slot up to `queue_capacity` requests wait. p_k = p_0 prod(lambda /
+    mu_i).
     """
     rates = _array(service_rates_per_s)
     slots = rates.size
