@@ -152,7 +152,8 @@ def lora_parameters(
     (shape (..., matrices); 2106.09685).
     """
     ends: Array = np.atleast_1d(_array(in_dimensions) + _array(out_dimensions))
-    return _array(layers) * _array(rank) * np.sum(ends, axis=-1)
+    summed: Array = np.sum(ends, axis=-1)
+    return _array(layers) * _array(rank) * summed
 
 
 def adapter_bytes(trainable_parameters: ArrayLike, bytes_per_parameter: ArrayLike = 2) -> Array:

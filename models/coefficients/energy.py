@@ -36,8 +36,8 @@ ACCELERATOR_TO_FACILITY = 1.0 / GEMINI_ACCELERATOR_SHARE
 EMBODIED_KG_PER_ACCELERATOR = 500.0
 EMBODIED_LIFE_YEARS = 6.0
 """Embodied carbon of an accelerator with its share of the host, and its life. The range 300-900 kg
-covers an A100 instance, 318 (HotCarbon 2023), and BLOOM's node, 462 (2211.02001); 6 years is the life
-in the TPU study (2502.01671)."""
+covers an A100 instance, 318 (HotCarbon 2023), and BLOOM's node, 462 (2211.02001); 6 years is the
+life in the TPU study (2502.01671)."""
 
 HOURS_PER_YEAR = 8760.0
 JOULES_PER_WH = 3600.0
@@ -82,7 +82,8 @@ def accelerator_power_w(
     )
     full_w = accelerators * tdp_w
     floor_w = idle_power_w(tdp_w, accelerators, idle_w)
-    return np.minimum(np.maximum(share * full_w, floor_w), full_w)
+    power_w: Array = np.minimum(np.maximum(share * full_w, floor_w), full_w)
+    return power_w
 
 
 def host_power_w(tdp_w: ArrayLike, accelerators: ArrayLike = 1) -> Array:

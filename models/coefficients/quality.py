@@ -70,8 +70,8 @@ def streaming_score(
 
     Qs = (T0 + (N-1)/(2s)) / (max(T0, TTFT) + (N-1) max(TPOT, 1/s)/2), the closed form of the Andes
     QoE (arXiv 2404.16283) for a constant pace. `ttft_s` includes the network; T0 > 0 is the
-    expected TTFT, s the pace at which tokens are consumed, N the output tokens. Nothing is gained by
-    being faster than T0 or than s.
+    expected TTFT, s the pace at which tokens are consumed, N the output tokens. Nothing is gained
+    by being faster than T0 or than s.
     """
     delay_s = np.maximum(_array(ttft_s), _array(expected_ttft_s))
     ideal_s = _ideal_s(expected_ttft_s, consumption_tokens_per_s, output_tokens)
@@ -87,7 +87,7 @@ def expected_streaming_score(
     expected_ttft_s: ArrayLike,
     consumption_tokens_per_s: ArrayLike,
     output_tokens: ArrayLike,
-    exponent: float = 1.0,
+    exponent: ArrayLike = 1.0,
     composite_factor: ArrayLike = COMPOSITE_FACTOR,
 ) -> Array:
     """E[Qs ** exponent] over the queueing wait W of `models.coefficients.queueing`.
@@ -105,11 +105,15 @@ def expected_streaming_score(
     start_s = np.maximum(_array(expected_ttft_s), _array(shift_s)) + _pace_s(
         tpot_s, consumption_tokens_per_s, output_tokens
     )
-    noticed = rho * np.exp(-slack_s / np.where(theta > 0.0, theta, 1.0)) * (theta > 0.0)
-    late = np.zeros(np.broadcast_shapes(theta.shape, ideal_s.shape, start_s.shape))
+    with np.errstate(over="ignore"):  # a tiny scale: exp(-inf) = 0 is right
+        unnoticed = slack_s / np.where(theta > 0.0, theta, 1.0)
+    noticed = rho * np.exp(-unnoticed) * (theta > 0.0)
+    exponent = _array(exponent)
+    linear = bool(np.all(exponent == 1.0))
+    late: Array = np.zeros(())
     for node, weight in _RULE:  # node by node: memory stays that of the result
         score = ideal_s / (start_s + node * theta)
-        late = late + weight * (score if exponent == 1.0 else score**exponent)
+        late = late + weight * (score if linear else score**exponent)
     expected = (1.0 - noticed) * (ideal_s / start_s) ** exponent + noticed * late
     return np.where(stable, expected, 0.0)
 
