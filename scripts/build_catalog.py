@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,12 +144,448 @@ def serving_points(source: Path) -> None:
     write(points, "serving_points", compress=True)
 
 
+# ------------------------------------------------------------------ accelerators
+
+FAMILIES = {
+    "v100": "volta", "t4": "turing", "a10": "ampere", "a10g": "ampere", "a30": "ampere",
+    "a40": "ampere", "a100": "ampere", "rtx-3080": "ampere", "rtx-3090": "ampere",
+    "rtx-a6000": "ampere", "l4": "ada", "l40": "ada", "l40s": "ada", "rtx-4080": "ada",
+    "rtx-4090": "ada", "rtx-6000-ada": "ada", "h100": "hopper", "h200": "hopper",
+    "gh200": "hopper", "b200": "blackwell", "b300": "blackwell", "gb200": "blackwell",
+    "gb300": "blackwell", "rtx-pro-6000": "blackwell", "rtx-5090": "blackwell",
+    "mi250x": "cdna", "mi300x": "cdna", "mi325x": "cdna", "mi350x": "cdna", "mi355x": "cdna",
+    "tpu": "tpu", "inferentia2": "neuron", "trainium1": "neuron", "trainium2": "neuron",
+    "gaudi2": "gaudi", "gaudi3": "gaudi", "arc": "xe", "jetson": "jetson", "apple": "apple",
+    "qualcomm": "other",
+}  # fmt: skip
+MEMORY_KINDS = {"gddr": ("t4", "a10", "a10g", "l4", "l40", "l40s", "a40", "rtx", "arc"),
+                "lpddr": ("jetson", "apple", "qualcomm")}  # fmt: skip
+
+
+def longest_prefix(name: str, table: dict[str, str]) -> str:
+    """The value of the longest key that the name starts with, whole words only."""
+    keys = [key for key in table if name == key or name.startswith(f"{key}-")]
+    return table[max(keys, key=len)]
+
+
+def accelerators(source: Path) -> None:
+    """Datasheet figures; embodied carbon as a low (published) and a high (modelled) case."""
+    cards = pd.read_csv(source / "accelerators.csv")
+    kinds = {prefix: kind for kind, prefixes in MEMORY_KINDS.items() for prefix in prefixes}
+    cards["family"] = [longest_prefix(name, FAMILIES) for name in cards["accelerator"]]
+    cards["memory_kind"] = [
+        kinds.get(name, kinds.get(name.split("-")[0], "hbm")) for name in cards["accelerator"]
+    ]
+    cards = cards.rename(
+        columns={
+            "bf16_dense_tflops": "bf16_tflops",
+            "fp8_dense_tflops": "fp8_tflops",
+            "fp4_dense_tflops": "fp4_tflops",
+            "embodied_kgco2e": "embodied_low_kgco2e",
+            "embodied_basis": "embodied_low_basis",
+            "embodied_boavizta_kgco2e": "embodied_high_kgco2e",
+        }
+    )
+    write(
+        cards[
+            ["accelerator", "vendor", "segment", "family", "release_year", "memory_gb",
+             "memory_kind", "memory_bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops",
+             "fp4_tflops", "tdp_w", "idle_w", "idle_basis", "interconnect_gb_per_s",
+             "embodied_low_kgco2e", "embodied_low_basis", "embodied_high_kgco2e", "date",
+             "source"]
+        ].sort_values("accelerator"),
+        "accelerators",
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ regions
+
+EU = frozenset(
+    "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE".split()
+)
+EEA_ONLY = frozenset("NO IS LI".split())
+CONTINENTS = {
+    "europe": EU | EEA_ONLY | {"CH", "GB"},
+    "north-america": frozenset({"US", "CA", "MX"}),
+    "south-america": frozenset({"BR", "CL"}),
+    "asia": frozenset("CN HK ID IN JP KR MY PH SG TH TW".split()),
+    "middle-east": frozenset("AE BH IL QA SA".split()),
+    "africa": frozenset({"ZA"}),
+    "oceania": frozenset({"AU", "NZ"}),
+}
+GROUP_TAGS = {"asia": "apac", "oceania": "apac", "middle-east": "mea", "africa": "mea",
+              "south-america": "latam"}  # fmt: skip
+CORRECTIONS: dict[tuple[str, str], dict[str, object]] = {
+    ("alicloud", "ap-southeast-5"): {"lat": -6.2088},
+    ("azure", "brazilsoutheast"): {"country_iso2": "BR"},
+    ("azure", "mexicocentral"): {"country_iso2": "MX"},
+    ("azure", "spaincentral"): {"lon": -3.4209},
+}
+"""Slips of the source, found by comparing each region with its city and its neighbours."""
+COUNTRY_COLUMNS = ["country_carbon_gco2e_per_kwh", "country_carbon_year",
+                   "country_lifecycle_gco2e_per_kwh", "electricity_water_l_per_kwh"]  # fmt: skip
+PLACED_BY_HAND = [
+    ("nebius", "eu-north1", "Mäntsälä", "FI", 60.6333, 25.3167),
+    ("nebius", "eu-west1", "Paris", "FR", 48.8566, 2.3522),
+    ("nebius", "us-central1", "Kansas City", "US", 39.0997, -94.5786),
+]
+PUE_PRIOR = 1.58
+PUE_PRIOR_SOURCE = (
+    "prior: industry mean of 2023, Uptime Institute Global Data Center Survey "
+    "(journal.uptimeinstitute.com, 2024-02-07)"
+)
+WUE_PRIOR_SOURCE = "prior: the higher of the two published fleet means in this table"
+CARBON_RANGE = (0.0, 1500.0)
+
+
+def residency(country: str) -> str:
+    """Residency tags of a country: legal area, then the country itself."""
+    if country in EU:
+        return f"eu;eea;{country.lower()}"
+    if country in EEA_ONLY:
+        return f"eea;{country.lower()}"
+    group = GROUP_TAGS.get(continent(country))
+    return f"{group};{country.lower()}" if group else country.lower()
+
+
+def continent(country: str) -> str:
+    return next(name for name, members in CONTINENTS.items() if country in members)
+
+
+def correct_regions(regions: pd.DataFrame) -> pd.DataFrame:
+    """Repair known slips, borrow country figures where the country was wrong, say so."""
+    regions = regions.copy()
+    regions["correction"] = ""
+    countries = (
+        regions[
+            [key not in CORRECTIONS for key in zip(regions["provider"], regions["region"])]
+        ]
+        .drop_duplicates("country_iso2")
+        .set_index("country_iso2")
+    )
+    for (provider, name), changes in CORRECTIONS.items():
+        at = (regions["provider"] == provider) & (regions["region"] == name)
+        for column, value in changes.items():
+            regions.loc[at, "correction"] = f"{column} was {regions.loc[at, column].item()}"
+            regions.loc[at, column] = value
+        if "country_iso2" in changes:
+            country = countries.loc[str(changes["country_iso2"])]
+            for column in COUNTRY_COLUMNS:
+                regions.loc[at, column] = country[column]
+            regions.loc[at, "carbon_gco2e_per_kwh"] = country["country_carbon_gco2e_per_kwh"]
+            regions.loc[at, "carbon_year"] = country["country_carbon_year"]
+            regions.loc[at, "grid_zone"] = country["grid_zone"]
+    low, high = CARBON_RANGE
+    wild = ~regions["carbon_gco2e_per_kwh"].between(low, high)
+    regions.loc[wild, "correction"] = [
+        f"carbon_gco2e_per_kwh was {value:.10g}, country mean taken"
+        for value in regions.loc[wild, "carbon_gco2e_per_kwh"]
+    ]
+    regions.loc[wild, "carbon_gco2e_per_kwh"] = regions.loc[wild, "country_carbon_gco2e_per_kwh"]
+    regions.loc[wild, "carbon_year"] = regions.loc[wild, "country_carbon_year"]
+    regions.loc[wild, "carbon_source"] = "country mean (codecarbon==3.3.2), source row out of range"
+    return regions
+
+
+def regions_table(source: Path) -> pd.DataFrame:
+    """Every placed region with its grid, water and facility figures."""
+    regions = correct_regions(pd.read_csv(source / "regions.csv"))
+    unplaced = regions["lat"].isna() | regions["lon"].isna()
+    print(f"  regions without a place, left out: {regions[unplaced]['region'].tolist()}")
+    regions = regions[~unplaced]
+    countries = regions.drop_duplicates("country_iso2").set_index("country_iso2")
+    by_hand = pd.DataFrame(
+        [
+            {
+                "provider": provider, "region": name, "city": city, "country_iso2": country,
+                "lat": lat, "lon": lon,
+                "grid_zone": country if country in ("FI", "FR") else np.nan,
+                "carbon_gco2e_per_kwh": countries.loc[country, "country_carbon_gco2e_per_kwh"],
+                "carbon_year": countries.loc[country, "country_carbon_year"],
+                "carbon_source": "codecarbon==3.3.2: global_energy_mix.json (country mean)",
+                **{column: countries.loc[country, column] for column in COUNTRY_COLUMNS},
+                "correction": "",
+                "source": "place recalled from the provider's public region list; "
+                "ecologits==0.11.3; codecarbon==3.3.2",
+            }
+            for provider, name, city, country, lat, lon in PLACED_BY_HAND
+        ]
+    )  # fmt: skip
+    regions = pd.concat([regions, by_hand], ignore_index=True)
+    profiled = set(pd.read_csv(source / "carbon_profiles.csv")["zone"])
+    regions["provider_region"] = regions["region"]
+    regions["region"] = regions["provider"] + ":" + regions["provider_region"]
+    regions["continent"] = [continent(country) for country in regions["country_iso2"]]
+    regions["residency"] = [residency(country) for country in regions["country_iso2"]]
+    regions["carbon_profile_zone"] = regions["grid_zone"].where(regions["grid_zone"].isin(profiled))
+    regions["pue_source"] = regions["pue_source"].fillna(PUE_PRIOR_SOURCE)
+    regions["pue"] = regions["pue"].fillna(PUE_PRIOR)
+    regions["site_wue_source"] = regions["site_wue_source"].fillna(WUE_PRIOR_SOURCE)
+    regions["site_wue_l_per_kwh"] = regions["site_wue_l_per_kwh"].fillna(
+        regions["site_wue_l_per_kwh"].max()
+    )
+    regions["carbon_year"] = whole(regions["carbon_year"])
+    regions["country_carbon_year"] = whole(regions["country_carbon_year"])
+    regions["date"] = COMPILED
+    regions = regions[
+        ["region", "provider", "provider_region", "city", "country_iso2", "continent",
+         "residency", "lat", "lon", "grid_zone", "carbon_profile_zone", "carbon_gco2e_per_kwh",
+         "carbon_year", "carbon_source", "carbon_free_energy_share",
+         "country_carbon_gco2e_per_kwh", "country_carbon_year",
+         "country_lifecycle_gco2e_per_kwh", "electricity_water_l_per_kwh", "pue", "pue_source",
+         "site_wue_l_per_kwh", "site_wue_source", "correction", "date", "source"]
+    ].sort_values("region")  # fmt: skip
+    write(regions, "regions")
+    return regions
+
+
+def carbon_profiles(source: Path) -> None:
+    """Hour-of-day carbon by zone and month; the newest year of a zone gives its shape."""
+    profiles = pd.read_csv(source / "carbon_profiles.csv")
+    newest = profiles["year"] == profiles.groupby("zone")["year"].transform("max")
+    profiles["shape"] = np.where(newest, "used", "older")
+    profiles["date"] = profiles["year"].astype(str) + "-12-31"
+    write(
+        profiles[
+            ["zone", "year", "month", "hour_utc", "gco2e_per_kwh_mean", "gco2e_per_kwh_p10",
+             "gco2e_per_kwh_p90", "hours", "shape", "date", "source"]
+        ].sort_values(["zone", "year", "month", "hour_utc"]),
+        "carbon_profiles",
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ offers and price history
+
+SPOT_INTERRUPTION = {"<5%": 0.025, "5-10%": 0.075, "10-15%": 0.125, "15-20%": 0.175, ">20%": 0.25}
+"""Middle of the published class; the open class is put at 25 %."""
+PRICES = {
+    "ondemand_usd_per_h": "ondemand_usd_per_h",
+    "spot_usd_per_h": "spot_usd_per_h",
+    "reserved_1y_usd_per_h": "commit_1y_usd_per_h",
+    "reserved_3y_usd_per_h": "commit_3y_usd_per_h",
+}
+PRICE_SLIP_FACTOR = 3.0
+
+
+def drop_impossible_spot(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A spot estimate above the on-demand price is a slip of the estimate: blank it."""
+    slip = rows["spot_usd_per_h"] > rows["ondemand_usd_per_h"]
+    print(f"  {what}: {int(slip.sum())} spot prices above on-demand blanked")
+    rows.loc[slip, "spot_usd_per_h"] = np.nan
+    return rows
+
+
+def offers(source: Path, regions: pd.DataFrame) -> None:
+    """Priced machines by region."""
+    rows = pd.read_csv(source / "offers.csv").rename(columns=PRICES)
+    rows["provider_region"], rows["price_date"] = rows["region"], rows["date"]
+    rows["region"] = rows["provider"] + ":" + rows["provider_region"]
+    rows["offer"] = rows["provider"] + "_" + rows["instance_type"]
+    placed = rows["region"].isin(set(regions["region"]))
+    left_out = rows[~placed].groupby("region").size()
+    print(f"  offers left out, region not placed: {int(left_out.sum())} ({left_out.to_dict()})")
+    rows = drop_impossible_spot(rows[placed].copy(), "offers")
+    rows["spot_kind"] = rows["spot_kind"].where(rows["spot_usd_per_h"].notna())
+    rows["spot_interruption_per_month"] = rows["spot_interruption_per_month"].map(
+        SPOT_INTERRUPTION
+    )
+    if rows.duplicated(["region", "offer"]).any():
+        raise SystemExit("offers: an offer appears twice in a region")
+    write(
+        rows[
+            ["offer", "region", "provider", "instance_type", "accelerator", "accelerators",
+             "vcpus", "ram_gb", "ondemand_usd_per_h", "spot_usd_per_h", "spot_kind",
+             "spot_interruption_per_month", "commit_1y_usd_per_h", "commit_3y_usd_per_h",
+             "price_date", "date", "source"]
+        ].sort_values(["region", "offer"]),
+        "offers",
+    )  # fmt: skip
+
+
+def price_history(source: Path, regions: pd.DataFrame) -> None:
+    """The same prices at earlier dates; prices three times off their own median are slips."""
+    rows = pd.read_csv(source / "price_history.csv.gz").rename(columns=PRICES)
+    rows["region"] = rows["provider"] + ":" + rows["region"]
+    rows["offer"] = rows["provider"] + "_" + rows["instance_type"]
+    rows = rows[rows["region"].isin(set(regions["region"]))].copy()
+    markets = list(PRICES.values())
+    for market in markets:
+        ratio = rows[market] / rows.groupby(["region", "offer"])[market].transform("median")
+        slip = (ratio > PRICE_SLIP_FACTOR) | (ratio < 1.0 / PRICE_SLIP_FACTOR)
+        if market != "spot_usd_per_h":  # spot prices may truly move that far
+            print(f"  price history: {int(slip.sum())} slips in {market} blanked")
+            rows.loc[slip, market] = np.nan
+    rows = drop_impossible_spot(rows, "price history")
+    rows = rows[rows[markets].notna().any(axis=1)]
+    write(
+        rows[["date", "region", "offer", "accelerator", "accelerators", *markets, "source"]]
+        .sort_values(["region", "offer", "date"]),
+        "price_history",
+        compress=True,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ latency and its law
+
+EARTH_RADIUS_KM = 6371.0
+
+
+def great_circle_km(
+    lat_a: np.ndarray, lon_a: np.ndarray, lat_b: np.ndarray, lon_b: np.ndarray
+) -> np.ndarray:
+    """Haversine distance between points in degrees."""
+    phi_a, phi_b = np.radians(lat_a), np.radians(lat_b)
+    half = np.sin((phi_b - phi_a) / 2) ** 2
+    half += np.cos(phi_a) * np.cos(phi_b) * np.sin(np.radians(lon_b - lon_a) / 2) ** 2
+    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(half)))
+
+
+def fit_least_absolute(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Intercept and slope that minimise the summed absolute error (reweighted least squares)."""
+    design = np.column_stack([np.ones_like(x), x])
+    weights = np.ones_like(x)
+    solution = np.zeros(2)
+    for _ in range(200):
+        scaled = design * np.sqrt(weights)[:, None]
+        solution = np.linalg.lstsq(scaled, y * np.sqrt(weights), rcond=None)[0]
+        weights = 1.0 / np.maximum(np.abs(y - design @ solution), 1e-3)
+    return float(solution[0]), float(solution[1])
+
+
+def latency(source: Path, regions: pd.DataFrame) -> list[dict[str, object]]:
+    """Measured round trips, and the distance law for the pairs nobody measured."""
+    pairs = pd.read_csv(source / "latency.csv")
+    for end in ("from_region", "to_region"):
+        pairs[end] = pairs["provider"] + ":" + pairs[end]
+    known = set(regions["region"])
+    pairs = pairs[pairs["from_region"].isin(known) & pairs["to_region"].isin(known)]
+    write(
+        pairs[["from_region", "to_region", "rtt_ms", "statistic", "date", "source"]].sort_values(
+            ["from_region", "to_region"]
+        ),
+        "latency",
+    )
+    same = pairs["from_region"] == pairs["to_region"]
+    far = pairs[~same]
+    places = regions.set_index("region")[["lat", "lon"]]
+    start, end = places.loc[far["from_region"]], places.loc[far["to_region"]]
+    km = great_circle_km(*start.to_numpy(float).T, *end.to_numpy(float).T)
+    rtt = far["rtt_ms"].to_numpy(float)
+    base, slope = (round(value, 7) for value in fit_least_absolute(km, rtt))
+    predicted = base + slope * km
+    error = np.abs(predicted - rtt)
+    print(f"  latency law: {base:.2f} ms + {slope:.5f} ms/km on {len(far)} pairs, "
+          f"error median {np.median(error):.1f} ms, p90 {np.quantile(error, 0.9):.1f} ms")  # fmt: skip
+    basis = f"fitted: least absolute error on the {len(far)} measured pairs of latency.csv"
+    newest = str(far["date"].max())
+    law = [
+        ("latency_base_ms", base, "ms"),
+        ("latency_ms_per_km", slope, "ms per km of great-circle distance"),
+        ("latency_error_median_ms", round(float(np.median(error)), 3), "ms, absolute"),
+        ("latency_error_p90_ms", round(float(np.quantile(error, 0.9)), 3), "ms, absolute"),
+        ("latency_error_median_relative", round(float(np.median(error / rtt)), 4), "share"),
+        ("latency_error_p90_relative", round(float(np.quantile(error / rtt, 0.9)), 4), "share"),
+    ]
+    rows = [parameter(name, value, unit, basis, "latency.csv", newest) for name, value, unit in law]
+    rows.append(
+        parameter(
+            "same_region_rtt_ms", round(float(pairs.loc[same, "rtt_ms"].median()), 3), "ms",
+            f"median of the {int(same.sum())} measured pairs of a region with itself",
+            "latency.csv", newest,
+        )
+    )  # fmt: skip
+    return rows
+
+
+def parameter(
+    name: str, value: float, unit: str, basis: str, source: str, date: str = COMPILED
+) -> dict[str, object]:
+    return {"parameter": name, "value": value, "unit": unit, "basis": basis, "date": date,
+            "source": source}  # fmt: skip
+
+
+# ------------------------------------------------------------------ llms and hosted llms
+
+
+def llms(source: Path) -> list[str]:
+    """Open llms: sizes, shapes, KV bytes per token, context, licence."""
+    rows = pd.read_csv(source / "models.csv").rename(columns={"model": "llm"})
+    for column in ("experts", "experts_per_token", "shared_experts", "moe_layers", "kv_heads",
+                   "head_dim", "context_tokens"):  # fmt: skip
+        rows[column] = whole(rows[column])
+    rows["params_dense_b"] = rows["params_dense_b"].fillna(rows["params_total_b"])
+    rows["params_expert_b"] = rows["params_expert_b"].fillna(0.0)
+    write(
+        rows[
+            ["llm", "repository", "params_total_b", "params_active_b", "experts",
+             "experts_per_token", "shared_experts", "moe_layers", "params_dense_b",
+             "params_expert_b", "layers", "hidden_size", "attention_heads", "kv_heads",
+             "head_dim", "attention", "kv_bytes_per_token_bf16", "context_tokens", "licence",
+             "note", "date", "source"]
+        ].sort_values("llm"),
+        "llms",
+    )  # fmt: skip
+    return rows["llm"].tolist()
+
+
+SUFFIXES = re.compile(
+    r"(-v\d+:\d+|-\d+:\d+|-instruct|-chat|-hf|-it|-turbo|-lite|-fp8|-versatile|-instant|-maas|"
+    r"-specdec|-basic|-v0\.\d|-preview|-reasoning|-fast|-us|-128e|-16e)+$"
+)
+
+
+def open_llm(name: str, known: dict[str, str]) -> str | None:
+    """The catalog's id of a hosted open llm, or None; compares names without vendor and suffix."""
+    short = re.split(r"[/]", name.lower())[-1]
+    short = re.sub(r"^[a-z]+\.(?=[a-z])", "", short)
+    short = re.sub(r"^meta-", "", short)
+    short = SUFFIXES.sub("", short)
+    short = re.sub(r"(\d)p(\d)", r"\1.\2", short)
+    short = re.sub(r"^llama-?v?(\d)(?:[-.](\d)(?=-))?", r"llama-\1.\2", short)
+    return known.get(re.sub(r"[^a-z0-9]", "", short))
+
+
+def api_offers(source: Path, ids: list[str]) -> None:
+    """List prices per million tokens of hosted llms (embedding models are in retrieval)."""
+    rows = pd.read_csv(source / "api_prices.csv")
+    rows = rows[rows["note"] != "embedding"].copy()
+    rows["api_model"] = rows["model"]
+    rows["llm"] = rows["model"].str.split("/").str[-1].str.lower()
+    again = rows.duplicated(["provider", "llm"], keep=False)
+    rows.loc[again, "llm"] = rows.loc[again, "model"].str.lower().str.replace("/", ":")
+    if rows.duplicated(["provider", "llm"]).any():
+        raise SystemExit("api_offers: an llm appears twice at a provider")
+    known: dict[str, str] = {}
+    for llm in ids:
+        plain = SUFFIXES.sub("", llm)
+        known.setdefault(re.sub(r"[^a-z0-9]", "", plain), llm)
+    rows["catalog_llm"] = [open_llm(name, known) for name in rows["api_model"]]
+    rows["context_tokens"] = whole(rows["context_tokens"])
+    write(
+        rows[
+            ["provider", "llm", "api_model", "catalog_llm", "input_usd_per_mtok",
+             "cached_input_usd_per_mtok", "output_usd_per_mtok", "tiered", "context_tokens",
+             "open_weights", "date", "source"]
+        ].sort_values(["provider", "llm"]),
+        "api_offers",
+    )  # fmt: skip
+    print(f"  api offers of a catalog llm: {int(rows['catalog_llm'].notna().sum())}")
+
+
 def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         raise SystemExit(__doc__)
     source = Path(arguments[0])
     TABLES.mkdir(parents=True, exist_ok=True)
     serving_points(source)
+    accelerators(source)
+    regions = regions_table(source)
+    carbon_profiles(source)
+    offers(source, regions)
+    price_history(source, regions)
+    parameters = latency(source, regions)
+    api_offers(source, llms(source))
+    write(pd.DataFrame(parameters), "parameters")
 
 
 if __name__ == "__main__":
