@@ -125,9 +125,10 @@ def stale_share(change_rate_per_day: ArrayLike, refresh_days: ArrayLike) -> Arra
     averaged over the refresh interval T days. Zero for uT = 0.
     """
     changes = _array(change_rate_per_day) * _array(refresh_days)
-    small = changes < 1e-5  # below this the closed form loses digits: first terms of its series
+    small = changes < 1e-3  # below this the closed form loses digits: first terms of its series
     safe = np.where(small, 1.0, changes)
-    return np.where(small, changes / 2.0 - changes**2 / 6.0, 1.0 + np.expm1(-safe) / safe)
+    series = np.where(small, changes / 2.0 - changes**2 / 6.0 + changes**3 / 24.0, 0.0)
+    return np.where(small, series, 1.0 + np.expm1(-safe) / safe)
 
 
 def effective_quality(quality: ArrayLike, kappa: ArrayLike, stale: ArrayLike) -> Array:

@@ -57,6 +57,7 @@ def test_qlora_fits_65b_on_one_48_gb_card() -> None:
     """The claim of arXiv 2305.14314; 16-bit LoRA needs several."""
     qlora = adaptation.training_memory_bytes(65e9, "qlora", trainable_parameters=2e8)
     lora = adaptation.training_memory_bytes(65e9, "lora", trainable_parameters=2e8)
+    assert qlora == pytest.approx(65e9 * 4.127 / 8 + 3.2e9, rel=1e-3)
     assert adaptation.smallest_accelerator_count(qlora, 48e9) == 1
     assert adaptation.smallest_accelerator_count(lora, 48e9) == 4
 
@@ -65,7 +66,7 @@ def test_index_of_ten_million_vectors() -> None:
     total = adaptation.index_bytes(10e6, 1024)
     vectors_only = adaptation.index_bytes(10e6, 1024, hnsw_links=0)
     assert vectors_only == pytest.approx(41e9, rel=2e-3)
-    assert total - vectors_only == pytest.approx(3e9, rel=0.07)
+    assert total - vectors_only == pytest.approx(10e6 * 281.6)
 
 
 def test_index_vectors_cover_the_corpus() -> None:

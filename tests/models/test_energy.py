@@ -48,6 +48,10 @@ def test_embodied_share_of_an_hour(kg: float, grams: float) -> None:
     assert found * 1e3 == pytest.approx(grams, abs=5e-3)
 
 
+def test_embodied_default_includes_the_host() -> None:
+    assert energy.embodied_kg_per_accelerator_hour() * 1e3 == pytest.approx(9.51, abs=5e-3)
+
+
 def test_gemini_prompt_implies_intensity_factor_and_water() -> None:
     """0.24 Wh, 0.03 g and 0.26 mL per median prompt (2508.15734)."""
     prompt_kwh = 0.24e-3

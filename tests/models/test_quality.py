@@ -140,10 +140,15 @@ def test_staleness_of_facts_that_last_ninety_days(days: float, expected: float) 
     assert quality.stale_share(1 / 90, days) == pytest.approx(expected, abs=5e-5)
 
 
-def test_staleness_is_smooth_where_the_series_takes_over() -> None:
-    below, above = quality.stale_share(1.0, [0.99999e-5, 1.00001e-5])
-    assert below < above
-    assert above / below == pytest.approx(1.00002, abs=2e-5)
+@pytest.mark.parametrize("changes", [1e-9, 1e-4, 0.999e-3, 1.001e-3, 0.3, 5.0, 80.0])
+def test_staleness_is_the_mean_over_the_interval(changes: float) -> None:
+    mean, _ = integrate.quad(
+        lambda age: -np.expm1(-changes * age), 0.0, 1.0, epsabs=0, epsrel=1e-12
+    )
+    assert quality.stale_share(changes / 30, 30) == pytest.approx(mean, rel=1e-9)
+
+
+def test_staleness_limits() -> None:
     assert quality.stale_share(0.0, 30) == 0.0
     assert quality.stale_share(1e6, 30) == pytest.approx(1.0, abs=1e-6)
 
@@ -166,6 +171,11 @@ def test_qoe_rises_with_both_parts_and_stays_a_share(
     slow, fast = sorted((a, b))
     qoe = quality.combined_qoe(q, [slow, fast], streaming_exponent=exponent)
     assert 0.0 <= qoe[0] <= qoe[1] <= q
+
+
+def test_default_qoe_is_the_product() -> None:
+    assert quality.combined_qoe(0.8, 0.9) == pytest.approx(0.72)
+    assert quality.combined_qoe(0.8, 0.9, 2.0, 0.5) == pytest.approx(0.64 * 0.9**0.5)
 
 
 def test_a_wrong_answer_gains_nothing_from_speed() -> None:

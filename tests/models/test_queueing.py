@@ -34,6 +34,13 @@ def test_square_root_staffing_pools_16_slot_replicas() -> None:
     assert rho == pytest.approx([0.638, 0.743, 0.823, 0.881, 0.922], abs=6e-4)
 
 
+def test_staffing_margin_grows_with_the_root_of_the_load() -> None:
+    """servers = load + beta sqrt(load), beta from 1.56 (one replica) to 0.98 (sixteen)."""
+    servers = np.array([64.0, 1024.0])
+    load = servers * queueing.pooled_utilisation(servers, 10.0, 0.5)
+    assert (servers - load) / np.sqrt(load) == pytest.approx([1.56, 0.98], abs=6e-3)
+
+
 def test_pooled_utilisation_sits_exactly_on_the_target() -> None:
     rho = queueing.pooled_utilisation(48, 4.0, 0.2, 0.9, ca2=1.5)
     wait_s = queueing.pooled_wait_quantile_s(0.9, 48, rho, 4.0, ca2=1.5)
