@@ -139,6 +139,31 @@ def test_birth_death_blocks_what_overload_cannot_serve() -> None:
     assert queue.mean_in_service == pytest.approx(3.0, rel=1e-6)
 
 
+def test_birth_death_of_a_published_queue_analysis() -> None:
+    """The worked example of llm-inferno/queue-analysis (README): alpha 12 ms, beta 0.05 ms/token,
+    gamma 0.0005 ms/token^2, 128 in, 512 out, 48 slots, 128 places, 3 requests/s."""
+    alpha, beta, gamma, n, m = 12.0, 0.05, 0.0005, 128, 512
+    own_token = beta + gamma * (n + m / 2)
+
+    def iteration_ms(batch: float) -> float:
+        return alpha + batch * (beta * (n + m) / (m + 1) + gamma * (n + m / 2))
+
+    def prefill_ms(batch: float) -> float:
+        return iteration_ms(batch) + (beta + gamma) * n
+
+    service_ms = [prefill_ms(b) + m * (iteration_ms(b) + own_token) for b in range(1, 49)]
+    rates = 1e3 * np.arange(1.0, 49.0) / np.array(service_ms)
+    queue = queueing.birth_death(3.0, rates, queue_capacity=128)
+    prompt_ms = prefill_ms(queue.mean_in_service)
+    token_ms = (queue.service_s * 1e3 - prompt_ms) / m
+    assert queue.throughput_per_s == pytest.approx(3.0)
+    assert queue.wait_s * 1e3 == pytest.approx(28.275, abs=1e-3)
+    assert queue.mean_in_service == pytest.approx(31.6205, abs=1e-4)
+    assert token_ms == pytest.approx(20.5345, abs=1e-4)
+    assert queue.wait_s * 1e3 + prompt_ms + token_ms == pytest.approx(75.317, abs=1e-3)
+    assert rates[-1] * 0.999 == pytest.approx(3.82082, abs=1e-5)
+
+
 @given(utilisation, utilisation, seconds, probability)
 def test_more_load_never_waits_less(a: float, b: float, residual_s: float, p: float) -> None:
     low, high = sorted((a, b))
