@@ -1,0 +1,669 @@
+"""Write the shipped instances tiny, small and reference from the shipped catalog.
+
+Usage: python scripts/build_instances.py [DIR]        (default: instances/)
+
+The companies, their demand levels, quality scores and rules are examples made up for the
+instances, and say so. Prices, carbon, latencies and llms are the catalog's, by id; the daily
+course of demand is that of the catalog's traces, moved to the time zone of each origin.
+Two runs write identical bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from instance_writer import (
+    Block,
+    Cells,
+    day_blocks,
+    demand_rows,
+    raised,
+    week_blocks,
+    write_instance,
+)
+
+from planner.catalog.reader import Catalog, load_catalog
+
+INSTANCES = Path(__file__).resolve().parent.parent / "instances"
+
+CHAT, BUSINESS, STEADY = "servegen-m-small", "servegen-m-large", "servegen-m-mid"
+"""Demand shapes of the catalog, from production traces."""
+WEEKEND_LEVEL = {CHAT: 0.85, BUSINESS: 0.4, STEADY: 1.0}
+"""Example figures: a weekend day against a weekday (the traces do not tell them apart)."""
+
+US, EUROPE, APAC, SOUTH_AMERICA = "us-east", "europe", "apac", "south-america"
+ORIGINS: dict[str, tuple[str, int]] = {
+    US: ("aws:us-east-1", -4),
+    EUROPE: ("aws:eu-central-1", 2),
+    APAC: ("aws:ap-northeast-1", 9),
+    SOUTH_AMERICA: ("aws:sa-east-1", -3),
+}
+"""Origin: the region whose place it borrows, and its offset to UTC in September."""
+
+SKILL = {
+    "llama-3.1-8b": 0.62,
+    "qwen3-14b": 0.68,
+    "qwen3-30b-a3b": 0.70,
+    "qwen3-32b": 0.75,
+    "gpt-oss-120b": 0.78,
+    "llama-3.3-70b": 0.79,
+    "claude-haiku-4-5": 0.84,
+}
+"""Example evaluation: share of the questions of an average task that the plain llm gets right."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """One length class."""
+
+    name: str
+    share: float
+    input_tokens: float
+    output_tokens: float
+    output_cv: float = 1.0
+    cached_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Length classes as a trace of the catalog has them, shares scaled to 1."""
+
+    name: str
+    classes: Sequence[str] = ("short", "long")
+
+    def lengths(self, catalog: Catalog) -> list[Lengths]:
+        rows = [catalog.row("length_classes", self.name, name) for name in self.classes]
+        total = sum(float(row["share"]) for row in rows)
+        classes = [
+            Lengths(
+                row["length_class"],
+                round(float(row["share"]) / total, 4),
+                round(float(row["input_tokens_mean"])),
+                round(float(row["output_tokens_mean"])),
+                round(float(row["output_cv"]), 2),
+                round(float(row["prefix_cached_share"] or 0.0), 2),
+            )
+            for row in rows
+        ]
+        rest = round(1.0 - sum(lengths.share for lengths in classes[1:]), 4)
+        return [replace(classes[0], share=rest), *classes[1:]]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A workload with everything that belongs to it."""
+
+    name: str
+    shape: str
+    rates_per_s: Mapping[str, float]
+    """origin: mean rate over the period"""
+    lengths: Sequence[Lengths] | Trace
+    difficulty: float
+    """errors of the plain llm on this task, relative to the average task"""
+    gains: Mapping[str, float | None]
+    """adaptation: share of the errors it removes (negative: adds); None: not evaluated"""
+    variants: Sequence[tuple[str, Sequence[str]]]
+    """(llm, adaptations)"""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """of workloads.csv"""
+    more_variants: Sequence[Cells] = ()
+    allowed_slices: str | None = None
+
+    def workload_row(self) -> Cells:
+        return {"workload": self.name, **self.columns}
+
+    def length_rows(self, catalog: Catalog) -> list[Cells]:
+        classes = self.lengths
+        if isinstance(classes, Trace):
+            classes = classes.lengths(catalog)
+        return [
+            {
+                "workload": self.name,
+                "length_class": lengths.name,
+                "share": lengths.share,
+                "input_tokens": lengths.input_tokens,
+                "output_tokens": lengths.output_tokens,
+                "output_cv": lengths.output_cv,
+                "cached_share": lengths.cached_share,
+            }
+            for lengths in classes
+        ]
+
+    def demand(self, catalog: Catalog, blocks: Sequence[Block]) -> list[Cells]:
+        if self.columns.get("kind") == "batch":
+            return [
+                {
+                    "workload": self.name,
+                    "origin": origin,
+                    "requests_per_s": rate,
+                    "allowed_slices": self.allowed_slices,
+                }
+                for origin, rate in self.rates_per_s.items()
+            ]
+        offsets = {origin: ORIGINS[origin][1] for origin in self.rates_per_s}
+        return demand_rows(
+            catalog, self.name, self.shape, self.rates_per_s, offsets, blocks,
+            WEEKEND_LEVEL[self.shape],
+        )  # fmt: skip
+
+    def variant_rows(self) -> list[Cells]:
+        plain: list[Cells] = [
+            {"workload": self.name, "llm": llm, "adaptation": adaptation}
+            for llm, adaptations in self.variants
+            for adaptation in adaptations
+        ]
+        return [*plain, *({"workload": self.name, **row} for row in self.more_variants)]
+
+    def quality_rows(self) -> list[Cells]:
+        rows: list[Cells] = []
+        wanted: dict[tuple[str, str], None] = {}
+        for llm, adaptations in self.variants:
+            wanted.update(dict.fromkeys((llm, adaptation) for adaptation in ("base", *adaptations)))
+        for row in self.more_variants:
+            llms = (row["llm"], row.get("check_llm"))
+            wanted.update(dict.fromkeys((str(llm), "base") for llm in llms if llm))
+            wanted.setdefault((str(row["llm"]), str(row.get("adaptation", "base"))))
+        for llm, adaptation in wanted:
+            base = 1.0 - self.difficulty * (1.0 - SKILL[llm])
+            gain = 0.0 if adaptation == "base" else self.gains[adaptation]
+            if gain is not None:
+                rows.append(
+                    {
+                        "workload": self.name,
+                        "llm": llm,
+                        "adaptation": adaptation,
+                        "quality": raised(base, gain),
+                    }
+                )
+        return rows
+
+
+def tables(
+    catalog: Catalog, features: Sequence[Feature], blocks: Sequence[Block]
+) -> dict[str, Iterable[Cells]]:
+    """The tables that follow from the features."""
+    origins = [name for name in ORIGINS if any(name in f.rates_per_s for f in features)]
+    return {
+        "workloads": [feature.workload_row() for feature in features],
+        "length_classes": [row for feature in features for row in feature.length_rows(catalog)],
+        "slices": [block.row() for block in blocks],
+        "origins": [{"origin": origin, "region": ORIGINS[origin][0]} for origin in origins],
+        "demand": [row for feature in features for row in feature.demand(catalog, blocks)],
+        "variants": [row for feature in features for row in feature.variant_rows()],
+        "quality": [row for feature in features for row in feature.quality_rows()],
+    }
+
+
+def named(column: str, names: Iterable[str]) -> list[Cells]:
+    """Rows with one column."""
+    return [{column: name} for name in names]
+
+
+# ------------------------------------------------------------------ tiny
+
+TINY_SETTINGS = """\
+# Small enough to try every plan: two workloads, two regions, two accelerators, two slices.
+format_version = 1
+name = "tiny"
+description = "Two workloads, small enough to try every plan. Demand and quality are made up."
+
+[period]
+start = 2026-09-01
+hours = 728.0
+
+[serving]
+operating_tpot_s = [0.05]
+prompt_lane_tokens = [4096.0]
+
+[policy]
+commitments = []
+"""
+
+
+def write_tiny(catalog: Catalog, folder: Path) -> None:
+    features = [
+        Feature(
+            "chat",
+            CHAT,
+            {US: 1.2, EUROPE: 0.8},
+            [Lengths("all", 1.0, 600, 200)],
+            1.0,
+            {"rag": 0.10, "fine-tune": 0.15},
+            [
+                ("llama-3.1-8b", ["base", "fine-tune"]),
+                ("qwen3-32b", ["base"]),
+            ],
+            {"ttft_target_s": 2.0, "tpot_target_s": 0.08, "quality_min": 0.6,
+             "training_tokens": 2_000_000, "staff_h_per_refresh": 2},
+        ),
+        Feature(
+            "documents",
+            CHAT,
+            {US: 0.6, EUROPE: 0.6},
+            [Lengths("all", 1.0, 500, 250)],
+            1.1,
+            {"rag": 0.45},
+            [
+                ("llama-3.1-8b", ["base", "rag"]),
+                ("qwen3-32b", ["base", "rag"]),
+            ],
+            {"ttft_target_s": 3.0, "tpot_target_s": 0.08, "quality_min": 0.6,
+             "corpus_tokens": 20_000_000, "facts_change_per_day": 0.005, "affected_share": 0.2},
+        ),
+    ]  # fmt: skip
+    blocks = day_blocks(728.0, 2, month=9)
+    write_instance(
+        folder,
+        TINY_SETTINGS,
+        {
+            **tables(catalog, features, blocks),
+            "regions": named("region", ["gcp:us-central1", "aws:eu-north-1"]),
+            "accelerators": named("accelerator", ["l4", "h100-sxm"]),
+            "llms": [
+                {"llm": "llama-3.1-8b", "precisions": "fp8", "max_accelerators_per_replica": 1},
+                {"llm": "qwen3-32b", "precisions": "fp8", "max_accelerators_per_replica": 1},
+            ],
+        },
+    )
+
+
+# ------------------------------------------------------------------ small
+
+SMALL_SETTINGS = """\
+# Solved in seconds: four workloads, three origins, four regions, all adaptations.
+format_version = 1
+name = "small"
+description = "Four workloads of a small company. Demand and quality are made up."
+
+[period]
+start = 2026-09-01
+hours = 728.0
+
+[serving]
+operating_tpot_s = [0.03, 0.06]
+prompt_lane_tokens = [4096.0, 16384.0]
+
+[policy]
+spot_share_max = 0.3
+"""
+
+
+def write_small(catalog: Catalog, folder: Path) -> None:
+    every = ["base", "rag", "fine-tune", "rag+fine-tune"]
+    features = [
+        Feature(
+            "support-chat",
+            CHAT,
+            {US: 6.0, EUROPE: 5.0, APAC: 3.0},
+            [Lengths("short", 0.7, 600, 220, 1.0, 0.3), Lengths("long", 0.3, 2400, 350)],
+            1.0,
+            {"rag": 0.40, "fine-tune": 0.25, "rag+fine-tune": 0.45},
+            [("llama-3.1-8b", every), ("qwen3-32b", ["base", "rag", "fine-tune"])],
+            {"task_class": "general", "ttft_target_s": 1.5, "tpot_target_s": 0.08,
+             "consumption_tokens_per_s": 6, "quality_min": 0.68, "facts_change_per_day": 0.01,
+             "affected_share": 0.2, "corpus_tokens": 40_000_000, "training_tokens": 8_000_000,
+             "staff_h_per_refresh": 20},
+        ),
+        Feature(
+            "code-completion",
+            BUSINESS,
+            {US: 8.0, EUROPE: 6.0, APAC: 4.0},
+            [Lengths("all", 1.0, 1800, 40, 0.6, 0.6)],
+            1.0,
+            {"rag": 0.15, "fine-tune": 0.35},
+            [("llama-3.1-8b", ["base", "rag", "fine-tune"]), ("qwen3-30b-a3b", ["base"]),
+             ("qwen3-32b", ["base", "fine-tune"])],
+            {"task_class": "code", "expected_ttft_s": 0.4, "consumption_tokens_per_s": 30,
+             "ttft_target_s": 0.8, "tpot_target_s": 0.045, "quality_min": 0.69,
+             "corpus_tokens": 30_000_000, "training_tokens": 40_000_000,
+             "staff_h_per_refresh": 20},
+        ),
+        Feature(
+            "document-questions",
+            BUSINESS,
+            {US: 2.0, EUROPE: 2.0, APAC: 1.0},
+            [Lengths("all", 1.0, 700, 300)],
+            1.1,
+            {"rag": 0.50, "fine-tune": 0.05},
+            [("llama-3.1-8b", ["base", "rag"]), ("qwen3-32b", ["base", "rag", "fine-tune"])],
+            {"ttft_target_s": 2.5, "tpot_target_s": 0.08, "quality_min": 0.58,
+             "facts_change_per_day": 0.02, "affected_share": 0.2, "corpus_tokens": 200_000_000,
+             "training_tokens": 20_000_000, "residency": None},
+        ),
+        Feature(
+            "nightly-summaries",
+            STEADY,
+            {US: 1.5, EUROPE: 1.5},
+            [Lengths("all", 1.0, 6000, 350)],
+            0.9,
+            {"fine-tune": 0.2},
+            [("llama-3.1-8b", ["base", "fine-tune"]), ("qwen3-32b", ["base"])],
+            {"kind": "batch", "quality_min": 0.6, "training_tokens": 5_000_000},
+        ),
+    ]  # fmt: skip
+    blocks = day_blocks(728.0, 4, month=9)
+    write_instance(
+        folder,
+        SMALL_SETTINGS,
+        {
+            **tables(catalog, features, blocks),
+            "regions": named(
+                "region",
+                ["aws:us-east-1", "gcp:europe-west4", "aws:eu-north-1", "aws:ap-northeast-1"],
+            ),
+            "accelerators": named("accelerator", ["l4", "l40s", "h100-sxm"]),
+            "llms": [
+                {"llm": "llama-3.1-8b", "precisions": "fp8", "max_accelerators_per_replica": 1},
+                {"llm": "qwen3-30b-a3b", "precisions": "fp8", "max_accelerators_per_replica": 2},
+                {"llm": "qwen3-32b", "precisions": "fp8", "max_accelerators_per_replica": 4},
+            ],
+            "quotas": [
+                {"region": "aws:us-east-1", "accelerator": "h100-sxm", "accelerators": 24},
+                {"region": "aws:ap-northeast-1", "accelerator": "h100-sxm", "accelerators": 16},
+            ],
+        },
+    )
+
+
+# ------------------------------------------------------------------ reference
+
+REFERENCE_SETTINGS = """\
+# A mid-size company with fourteen language features, users on four continents, three clouds
+# and one site of its own. Demand levels, quality scores, the hosted llm's speed and carbon and
+# the company's rules are illustrative figures: replace them with your own measurements.
+format_version = 1
+name = "reference"
+description = "Fourteen features, four continents, three clouds, one own site. Demand levels, \\
+quality and the hosted llm's speed and carbon are illustrative: replace them with your figures."
+
+[period]
+start = 2026-09-01
+hours = 728.0
+
+[serving]
+operating_tpot_s = [0.03, 0.06]
+prompt_lane_tokens = [4096.0, 32768.0]
+
+[policy]
+spot_share_max = 0.3
+attainment_min = 0.9
+"""
+
+ALL = ("base", "rag", "fine-tune")
+BOTH = ("base", "rag", "fine-tune", "rag+fine-tune")
+
+REFERENCE_FEATURES = [
+    Feature(
+        "support-chat",
+        CHAT,
+        {US: 22.0, EUROPE: 18.0, APAC: 12.0, SOUTH_AMERICA: 6.0},
+        Trace("azure_2023_conv"),
+        1.0,
+        {"rag": 0.40, "fine-tune": 0.30, "rag+fine-tune": 0.48},
+        [("llama-3.1-8b", BOTH), ("qwen3-32b", ALL), ("llama-3.3-70b", ("base",)),
+         ("claude-haiku-4-5", ("base", "rag"))],
+        {"ttft_target_s": 1.5, "tpot_target_s": 0.08, "consumption_tokens_per_s": 6,
+         "quality_min": 0.66, "facts_change_per_day": 0.01, "affected_share": 0.2,
+         "region_loss_share": 0.4, "corpus_tokens": 40_000_000, "training_tokens": 8_000_000,
+         "attainment_min": 0.95},
+        more_variants=[{"llm": "llama-3.1-8b", "adaptation": "fine-tune", "refresh_days": 7}],
+    ),
+    Feature(
+        "code-completion",
+        BUSINESS,
+        {US: 40.0, EUROPE: 30.0, APAC: 25.0, SOUTH_AMERICA: 5.0},
+        [Lengths("all", 1.0, 1800, 40, 0.6, 0.6)],
+        1.0,
+        {"rag": 0.15, "fine-tune": 0.35, "rag+fine-tune": 0.40},
+        [("llama-3.1-8b", ALL), ("qwen3-30b-a3b", ("base", "fine-tune")),
+         ("qwen3-32b", ("base", "rag"))],
+        {"task_class": "code", "expected_ttft_s": 0.4, "consumption_tokens_per_s": 30,
+         "ttft_target_s": 0.8, "tpot_target_s": 0.045, "quality_min": 0.67,
+         "region_loss_share": 0.4, "corpus_tokens": 30_000_000, "training_tokens": 60_000_000,
+         "rag_chunks": 3, "qoe_weight": 1.0},
+        more_variants=[{"llm": "llama-3.1-8b", "adaptation": "fine-tune", "method": "full"}],
+    ),
+    Feature(
+        "coding-agent",
+        BUSINESS,
+        {US: 3.0, EUROPE: 2.0, APAC: 2.0},
+        [Lengths("medium", 0.7, 9000, 450, 1.2, 0.75), Lengths("long", 0.3, 26000, 700, 1.2, 0.85)],
+        1.1,
+        {"rag": 0.10, "fine-tune": 0.12},
+        [("qwen3-32b", ALL), ("gpt-oss-120b", ALL), ("llama-3.3-70b", ALL),
+         ("claude-haiku-4-5", ("base",))],
+        {"task_class": "code", "expected_ttft_s": 2.0, "consumption_tokens_per_s": 30,
+         "ttft_target_s": 5.0, "tpot_target_s": 0.08, "streaming_exponent": 0.5,
+         "quality_min": 0.71, "corpus_tokens": 60_000_000, "training_tokens": 60_000_000,
+         "qoe_weight": 4.0},
+    ),
+    Feature(
+        "document-questions",
+        BUSINESS,
+        {US: 6.0, EUROPE: 6.0, APAC: 5.0, SOUTH_AMERICA: 2.0},
+        [Lengths("all", 1.0, 700, 300)],
+        1.1,
+        {"rag": 0.50, "fine-tune": 0.05, "rag+fine-tune": 0.52},
+        [("llama-3.1-8b", BOTH), ("qwen3-32b", ALL), ("llama-3.3-70b", ("base", "rag"))],
+        {"task_class": "document-qa", "ttft_target_s": 2.5, "tpot_target_s": 0.08,
+         "quality_min": 0.62, "facts_change_per_day": 0.02, "affected_share": 0.2,
+         "corpus_tokens": 400_000_000, "training_tokens": 30_000_000, "qoe_weight": 2.0},
+    ),
+    Feature(
+        "legal-review",
+        BUSINESS,
+        {EUROPE: 1.5},
+        Trace("mooncake_conversation"),
+        1.1,
+        {"rag": 0.25, "fine-tune": 0.20, "rag+fine-tune": 0.35},
+        [("qwen3-32b", BOTH), ("gpt-oss-120b", ALL), ("llama-3.3-70b", ALL)],
+        {"task_class": "legal", "expected_ttft_s": 3.0, "ttft_target_s": 8.0,
+         "tpot_target_s": 0.1, "quality_min": 0.71, "residency": "eu",
+         "facts_change_per_day": 0.003, "affected_share": 0.1, "corpus_tokens": 250_000_000,
+         "training_tokens": 40_000_000, "reranked_documents": 20, "qoe_weight": 10.0},
+    ),
+    Feature(
+        "medical-notes",
+        BUSINESS,
+        {EUROPE: 4.0},
+        [Lengths("all", 1.0, 1800, 500)],
+        1.0,
+        {"rag": 0.15, "fine-tune": 0.40, "rag+fine-tune": 0.38},
+        [("llama-3.1-8b", ALL), ("qwen3-32b", ALL), ("llama-3.3-70b", ("base",))],
+        {"task_class": "medical", "expected_ttft_s": 2.0, "ttft_target_s": 4.0,
+         "tpot_target_s": 0.1, "quality_min": 0.72, "residency": "eu",
+         "corpus_tokens": 80_000_000, "training_tokens": 15_000_000,
+         "staff_h_per_refresh": 60, "qoe_weight": 4.0},
+        more_variants=[{"llm": "llama-3.1-8b", "adaptation": "fine-tune", "method": "full",
+                        "refresh_days": 90}],
+    ),
+    Feature(
+        "summaries",
+        STEADY,
+        {US: 4.0, EUROPE: 4.0},
+        Trace("arxiv_summarization", ("all",)),
+        0.9,
+        {"rag": 0.02, "fine-tune": 0.20},
+        [("llama-3.1-8b", ALL), ("qwen3-30b-a3b", ("base", "fine-tune")), ("qwen3-32b", ("base",)),
+         ("claude-haiku-4-5", ("base",))],
+        {"kind": "batch", "task_class": "summarisation", "quality_min": 0.66,
+         "corpus_tokens": 10_000_000, "training_tokens": 10_000_000, "rag_chunks": 2},
+    ),
+    Feature(
+        "ticket-triage",
+        BUSINESS,
+        {US: 30.0, EUROPE: 25.0, APAC: 15.0, SOUTH_AMERICA: 8.0},
+        [Lengths("all", 1.0, 350, 6, 0.5)],
+        0.9,
+        {"rag": 0.15, "fine-tune": 0.55, "rag+fine-tune": 0.55},
+        [("llama-3.1-8b", ALL), ("qwen3-32b", ("base", "rag")), ("llama-3.3-70b", ("base",))],
+        {"task_class": "classification", "expected_ttft_s": 1.0, "consumption_tokens_per_s": 20,
+         "ttft_target_s": 2.0, "quality_min": 0.75, "corpus_tokens": 5_000_000,
+         "training_tokens": 5_000_000, "rag_chunks": 2, "staff_h_per_refresh": 16},
+    ),
+    Feature(
+        "voice-assistant",
+        CHAT,
+        {US: 8.0, EUROPE: 7.0, APAC: 6.0, SOUTH_AMERICA: 3.0},
+        [Lengths("all", 1.0, 450, 70, 0.8, 0.6)],
+        0.95,
+        {"rag": 0.20, "fine-tune": 0.30},
+        [("llama-3.1-8b", ALL), ("qwen3-30b-a3b", ("base", "rag")), ("qwen3-32b", ("base",))],
+        {"task_class": "general", "expected_ttft_s": 0.3, "consumption_tokens_per_s": 3.3,
+         "ttft_target_s": 0.9, "tpot_target_s": 0.15, "quality_min": 0.66,
+         "facts_change_per_day": 0.005, "affected_share": 0.1, "rag_chunks": 2,
+         "corpus_tokens": 10_000_000, "training_tokens": 6_000_000},
+    ),
+    Feature(
+        "translation",
+        BUSINESS,
+        {US: 10.0, EUROPE: 15.0, APAC: 12.0, SOUTH_AMERICA: 6.0},
+        [Lengths("all", 1.0, 500, 550, 0.7)],
+        0.8,
+        {"rag": 0.05, "fine-tune": 0.30},
+        [("llama-3.1-8b", ALL), ("qwen3-32b", ALL), ("gpt-oss-120b", ("base",))],
+        {"task_class": "style", "expected_ttft_s": 1.5, "consumption_tokens_per_s": 8,
+         "ttft_target_s": 3.0, "tpot_target_s": 0.08, "quality_min": 0.76,
+         "corpus_tokens": 10_000_000, "training_tokens": 30_000_000, "rag_chunks": 2},
+    ),
+    Feature(
+        "search-answers",
+        CHAT,
+        {US: 15.0, EUROPE: 12.0, APAC: 10.0, SOUTH_AMERICA: 5.0},
+        [Lengths("all", 1.0, 300, 160)],
+        1.1,
+        {"rag": 0.55, "fine-tune": 0.04, "rag+fine-tune": 0.50},
+        [("llama-3.1-8b", ("base", "rag", "rag+fine-tune")), ("qwen3-30b-a3b", ("base", "rag")),
+         ("qwen3-32b", ("base", "rag", "fine-tune")), ("claude-haiku-4-5", ("base", "rag"))],
+        {"task_class": "current-events", "ttft_target_s": 1.5, "tpot_target_s": 0.08,
+         "consumption_tokens_per_s": 6, "quality_min": 0.55, "facts_change_per_day": 0.05,
+         "affected_share": 0.3, "region_loss_share": 0.4, "corpus_tokens": 600_000_000,
+         "training_tokens": 50_000_000, "rag_chunks": 6, "rag_chunk_tokens": 250},
+        more_variants=[{"llm": "qwen3-32b", "adaptation": "fine-tune", "refresh_days": 7}],
+    ),
+    Feature(
+        "internal-copilot",
+        BUSINESS,
+        {US: 5.0, EUROPE: 4.0, APAC: 2.0},
+        [Lengths("all", 1.0, 1500, 400)],
+        1.05,
+        {"rag": 0.35, "fine-tune": 0.15, "rag+fine-tune": None},
+        [("llama-3.1-8b", BOTH), ("qwen3-32b", ALL), ("claude-haiku-4-5", ("base", "rag"))],
+        {"task_class": "general", "ttft_target_s": 2.5, "tpot_target_s": 0.08,
+         "quality_min": 0.66, "facts_change_per_day": 0.01, "affected_share": 0.2,
+         "corpus_tokens": 120_000_000, "training_tokens": 20_000_000, "qoe_weight": 2.0},
+        more_variants=[{"llm": "llama-3.1-8b", "adaptation": "rag",
+                        "check_llm": "llama-3.3-70b", "check_share": 0.25}],
+    ),
+    Feature(
+        "nightly-evaluation",
+        STEADY,
+        {US: 3.0},
+        [Lengths("all", 1.0, 2500, 300)],
+        1.0,
+        {"rag": 0.10, "fine-tune": 0.10},
+        [("qwen3-32b", ALL), ("gpt-oss-120b", ALL), ("llama-3.3-70b", ALL)],
+        {"kind": "batch", "task_class": "general", "quality_min": 0.75,
+         "corpus_tokens": 5_000_000, "training_tokens": 5_000_000, "rag_chunks": 2},
+        allowed_slices="weekday-00-06;weekday-06-12;weekend-00-06;weekend-06-12;"
+        "weekend-12-18;weekend-18-24",
+    ),
+    Feature(
+        "marketing-drafts",
+        BUSINESS,
+        {US: 2.0, EUROPE: 2.0, APAC: 1.0, SOUTH_AMERICA: 1.0},
+        [Lengths("all", 1.0, 500, 700)],
+        0.9,
+        {"rag": 0.10, "fine-tune": 0.25},
+        [("qwen3-30b-a3b", ALL), ("qwen3-32b", ALL), ("gpt-oss-120b", ("base",)),
+         ("claude-haiku-4-5", ("base",))],
+        {"task_class": "style", "expected_ttft_s": 1.5, "consumption_tokens_per_s": 8,
+         "ttft_target_s": 4.0, "tpot_target_s": 0.08, "quality_min": 0.72,
+         "corpus_tokens": 8_000_000, "training_tokens": 4_000_000, "rag_chunks": 3,
+         "qoe_weight": 2.0},
+    ),
+]  # fmt: skip
+
+OWN_SITE = "own:frankfurt"
+
+REFERENCE_TABLES: dict[str, list[Cells]] = {
+    "regions": [
+        *named(
+            "region",
+            ["aws:us-east-1", "aws:eu-central-1", "aws:eu-north-1", "aws:ap-northeast-1",
+             "aws:sa-east-1", "gcp:us-central1", "gcp:europe-west4", "gcp:asia-southeast1",
+             "azure:eastus2", "azure:swedencentral", "azure:francecentral",
+             "azure:brazilsouth"],
+        ),
+        {"region": OWN_SITE, "kind": "own", "lat": 50.11, "lon": 8.68, "residency": "eu;eea;de",
+         "carbon_gco2e_per_kwh": 338.0, "pue": 1.4, "site_wue_l_per_kwh": 0.3},
+    ],
+    "accelerators": named(
+        "accelerator",
+        ["l4", "a10g", "l40s", "a100-80gb", "h100-sxm", "h200-sxm", "mi300x", "b200-sxm"],
+    ),
+    "llms": [
+        {"llm": "llama-3.1-8b", "precisions": "fp8;bf16", "max_accelerators_per_replica": 1},
+        {"llm": "qwen3-30b-a3b", "precisions": "fp8", "max_accelerators_per_replica": 2},
+        {"llm": "qwen3-32b", "precisions": "fp8;bf16", "max_accelerators_per_replica": 2},
+        {"llm": "gpt-oss-120b", "precisions": "mxfp4", "max_accelerators_per_replica": 4},
+        {"llm": "llama-3.3-70b", "precisions": "fp8", "max_accelerators_per_replica": 8},
+    ],
+    "apis": [
+        {"llm": "claude-haiku-4-5", "provider": "anthropic", "ttft_s": 0.7, "tpot_s": 0.009,
+         "ttft_p95_over_mean": 2.2, "gco2e_per_ktok": 0.15},
+    ],
+    "quotas": [
+        {"region": "aws:us-east-1", "accelerator": "h100-sxm", "accelerators": 128},
+        {"region": "aws:us-east-1", "accelerator": "h200-sxm", "accelerators": 64},
+        {"region": "aws:us-east-1", "accelerator": "b200-sxm", "accelerators": 32},
+        {"region": "aws:us-east-1", "accelerator": "l40s", "market": "spot", "accelerators": 48},
+        {"region": "aws:eu-north-1", "accelerator": "h100-sxm", "accelerators": 64},
+        {"region": "aws:eu-north-1", "accelerator": "l40s", "accelerators": 96},
+        {"region": "aws:ap-northeast-1", "accelerator": "h100-sxm", "accelerators": 64},
+        {"region": "aws:sa-east-1", "accelerator": "h100-sxm", "accelerators": 32},
+        {"region": "gcp:us-central1", "accelerator": "h100-sxm", "accelerators": 64},
+        {"region": "gcp:us-central1", "accelerator": "l4", "accelerators": 128},
+        {"region": "gcp:europe-west4", "accelerator": "l4", "accelerators": 128},
+        {"region": "gcp:asia-southeast1", "accelerator": "l4", "accelerators": 96},
+        {"region": "azure:eastus2", "accelerator": "mi300x", "accelerators": 64},
+        {"region": "azure:francecentral", "accelerator": "mi300x", "accelerators": 32},
+        {"region": "azure:swedencentral", "accelerator": "mi300x", "accelerators": 32},
+        {"region": "azure:brazilsouth", "accelerator": "mi300x", "accelerators": 16},
+    ],
+    "owned": [
+        {"region": OWN_SITE, "offer": "own-h100-8", "market": "owned", "instances": 2,
+         "usd_per_h": 26.0, "accelerator": "h100-sxm", "accelerators": 8},
+        {"region": "aws:us-east-1", "offer": "aws_g6e.12xlarge", "market": "commit-1y",
+         "instances": 4, "usd_per_h": 6.61036, "end_date": "2027-03-31"},
+    ],
+}  # fmt: skip
+
+
+def write_reference(catalog: Catalog, folder: Path) -> None:
+    blocks = week_blocks(728.0, 4, month=9)
+    write_instance(
+        folder,
+        REFERENCE_SETTINGS,
+        {**tables(catalog, REFERENCE_FEATURES, blocks), **REFERENCE_TABLES},
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
+        raise SystemExit(__doc__)
+    root = Path(arguments[0]) if arguments else INSTANCES
+    catalog = load_catalog()
+    write_tiny(catalog, root / "tiny")
+    write_small(catalog, root / "small")
+    write_reference(catalog, root / "reference")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
