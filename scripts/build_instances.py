@@ -11,19 +11,23 @@ Two runs write identical bytes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from instance_writer import (
-    Block,
+    BUSINESS,
+    CHAT,
+    STEADY,
     Cells,
+    Feature,
+    Lengths,
+    Origin,
+    Trace,
     day_blocks,
-    demand_rows,
-    raised,
+    named,
+    tables,
     week_blocks,
     write_instance,
 )
@@ -32,178 +36,14 @@ from planner.catalog.reader import Catalog, load_catalog
 
 INSTANCES = Path(__file__).resolve().parent.parent / "instances"
 
-CHAT, BUSINESS, STEADY = "servegen-m-small", "servegen-m-large", "servegen-m-mid"
-"""Demand shapes of the catalog, from production traces."""
-WEEKEND_LEVEL = {CHAT: 0.85, BUSINESS: 0.4, STEADY: 1.0}
-"""Example figures: a weekend day against a weekday (the traces do not tell them apart)."""
-
 US, EUROPE, APAC, SOUTH_AMERICA = "us-east", "europe", "apac", "south-america"
-ORIGINS: dict[str, tuple[str, int]] = {
-    US: ("aws:us-east-1", -4),
-    EUROPE: ("aws:eu-central-1", 2),
-    APAC: ("aws:ap-northeast-1", 9),
-    SOUTH_AMERICA: ("aws:sa-east-1", -3),
+ORIGINS = {
+    US: Origin("aws:us-east-1", -4),
+    EUROPE: Origin("aws:eu-central-1", 2),
+    APAC: Origin("aws:ap-northeast-1", 9),
+    SOUTH_AMERICA: Origin("aws:sa-east-1", -3),
 }
-"""Origin: the region whose place it borrows, and its offset to UTC in September."""
-
-SKILL = {
-    "llama-3.1-8b": 0.62,
-    "qwen3-14b": 0.68,
-    "qwen3-30b-a3b": 0.70,
-    "qwen3-32b": 0.75,
-    "gpt-oss-120b": 0.78,
-    "llama-3.3-70b": 0.79,
-    "claude-haiku-4-5": 0.84,
-}
-"""Example evaluation: share of the questions of an average task that the plain llm gets right."""
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """One length class."""
-
-    name: str
-    share: float
-    input_tokens: float
-    output_tokens: float
-    output_cv: float = 1.0
-    cached_share: float = 0.0
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Length classes as a trace of the catalog has them, shares scaled to 1."""
-
-    name: str
-    classes: Sequence[str] = ("short", "long")
-
-    def lengths(self, catalog: Catalog) -> list[Lengths]:
-        rows = [catalog.row("length_classes", self.name, name) for name in self.classes]
-        total = sum(float(row["share"]) for row in rows)
-        classes = [
-            Lengths(
-                row["length_class"],
-                round(float(row["share"]) / total, 4),
-                round(float(row["input_tokens_mean"])),
-                round(float(row["output_tokens_mean"])),
-                round(float(row["output_cv"]), 2),
-                round(float(row["prefix_cached_share"] or 0.0), 2),
-            )
-            for row in rows
-        ]
-        rest = round(1.0 - sum(lengths.share for lengths in classes[1:]), 4)
-        return [replace(classes[0], share=rest), *classes[1:]]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A workload with everything that belongs to it."""
-
-    name: str
-    shape: str
-    rates_per_s: Mapping[str, float]
-    """origin: mean rate over the period"""
-    lengths: Sequence[Lengths] | Trace
-    difficulty: float
-    """errors of the plain llm on this task, relative to the average task"""
-    gains: Mapping[str, float | None]
-    """adaptation: share of the errors it removes (negative: adds); None: not evaluated"""
-    variants: Sequence[tuple[str, Sequence[str]]]
-    """(llm, adaptations)"""
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    """of workloads.csv"""
-    more_variants: Sequence[Cells] = ()
-    allowed_slices: str | None = None
-
-    def workload_row(self) -> Cells:
-        return {"workload": self.name, **self.columns}
-
-    def length_rows(self, catalog: Catalog) -> list[Cells]:
-        classes = self.lengths
-        if isinstance(classes, Trace):
-            classes = classes.lengths(catalog)
-        return [
-            {
-                "workload": self.name,
-                "length_class": lengths.name,
-                "share": lengths.share,
-                "input_tokens": lengths.input_tokens,
-                "output_tokens": lengths.output_tokens,
-                "output_cv": lengths.output_cv,
-                "cached_share": lengths.cached_share,
-            }
-            for lengths in classes
-        ]
-
-    def demand(self, catalog: Catalog, blocks: Sequence[Block]) -> list[Cells]:
-        if self.columns.get("kind") == "batch":
-            return [
-                {
-                    "workload": self.name,
-                    "origin": origin,
-                    "requests_per_s": rate,
-                    "allowed_slices": self.allowed_slices,
-                }
-                for origin, rate in self.rates_per_s.items()
-            ]
-        offsets = {origin: ORIGINS[origin][1] for origin in self.rates_per_s}
-        return demand_rows(
-            catalog, self.name, self.shape, self.rates_per_s, offsets, blocks,
-            WEEKEND_LEVEL[self.shape],
-        )  # fmt: skip
-
-    def variant_rows(self) -> list[Cells]:
-        plain: list[Cells] = [
-            {"workload": self.name, "llm": llm, "adaptation": adaptation}
-            for llm, adaptations in self.variants
-            for adaptation in adaptations
-        ]
-        return [*plain, *({"workload": self.name, **row} for row in self.more_variants)]
-
-    def quality_rows(self) -> list[Cells]:
-        rows: list[Cells] = []
-        wanted: dict[tuple[str, str], None] = {}
-        for llm, adaptations in self.variants:
-            wanted.update(dict.fromkeys((llm, adaptation) for adaptation in ("base", *adaptations)))
-        for row in self.more_variants:
-            llms = (row["llm"], row.get("check_llm"))
-            wanted.update(dict.fromkeys((str(llm), "base") for llm in llms if llm))
-            wanted.setdefault((str(row["llm"]), str(row.get("adaptation", "base"))))
-        for llm, adaptation in wanted:
-            base = 1.0 - self.difficulty * (1.0 - SKILL[llm])
-            gain = 0.0 if adaptation == "base" else self.gains[adaptation]
-            if gain is not None:
-                rows.append(
-                    {
-                        "workload": self.name,
-                        "llm": llm,
-                        "adaptation": adaptation,
-                        "quality": raised(base, gain),
-                    }
-                )
-        return rows
-
-
-def tables(
-    catalog: Catalog, features: Sequence[Feature], blocks: Sequence[Block]
-) -> dict[str, Iterable[Cells]]:
-    """The tables that follow from the features."""
-    origins = [name for name in ORIGINS if any(name in f.rates_per_s for f in features)]
-    return {
-        "workloads": [feature.workload_row() for feature in features],
-        "length_classes": [row for feature in features for row in feature.length_rows(catalog)],
-        "slices": [block.row() for block in blocks],
-        "origins": [{"origin": origin, "region": ORIGINS[origin][0]} for origin in origins],
-        "demand": [row for feature in features for row in feature.demand(catalog, blocks)],
-        "variants": [row for feature in features for row in feature.variant_rows()],
-        "quality": [row for feature in features for row in feature.quality_rows()],
-    }
-
-
-def named(column: str, names: Iterable[str]) -> list[Cells]:
-    """Rows with one column."""
-    return [{column: name} for name in names]
-
+"""Offsets to UTC in September."""
 
 # ------------------------------------------------------------------ tiny
 
@@ -262,7 +102,7 @@ def write_tiny(catalog: Catalog, folder: Path) -> None:
         folder,
         TINY_SETTINGS,
         {
-            **tables(catalog, features, blocks),
+            **tables(catalog, features, blocks, ORIGINS),
             "regions": named("region", ["gcp:us-central1", "aws:eu-north-1"]),
             "accelerators": named("accelerator", ["l4", "h100-sxm"]),
             "llms": [
@@ -352,7 +192,7 @@ def write_small(catalog: Catalog, folder: Path) -> None:
         folder,
         SMALL_SETTINGS,
         {
-            **tables(catalog, features, blocks),
+            **tables(catalog, features, blocks, ORIGINS),
             "regions": named(
                 "region",
                 ["aws:us-east-1", "gcp:europe-west4", "aws:eu-north-1", "aws:ap-northeast-1"],
@@ -379,8 +219,8 @@ REFERENCE_SETTINGS = """\
 # the company's rules are illustrative figures: replace them with your own measurements.
 format_version = 1
 name = "reference"
-description = "Fourteen features, four continents, three clouds, one own site. Demand levels, \\
-quality and the hosted llm's speed and carbon are illustrative: replace them with your figures."
+description = "Fourteen features, four continents, three clouds, one own site; illustrative \
+demand levels and quality: replace them with your own"
 
 [period]
 start = 2026-09-01
@@ -651,7 +491,7 @@ def write_reference(catalog: Catalog, folder: Path) -> None:
     write_instance(
         folder,
         REFERENCE_SETTINGS,
-        {**tables(catalog, REFERENCE_FEATURES, blocks), **REFERENCE_TABLES},
+        {**tables(catalog, REFERENCE_FEATURES, blocks, ORIGINS), **REFERENCE_TABLES},
     )
 
 
