@@ -1,0 +1,47 @@
+"""Finding: one thing wrong in an instance folder, where it is, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem; `row` is the line of the file (None: the file as a whole)."""
+
+    file: str
+    row: int | None
+    column: str
+    value: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """``file:row column "value": problem; remedy``, empty parts left out."""
+        place = self.file if self.row is None else f"{self.file}:{self.row}"
+        column = f" {self.column}" if self.column else ""
+        value = f" {self.value!r}" if self.value else ""
+        return f"{place}{column}{value}: {self.problem}; {self.remedy}"
+
+
+def near_matches(word: str, known: Iterable[str]) -> str:
+    """``did you mean a or b?``, or the first known words where nothing is near."""
+    words = sorted(set(known))
+    lowered = {name.lower(): name for name in reversed(words)}
+    near = difflib.get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(lowered[name] for name in near) + "?"
+    if not words:
+        return "nothing is defined there yet"
+    shown = ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
+    return f"known: {shown}"
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A cell as shown to people: printable, at most `length` characters."""
+    clean = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+    return clean if len(clean) <= length else clean[: length - 1] + "…"
