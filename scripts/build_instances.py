@@ -493,6 +493,49 @@ def write_reference(catalog: Catalog, folder: Path) -> None:
         REFERENCE_SETTINGS,
         {**tables(catalog, REFERENCE_FEATURES, blocks, ORIGINS), **REFERENCE_TABLES},
     )
+    write_history(catalog, folder / "history")
+
+
+# ------------------------------------------------------------------ history
+
+HISTORY_FROM = "2024-01-01"
+HISTORY_COLUMNS = ("date", "region", "offer", "accelerator", "accelerators", "ondemand_usd_per_h",
+                   "spot_usd_per_h", "commit_1y_usd_per_h", "commit_3y_usd_per_h")  # fmt: skip
+DAILY_RATE = {
+    CHAT: (0.823, 0.780, 0.951, 0.962, 0.852, 0.954, 0.896,
+           0.982, 1.020, 1.245, 1.226, 1.232, 1.031, 1.085),
+    BUSINESS: (1.426, 1.068, 1.027, 0.895, 1.057, 0.926, 1.091,
+               1.234, 1.179, 0.985, 0.682, 0.645, 0.536, 1.248),
+    STEADY: (0.715, 0.661, 0.743, 0.865, 0.885, 1.271, 1.024,
+             1.162, 1.004, 0.852, 1.013, 1.310, 1.407, 1.107),
+}  # fmt: skip
+"""Mean rate of each of the 14 days of a trace over that of the whole trace (alibaba/ServeGen at
+f891d1189eb3, means of its 10-minute windows); the catalog keeps the hours of the day only."""
+
+
+def write_history(catalog: Catalog, folder: Path) -> None:
+    """Monthly list prices of the reference's GCP machines; demand of the traces by day and week."""
+    regions = {str(row["region"]) for row in REFERENCE_TABLES["regions"]}
+    accelerators = {str(row["accelerator"]) for row in REFERENCE_TABLES["accelerators"]}
+    prices = catalog.price_history
+    prices = prices[
+        prices["region"].isin({region for region in regions if region.startswith("gcp:")})
+        & prices["accelerator"].isin(accelerators)
+        & (prices["date"] >= HISTORY_FROM)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    prices[list(HISTORY_COLUMNS)].sort_values(["date", "region", "offer"]).to_csv(
+        folder / "prices.csv", index=False, float_format="%.10g", lineterminator="\n"
+    )
+    lines = ["workload,week,day,day_factor,week_factor"]
+    for feature in REFERENCE_FEATURES:
+        daily = DAILY_RATE[feature.shape]
+        for day, factor in enumerate(daily):
+            week = daily[day // 7 * 7 : day // 7 * 7 + 7]
+            lines.append(
+                f"{feature.name},{day // 7 + 1},{day + 1},{factor:g},{sum(week) / 7.0:.4g}"
+            )
+    (folder / "demand_history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str]) -> None:
