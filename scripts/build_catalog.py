@@ -87,7 +87,7 @@ def drop_repeats(points: pd.DataFrame) -> pd.DataFrame:
             index=False
         ):
             repeat = any(
-                (np.isnan(ttft) and np.isnan(t) or abs(ttft - t) <= REPEAT_TOLERANCE * t)
+                ((np.isnan(ttft) and np.isnan(t)) or abs(ttft - t) <= REPEAT_TOLERANCE * t)
                 and abs(tpot - p) <= REPEAT_TOLERANCE * p
                 for t, p in seen
             )
@@ -201,15 +201,16 @@ def accelerators(source: Path) -> None:
 # ------------------------------------------------------------------ regions
 
 EU = frozenset(
-    "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE".split()
-)
-EEA_ONLY = frozenset("NO IS LI".split())
+    ["AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE",
+     "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"]
+)  # fmt: skip
+EEA_ONLY = frozenset({"NO", "IS", "LI"})
 CONTINENTS = {
     "europe": EU | EEA_ONLY | {"CH", "GB"},
     "north-america": frozenset({"US", "CA", "MX"}),
     "south-america": frozenset({"BR", "CL"}),
-    "asia": frozenset("CN HK ID IN JP KR MY PH SG TH TW".split()),
-    "middle-east": frozenset("AE BH IL QA SA".split()),
+    "asia": frozenset({"CN", "HK", "ID", "IN", "JP", "KR", "MY", "PH", "SG", "TH", "TW"}),
+    "middle-east": frozenset({"AE", "BH", "IL", "QA", "SA"}),
     "africa": frozenset({"ZA"}),
     "oceania": frozenset({"AU", "NZ"}),
 }
@@ -256,13 +257,9 @@ def correct_regions(regions: pd.DataFrame) -> pd.DataFrame:
     """Repair known slips, borrow country figures where the country was wrong, say so."""
     regions = regions.copy()
     regions["correction"] = ""
-    countries = (
-        regions[
-            [key not in CORRECTIONS for key in zip(regions["provider"], regions["region"])]
-        ]
-        .drop_duplicates("country_iso2")
-        .set_index("country_iso2")
-    )
+    keys = zip(regions["provider"], regions["region"], strict=True)
+    sound = regions[[key not in CORRECTIONS for key in keys]]
+    countries = sound.drop_duplicates("country_iso2").set_index("country_iso2")
     for (provider, name), changes in CORRECTIONS.items():
         at = (regions["provider"] == provider) & (regions["region"] == name)
         for column, value in changes.items():
@@ -386,9 +383,7 @@ def offers(source: Path, regions: pd.DataFrame) -> None:
     print(f"  offers left out, region not placed: {int(left_out.sum())} ({left_out.to_dict()})")
     rows = drop_impossible_spot(rows[placed].copy(), "offers")
     rows["spot_kind"] = rows["spot_kind"].where(rows["spot_usd_per_h"].notna())
-    rows["spot_interruption_per_month"] = rows["spot_interruption_per_month"].map(
-        SPOT_INTERRUPTION
-    )
+    rows["spot_interruption_per_month"] = rows["spot_interruption_per_month"].map(SPOT_INTERRUPTION)
     if rows.duplicated(["region", "offer"]).any():
         raise SystemExit("offers: an offer appears twice in a region")
     write(
@@ -474,8 +469,10 @@ def latency(source: Path, regions: pd.DataFrame) -> list[dict[str, object]]:
     base, slope = (round(value, 7) for value in fit_least_absolute(km, rtt))
     predicted = base + slope * km
     error = np.abs(predicted - rtt)
-    print(f"  latency law: {base:.2f} ms + {slope:.5f} ms/km on {len(far)} pairs, "
-          f"error median {np.median(error):.1f} ms, p90 {np.quantile(error, 0.9):.1f} ms")  # fmt: skip
+    print(
+        f"  latency law: {base:.2f} ms + {slope:.5f} ms/km on {len(far)} pairs, "
+        f"error median {np.median(error):.1f} ms, p90 {np.quantile(error, 0.9):.1f} ms"
+    )
     basis = f"fitted: least absolute error on the {len(far)} measured pairs of latency.csv"
     newest = str(far["date"].max())
     law = [
@@ -497,7 +494,7 @@ def latency(source: Path, regions: pd.DataFrame) -> list[dict[str, object]]:
     return rows
 
 
-def parameter(
+def parameter(  # noqa: PLR0917 - one row, in the order of the table
     name: str, value: float, unit: str, basis: str, source: str, date: str = COMPILED
 ) -> dict[str, object]:
     return {"parameter": name, "value": value, "unit": unit, "basis": basis, "date": date,
@@ -572,6 +569,366 @@ def api_offers(source: Path, ids: list[str]) -> None:
     print(f"  api offers of a catalog llm: {int(rows['catalog_llm'].notna().sum())}")
 
 
+# ------------------------------------------------------------------ prices beside the accelerator
+
+GB_PER_GIB = 1.073741824
+
+
+def default(
+    name: str, rows: pd.DataFrame, derivation: str, scale: float = 1.0
+) -> dict[str, object]:
+    """The median of some rows of another table, with the rows named."""
+    values = rows["value"].to_numpy(float) * scale
+    newest = str(rows["date"].astype(str).max())
+    recalled = int((rows["basis"] == "recalled").sum())
+    sources = sorted({str(value).split("; ")[0] for value in rows["source"]})
+    return {
+        "name": name,
+        "value": float(f"{np.median(values):.6g}"),
+        "low": float(f"{values.min():.6g}"),
+        "high": float(f"{values.max():.6g}"),
+        "unit": unit_of(name),
+        "basis": f"median of {len(rows)} rows: {derivation}"
+        + (f" ({recalled} recalled)" if recalled else ""),
+        "date": newest,
+        "source": " | ".join(sources),
+    }
+
+
+UNITS = ("usd_per_gb_month", "usd_per_gb_h", "usd_per_gb", "usd_per_mtok", "usd_per_query", "ms",
+         "tokens", "count")  # fmt: skip
+
+
+def unit_of(name: str) -> str:
+    """The unit that ends a name."""
+    return next(unit for unit in UNITS if name.endswith(unit))
+
+
+def ancillary(source: Path) -> None:
+    """Prices of network, storage, memory, vector search, reranking; the defaults the planner uses.
+
+    A default is the median of comparable rows: list prices differ by place far more than the
+    planner's answer depends on them. Low and high give the spread.
+    """
+    rows = pd.read_csv(source / "ancillary.csv")
+    rows["date"] = rows["date"].astype(str)
+    write(
+        rows[["item", "provider", "region", "service", "value", "unit", "basis", "date", "source",
+              "note"]].sort_values(["item", "provider", "region", "service", "value"]),
+        "ancillary",
+    )  # fmt: skip
+
+    def item(*names: str, unit: str | None = None) -> pd.DataFrame:
+        found = rows[rows["item"].isin(names)]
+        return found[found["unit"] == unit] if unit else found
+
+    managed = rows[rows["service"].isin(["S3 Vectors"]) & (rows["item"] == "vector database, read")]
+    defaults = [
+        default("egress_same_continent_usd_per_gb", item("inter-region egress, same continent"),
+                "inter-region egress, same continent"),
+        default("egress_intercontinental_usd_per_gb", item("inter-region egress, other continent"),
+                "inter-region egress, other continent"),
+        default("egress_internet_usd_per_gb", item("internet egress, first paid tier"),
+                "internet egress, first paid tier"),
+        default("storage_usd_per_gb_month", item("object storage"), "object storage"),
+        default("block_storage_usd_per_gb_month", item("SSD block storage"), "SSD block storage"),
+        default("vector_ram_usd_per_gb_h", item("memory-optimised VM"),
+                "memory-optimised VM per GiB of RAM, converted to GB", 1.0 / GB_PER_GIB),
+        default("vector_usd_per_query", managed,
+                "managed vector search billed per query (S3 Vectors)", 1e-6),
+        default("embedding_usd_per_mtok", item("embedding API"), "embedding API"),
+        default("rerank_usd_per_query", item("reranking API"),
+                "reranking API, one search of up to 100 documents", 1e-3),
+    ]  # fmt: skip
+    write(pd.DataFrame(defaults), "ancillary_defaults")
+
+
+def retrieval(source: Path) -> None:
+    """Measured search, embedding and reranking; the latencies the planner adds to TTFT."""
+    rows = pd.read_csv(source / "retrieval.csv")
+    rows["date"] = rows["date"].astype(str)
+    rows = rows.rename(
+        columns={"model": "embedding_or_rerank_model", "recall": "recall_share"}
+    ).sort_values(["kind", "system", "embedding_or_rerank_model", "vectors", "date"],
+                  kind="stable")  # fmt: skip
+    write(rows, "retrieval")
+
+    search = rows[(rows["kind"] == "search") & (rows["vectors"] == 10_000_000)]
+    search = search[(search["recall_share"] >= 0.9) & search["latency_p99_ms"].notna()]
+    search = search.assign(value=search["latency_p95_ms"].fillna(search["latency_p99_ms"]))
+    embed = rows[(rows["kind"] == "embed") & (rows["documents_per_request"] == 1)]
+    embed = embed.assign(value=1000.0 * embed["concurrency"].fillna(5) / embed["texts_per_s"])
+    rerank = rows[(rows["kind"] == "rerank") & rows["documents_per_request"].notna()]
+    rerank = rerank.assign(value=rerank["latency_mean_ms"].fillna(rerank["latency_p50_ms"]))
+    chunks = rows[rows["kind"] == "chunking"]
+    defaults = [
+        default("search_latency_ms", search,
+                "vector search over 10 M vectors at recall 0.9 or better, one client, p95 or "
+                "else p99"),
+        default("embed_latency_ms", embed,
+                "one text per request, by Little's law: concurrency over texts per second"),
+        default("rerank_latency_ms", rerank, "mean latency of one request of 24 to 96 documents"),
+        default("chunk_tokens", chunks[chunks["chunk_tokens"].notna()].assign(
+            value=chunks["chunk_tokens"]), "product defaults of the chunk size"),
+        default("chunks_per_query_count", chunks[chunks["chunks_per_query"].notna()].assign(
+            value=chunks["chunks_per_query"]), "product defaults of the chunks handed over"),
+    ]  # fmt: skip
+    write(pd.DataFrame(defaults), "retrieval_defaults")
+
+
+# ------------------------------------------------------------------ adaptation
+
+TASK_CLASSES = {
+    "current-events": "current-events",
+    "mmlu-prehistory-0shot": "knowledge",
+    "mmlu-prehistory-5shot": "knowledge",
+    "mmlu-college-chemistry-5shot": "knowledge",
+    "mmlu-anatomy-0shot": "knowledge",
+    "pubmedqa": "document-qa",
+    "agriculture-qa": "document-qa",
+    "hotpotqa": "multi-hop-qa",
+    "huggingface-api": "api-calls",
+    "torchhub-api": "api-calls",
+    "tensorflowhub-api": "api-calls",
+}
+STRATEGIES = {
+    "rag": "rag",
+    "ft": "fine-tune",
+    "ft-paraphrase": "fine-tune",
+    "ft+rag": "rag+fine-tune",
+    "ft-paraphrase+rag": "rag+fine-tune",
+    "raft": "rag+fine-tune",
+}
+GAIN_SD_FLOOR = 0.05
+FORMAT_FAILURE_BELOW = 0.1
+"""A base score under this means that the llm missed the answer format: no measure of knowledge."""
+
+
+def published_gains(figures: pd.DataFrame) -> pd.DataFrame:
+    """Gain over base of every published (task, llm, strategy), with its share of the headroom."""
+    quality = figures[(figures["kind"] == "quality") & (figures["metric"] == "accuracy")]
+    base = quality[quality["strategy"] == "base"].set_index(["task", "llm"])["value"]
+    others = quality[quality["strategy"].isin(STRATEGIES)]
+    rows = []
+    for task, llm, strategy, value, origin in others[
+        ["task", "llm", "strategy", "value", "source"]
+    ].itertuples(index=False):
+        if (task, llm) not in base.index:
+            continue
+        start = float(base[task, llm])
+        gain = float(value) - start
+        loses = gain < 0 and start >= FORMAT_FAILURE_BELOW
+        rows.append((task, strategy, start, gain, gain / (start if loses else 1 - start), origin))
+    told = figures[figures["metric"].str.startswith("accuracy gain over base", na=False)]
+    for task, strategy, value, origin in told[["task", "strategy", "value", "source"]].itertuples(
+        index=False
+    ):
+        rows.append((task, strategy, np.nan, float(value), np.nan, origin))
+    gains = pd.DataFrame(rows, columns=["task", "strategy", "base", "gain", "headroom", "source"])
+    gains["task_class"] = gains["task"].map(TASK_CLASSES)
+    gains["adaptation"] = gains["strategy"].map(STRATEGIES)
+    return gains
+
+
+def adaptation(source: Path) -> list[dict[str, object]]:
+    """Published adaptation figures, and priors of the gain by task class.
+
+    A prior is the mean and the sample standard deviation (at least 0.05) of the gains over base
+    of one class. The class `general` pools all figures whose base score is no format failure,
+    each task class counting once per figure.
+    """
+    figures = pd.read_csv(source / "adaptation.csv").rename(columns={"model": "llm"})
+    write(
+        figures[["kind", "task", "llm", "strategy", "metric", "value", "unit", "note", "date",
+                 "source"]],
+        "adaptation_figures",
+    )  # fmt: skip
+    gains = published_gains(figures)
+    sound = gains[~(gains["base"] < FORMAT_FAILURE_BELOW)]
+    rows = []
+    groups = [(name, group) for name, group in gains.groupby("task_class")]
+    for name, group in [*groups, ("general", sound)]:
+        for how, cell in group.groupby("adaptation"):
+            spread = float(cell["gain"].std(ddof=1)) if len(cell) > 1 else 0.0
+            weak = bool((cell["base"] < FORMAT_FAILURE_BELOW).any())
+            rows.append(
+                {
+                    "task_class": name,
+                    "adaptation": how,
+                    "quality_gain_mean": round(float(cell["gain"].mean()), 4),
+                    "quality_gain_sd": round(max(spread, GAIN_SD_FLOOR), 4),
+                    "headroom_share": round(float(cell["headroom"].mean()), 4),
+                    "figures": len(cell),
+                    "note": "base llms missed the answer format: gains overstated" if weak else "",
+                    "date": COMPILED,
+                    "source": " | ".join(sorted(set(cell["source"]))),
+                }
+            )
+    write(
+        pd.DataFrame(rows).sort_values(["task_class", "adaptation"], kind="stable"),
+        "adaptation_priors",
+    )
+    flops = figures.set_index("task")["value"]
+    rule = "adaptation_figures.csv"
+    return [
+        parameter("training_flop_per_parameter_token_full",
+                  float(flops["flops rule, full fine-tuning"]), "FLOP", "rule 6ND", rule),
+        parameter("training_flop_per_parameter_token_lora", float(flops["flops rule, lora"]),
+                  "FLOP", "rule: no weight gradients of the frozen matrices", rule),
+        parameter("training_mfu", 0.35, "share of the dense peak",
+                  "assumption; Megatron reports 0.45 (140 of 312 TFLOP/s) on A100",
+                  "assumption; arXiv 2104.04473 (recalled)"),
+        parameter("staff_h_per_refresh", 40.0, "hours per fine-tune refresh",
+                  "assumption: data, evaluation and release work of one person-week",
+                  "assumption"),
+        parameter("refresh_days_fine_tune", 30.0, "days", "assumption: monthly refresh",
+                  "assumption"),
+        parameter("refresh_days_rag", 1.0, "days", "assumption: daily re-index", "assumption"),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------ demand
+
+LENGTH_EDGES = ((0, 4096, "short"), (4096, 32768, "long"), (32768, 10**9, "very-long"))
+"""Prompt lanes in input tokens: (above, up to and including, name)."""
+
+
+def by_hour(seconds: pd.Series, rate: pd.Series) -> np.ndarray:
+    """Mean rate per hour of day (24), each day divided by its own mean to remove the trend."""
+    frame = pd.DataFrame({"day": seconds // 86400, "hour": seconds % 86400 // 3600, "rate": rate})
+    frame = frame.groupby(["day", "hour"], as_index=False)["rate"].mean()
+    complete = frame.groupby("day")["hour"].transform("size") == 24
+    frame = frame[complete]
+    frame["rate"] /= frame.groupby("day")["rate"].transform("mean")
+    return frame.groupby("hour")["rate"].mean().to_numpy(float)
+
+
+def demand_shapes(source: Path) -> None:
+    """Relative demand by hour of day, from production traces; mean 1 over the week.
+
+    The calendar of the ServeGen traces is not published, so both day types share one shape. The
+    image trace has dates: its two last whole weeks, missing hours counted as no request.
+    """
+    traces = source / "traces"
+    rates = pd.read_csv(traces / "servegen_rates.csv.gz")
+    rows: list[dict[str, object]] = []
+    for (category, name), group in rates.groupby(["category", "model"]):
+        shape = by_hour(group["window_start_s"], group["request_rate_per_s"])
+        days = int(group["window_start_s"].max() // 86400) + 1
+        if len(shape) != 24:  # a trace that ends before its first day does: its one day as it is
+            hour = (group["window_start_s"] // 3600).astype(int)
+            shape = group.groupby(hour)["request_rate_per_s"].mean().to_numpy(float)
+        if len(shape) != 24:
+            raise SystemExit(f"demand shape {name}: {len(shape)} hours")
+        shape = shape / shape.mean()
+        for day_type in ("weekday", "weekend"):
+            rows += [
+                {"shape": f"servegen-{name}", "day_type": day_type, "hour": hour,
+                 "relative_rate": round(float(value), 5), "days_observed": days,
+                 "basis": f"{category} requests; calendar unknown, one shape for both day types; "
+                 "clock of the trace", "date": COMPILED, "source": group["source"].iloc[0]}
+                for hour, value in enumerate(shape)
+            ]  # fmt: skip
+    image = pd.read_csv(traces / "alibaba_genai_2024_image_hourly.csv.gz",
+                        parse_dates=["hour_local"])  # fmt: skip
+    weeks = pd.date_range("2024-11-25", periods=14 * 24, freq="h")
+    requests = image.set_index("hour_local")["requests"].reindex(weeks, fill_value=0)
+    weekend = np.where(weeks.day_of_week >= 5, "weekend", "weekday")
+    shape_table = requests.groupby([weekend, weeks.hour]).mean() / requests.mean()
+    for (day_type, hour), value in shape_table.items():
+        rows.append(
+            {"shape": "alibaba-image-2024", "day_type": day_type, "hour": hour,
+             "relative_rate": round(float(value), 5),
+             "days_observed": 10 if day_type == "weekday" else 4,
+             "basis": "image service, 2024-11-25 to 2024-12-08; 'local' clock as published, its "
+             "trough at 11-14 h makes the time zone doubtful", "date": "2024-12-08",
+             "source": "alibaba/clusterdata: GenAI 2024 image service trace"}
+        )  # fmt: skip
+    flat = {"days_observed": 0, "basis": "no daily pattern", "date": COMPILED,
+            "source": "definition"}  # fmt: skip
+    for day_type in ("weekday", "weekend"):
+        rows += [{"shape": "flat", "day_type": day_type, "hour": hour, "relative_rate": 1.0, **flat}
+                 for hour in range(24)]  # fmt: skip
+    write(pd.DataFrame(rows).sort_values(["shape", "day_type", "hour"]), "demand_shapes")
+
+
+def burstiness(arrival_s: pd.Series) -> tuple[float, str]:
+    """Squared coefficient of variation of arrivals, or its estimate from counts.
+
+    Time stamps rounded to seconds make most gaps zero; then the index of dispersion of counts
+    per minute (variance over mean), its long-run equivalent, is given.
+    """
+    gaps = arrival_s.sort_values().diff().dropna()
+    if (gaps == 0).mean() < 0.5:
+        return float(gaps.var() / gaps.mean() ** 2), "gaps between arrivals"
+    counts = np.bincount((arrival_s // 60).astype(int))[:-1]
+    return float(counts.var(ddof=1) / counts.mean()), "counts per minute (coarse time stamps)"
+
+
+def cv(values: pd.Series) -> float:
+    """Coefficient of variation."""
+    return round(float(values.std(ddof=0) / values.mean()), 4) if len(values) > 1 else 0.0
+
+
+def length_classes(source: Path) -> list[dict[str, object]]:
+    """Prompt and answer lengths of the traces, whole and split by prompt length."""
+    traces = source / "traces"
+    summary = pd.read_csv(traces / "summary.csv").set_index("trace")
+    origins = {
+        "azure_2023_conv": (summary.loc["azure_2023_conv", "source"], "2023-11-11"),
+        "mooncake_conversation": (summary.loc["mooncake_conversation", "source"], COMPILED),
+        "arxiv_summarization": ("microsoft/vidur (MIT): arXiv summarisation lengths", COMPILED),
+    }
+    rows: list[dict[str, object]] = []
+    parameters: list[dict[str, object]] = []
+    for name, (origin, date) in origins.items():
+        suffix = "_lengths" if name == "arxiv_summarization" else ""
+        requests = pd.read_csv(traces / f"{name}{suffix}.csv.gz")
+        ca2, ca2_basis = np.nan, ""
+        if "arrival_s" in requests:
+            ca2, ca2_basis = burstiness(requests["arrival_s"])
+            parameters.append(
+                parameter(f"arrival_ca2_{name}", round(ca2, 4), "squared coefficient of variation",
+                          f"measured on {ca2_basis}, {len(requests)} arrivals", str(origin), date)
+            )  # fmt: skip
+        for low, high, label in ((0, 10**9, "all"), *LENGTH_EDGES):
+            part = requests[requests["input_tokens"].between(low, high, inclusive="right")]
+            if part.empty:
+                continue
+            cached = (
+                float(part["prefix_cached_tokens"].sum() / part["input_tokens"].sum())
+                if "prefix_cached_tokens" in part
+                else np.nan
+            )
+            rows.append(
+                {"trace": name, "length_class": label, "input_tokens_above": low,
+                 "input_tokens_up_to": high if high < 10**9 else np.nan,
+                 "share": round(len(part) / len(requests), 5),
+                 "input_tokens_mean": round(float(part["input_tokens"].mean()), 2),
+                 "input_cv": cv(part["input_tokens"]),
+                 "output_tokens_mean": round(float(part["output_tokens"].mean()), 2),
+                 "output_cv": cv(part["output_tokens"]),
+                 "prefix_cached_share": round(cached, 4),
+                 "arrival_ca2": round(ca2, 4), "arrival_ca2_basis": ca2_basis,
+                 "requests": len(part), "basis": "requests", "date": date, "source": origin}
+            )  # fmt: skip
+    windows = pd.read_csv(traces / "servegen_lengths.csv")
+    for window in windows.itertuples(index=False):
+        rows.append(
+            {"trace": f"servegen-{window.model}", "length_class": "all", "input_tokens_above": 0,
+             "share": 1.0, "input_tokens_mean": window.input_tokens_mean_p50,
+             "output_tokens_mean": window.output_tokens_mean_p50,
+             "requests": np.nan,
+             "basis": f"median over {window.client_windows} client windows of the window's mean",
+             "date": COMPILED, "source": window.source}
+        )  # fmt: skip
+    frame = pd.DataFrame(rows)
+    frame["requests"] = whole(frame["requests"])
+    frame["input_tokens_up_to"] = whole(frame["input_tokens_up_to"])
+    write(frame, "length_classes")
+    return parameters
+
+
 def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         raise SystemExit(__doc__)
@@ -585,6 +942,18 @@ def main(arguments: Sequence[str]) -> None:
     price_history(source, regions)
     parameters = latency(source, regions)
     api_offers(source, llms(source))
+    ancillary(source)
+    retrieval(source)
+    parameters += adaptation(source)
+    demand_shapes(source)
+    parameters += length_classes(source)
+    parameters.append(
+        parameter(
+            "access_network_rtt_ms", 15.0, "ms",
+            "assumption: last mile of a user on fixed or good mobile access, added to origins "
+            "given as coordinates", "assumption",
+        )
+    )  # fmt: skip
     write(pd.DataFrame(parameters), "parameters")
 
 

@@ -359,6 +359,7 @@ class Catalog:
             return AdaptationPrior(task_class, "base", 0.0, 0.0, 0.0, "base is the reference")
         own = self.has("adaptation_priors", task_class, adaptation)
         prior = self.row("adaptation_priors", task_class if own else "general", adaptation)
+        caveat = f"; {prior['note']}" if prior["note"] else ""
         pooled = "" if own else f", no figures for {task_class!r}: all classes pooled"
         return AdaptationPrior(
             task_class,
@@ -366,7 +367,7 @@ class Catalog:
             float(prior["quality_gain_mean"]),
             float(prior["quality_gain_sd"]),
             float(prior["headroom_share"]),
-            f"prior: {prior['figures']} published figures ({prior['source']}){pooled}",
+            f"prior: {prior['figures']} published figures ({prior['source']}){pooled}{caveat}",
         )
 
 
