@@ -402,7 +402,10 @@ def price_history(source: Path, regions: pd.DataFrame) -> None:
     rows = pd.read_csv(source / "price_history.csv.gz").rename(columns=PRICES)
     rows["region"] = rows["provider"] + ":" + rows["region"]
     rows["offer"] = rows["provider"] + "_" + rows["instance_type"]
-    rows = rows[rows["region"].isin(set(regions["region"]))].copy()
+    cards = set(pd.read_csv(source / "accelerators.csv")["accelerator"])
+    known = rows["region"].isin(set(regions["region"])) & rows["accelerator"].isin(cards)
+    print(f"  price history left out, region or accelerator unknown: {int((~known).sum())}")
+    rows = rows[known].copy()
     markets = list(PRICES.values())
     for market in markets:
         ratio = rows[market] / rows.groupby(["region", "offer"])[market].transform("median")
