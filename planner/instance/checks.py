@@ -711,8 +711,16 @@ def offer_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
 
 
 def api_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
-    """Hosted llms have prices, the user's or the catalog's."""
+    """Hosted llms have prices, the user's or the catalog's, and names of their own."""
+    own = t.llms.known("llm")
     for index, row in enumerate(t.apis.rows):
+        if row.llm in own:
+            yield t.apis.finding(
+                index,
+                "llm",
+                "also in llms.csv: bought and own llms need different names",
+                "use the provider's name of it, and that name in quality.csv and variants.csv",
+            )
         known = api_price(catalog, row.provider, row.llm) or {}
         missing = [
             name

@@ -615,7 +615,7 @@ def _ages(instance: Instance, machines: Sequence[MachineFacts], catalog: Catalog
     ages = {
         "offers": _span(machine.price_date for machine in machines),
         "regions (carbon)": _span(
-            str(row["carbon_year"] or row["country_carbon_year"] or "") for row in regions
+            str(int(row["carbon_year"] or row["country_carbon_year"] or 0) or "") for row in regions
         ),
         "accelerators": _span(
             str(catalog.accelerator(row.accelerator)["date"]) for row in instance.accelerators

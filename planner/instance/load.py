@@ -1,0 +1,159 @@
+"""Load an instance folder: `load_instance(folder) -> Instance`, or every finding at once.
+
+Three steps, each only if its ground is firm: read the files into typed rows, check what joins
+rows and tables, then what instance and catalog together make impossible. The first two report
+together; whatever the bytes, the only exception is InstanceError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.catalog import Catalog, load_catalog
+from planner.errors import InstanceError
+from planner.instance.checks import TABLE_CHECKS, Tables
+from planner.instance.findings import Finding, near_matches
+from planner.instance.impossible import FACT_CHECKS
+from planner.instance.overrides import overridden
+from planner.instance.resolve import missing_figures, resolve
+from planner.instance.schema import TABLES, Instance
+from planner.instance.tables import Table, read_settings, read_table
+
+SETTINGS_FILE = "instance.toml"
+OTHER_TABLE_SUFFIXES = {".xlsx", ".xls", ".ods", ".tsv", ".parquet"}
+
+
+def load_instance(folder: Path, catalog: Catalog | None = None) -> Instance:
+    """The instance in `folder`, validated against the schema and the catalog (the shipped one).
+
+    Raises InstanceError with every finding of all tables, in the order of the format.
+    """
+    folder = Path(folder)
+    catalog = load_catalog() if catalog is None else catalog
+    tables, findings = _read_folder(folder)
+    if tables is not None:
+        for check in TABLE_CHECKS:
+            findings += check(tables, catalog)
+    if tables is None or tables.settings is None or findings:
+        raise _error(folder, findings)
+    instance = _instance(tables, folder)
+    findings = _impossible(tables, instance, catalog)
+    if findings:
+        raise _error(folder, findings)
+    return instance
+
+
+def _error(folder: Path, findings: list[Finding]) -> InstanceError:
+    order = {name: at for at, name in enumerate([SETTINGS_FILE, *(f"{n}.csv" for n in TABLES)])}
+    unique = dict.fromkeys(findings)
+    ordered = sorted(unique, key=lambda f: (order.get(f.file, len(order)), f.file, f.row or 0))
+    count = f"{len(ordered)} finding" + ("" if len(ordered) == 1 else "s")
+    return InstanceError(f"{folder}: {count}; first: {ordered[0]}", tuple(ordered))
+
+
+def _read_folder(folder: Path) -> tuple[Tables | None, list[Finding]]:
+    """Every file of the folder, read as far as it can be."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        problem = f"not a readable folder ({error.strerror})"
+        remedy = "name a folder with instance.toml and tables, or make one with `planner new`"
+        return None, [Finding(str(folder), None, "", "", problem, remedy)]
+    findings = _strange_files(names)
+    if SETTINGS_FILE in names:
+        settings, lines, wrong = read_settings(folder / SETTINGS_FILE)
+        findings += wrong
+    else:
+        settings, lines = None, {}
+        if not any(finding.file.lower() == SETTINGS_FILE for finding in findings):
+            remedy = "add it; `planner new` writes one with comments"
+            findings.append(Finding(SETTINGS_FILE, None, "", "", "missing", remedy))
+    tables: dict[str, Table[Any]] = {}
+    for name, (row_class, required) in TABLES.items():
+        file = f"{name}.csv"
+        if file in names:
+            tables[name], wrong = read_table(folder / file, row_class)
+            findings += wrong
+        else:
+            tables[name] = Table(file, whole=not required, present=False)
+            if required and not any(file in finding.remedy for finding in findings):
+                remedy = "add the table; `planner new` writes one with comments"
+                findings.append(Finding(file, None, "", "", "missing", remedy))
+    return Tables(folder=folder, settings=settings, setting_lines=lines, **tables), findings
+
+
+def _strange_files(names: list[str]) -> list[Finding]:
+    """Files that look like tables but are not ours; notes and answers may lie beside them."""
+    files = [f"{name}.csv" for name in TABLES]
+    findings = []
+    for name in names:
+        stem, suffix = Path(name).stem, Path(name).suffix.lower()
+        if suffix == ".csv" and name not in files:
+            hint = near_matches(name, files)
+            findings.append(Finding(name, None, "", "", "not a table of the format", hint))
+        elif suffix in OTHER_TABLE_SUFFIXES and stem.lower() in TABLES:
+            hint = f"save it as {stem.lower()}.csv: comma-separated UTF-8 text"
+            findings.append(Finding(name, None, "", "", "not read", hint))
+        elif suffix == ".toml" and name != SETTINGS_FILE:
+            hint = near_matches(name, [SETTINGS_FILE])
+            findings.append(Finding(name, None, "", "", "not a file of the format", hint))
+    return findings
+
+
+def _instance(tables: Tables, folder: Path) -> Instance:
+    """The rows as an Instance; they are validated already, so nothing can fail here."""
+    assert tables.settings is not None
+    rows = {name: table.rows for name, table in tables.all()}
+    try:
+        return Instance(
+            settings=tables.settings,
+            **rows,
+            sha256=content_sha256(folder, tables.settings.incumbent),
+            folder=str(folder),
+        )
+    except ValidationError as error:  # pragma: no cover - rows come from the same classes
+        raise InstanceError(str(error)) from error
+
+
+def content_sha256(folder: Path, incumbent: str | None = None) -> str:
+    """Hash of everything that makes the instance: settings, tables and the incumbent plan.
+
+    Independent of the order of the files and of what else lies in the folder.
+    """
+    names = [SETTINGS_FILE, *(f"{name}.csv" for name in TABLES)]
+    paths = {name: folder / name for name in names}
+    if incumbent is not None:
+        plan = folder / incumbent
+        paths["incumbent"] = plan / "plan.json" if plan.is_dir() else plan
+    total = hashlib.sha256()
+    for name in sorted(paths):
+        if paths[name].is_file():
+            total.update(name.encode() + b"\0")
+            total.update(hashlib.sha256(paths[name].read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _impossible(tables: Tables, instance: Instance, catalog: Catalog) -> list[Finding]:
+    """Findings that need the joined facts."""
+    findings = []
+    for name, row_id, column, problem in missing_figures(
+        instance, overridden(catalog, instance.overrides)
+    ):
+        table: Table[Any] = getattr(tables, name)
+        index = next(at for at, row in enumerate(table.rows) if row_id in row.model_dump().values())
+        own = column in table.rows[index].__class__.model_fields
+        remedy = (
+            f"give {column} in {table.file}" if own
+            else f"add a row {name},{row_id},{column},VALUE,REASON to overrides.csv"
+        )  # fmt: skip
+        findings.append(table.finding(index, column if own else "", problem, remedy))
+    if findings:
+        return findings
+    facts = resolve(instance, catalog)
+    for check in FACT_CHECKS:
+        findings += check(tables, facts)
+    return findings
