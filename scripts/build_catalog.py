@@ -398,7 +398,7 @@ def offers(source: Path, regions: pd.DataFrame) -> None:
 
 
 def price_history(source: Path, regions: pd.DataFrame) -> None:
-    """The same prices at earlier dates; prices three times off their own median are slips."""
+    """The same prices at earlier dates; on-demand three times off its own median is a slip."""
     rows = pd.read_csv(source / "price_history.csv.gz").rename(columns=PRICES)
     rows["region"] = rows["provider"] + ":" + rows["region"]
     rows["offer"] = rows["provider"] + "_" + rows["instance_type"]
@@ -407,12 +407,12 @@ def price_history(source: Path, regions: pd.DataFrame) -> None:
     print(f"  price history left out, region or accelerator unknown: {int((~known).sum())}")
     rows = rows[known].copy()
     markets = list(PRICES.values())
-    for market in markets:
-        ratio = rows[market] / rows.groupby(["region", "offer"])[market].transform("median")
-        slip = (ratio > PRICE_SLIP_FACTOR) | (ratio < 1.0 / PRICE_SLIP_FACTOR)
-        if market != "spot_usd_per_h":  # spot prices may truly move that far
-            print(f"  price history: {int(slip.sum())} slips in {market} blanked")
-            rows.loc[slip, market] = np.nan
+    on_demand = rows["ondemand_usd_per_h"]  # other markets may truly move that far
+    usual = on_demand.groupby([rows["region"], rows["offer"]]).transform("median")
+    slip = ~(on_demand / usual).between(1.0 / PRICE_SLIP_FACTOR, PRICE_SLIP_FACTOR)
+    slip &= on_demand.notna()
+    print(f"  price history: {int(slip.sum())} slips in the on-demand price blanked")
+    rows.loc[slip, "ondemand_usd_per_h"] = np.nan
     rows = drop_impossible_spot(rows, "price history")
     rows = rows[rows[markets].notna().any(axis=1)]
     write(
