@@ -1,0 +1,343 @@
+"""Row prices, and the bound that every price vector proves.
+
+For any prices y >= 0 of the rows of the program (signs as in `Prices`) every integer plan obeys
+
+    weights . (cost, carbon, loss, water) >= L(y),
+
+where L is the sum of independent minima: for each workload its cheapest variant, each of whose
+groups takes its cheapest route at the prices; every other column sits at the bound of its box
+that its reduced cost prefers. No convergence and no repair is needed for validity (weak duality
+over boxes; Neumaier and Shcherbina 2004 for the floating-point side); good prices only make L
+larger. One-variant-per-workload is kept inside the minimisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from models.fleet.data import FloatArray, IntArray
+from planner.solve.index import FleetIndex
+
+TOTALS = ("cost", "carbon", "loss", "water")
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """Prices of the rows, all >= 0; equation numbers of ``models/FORMULATION.md``."""
+
+    weights: FloatArray
+    """float (4,) what is minimised: weights of cost, carbon, loss, water"""
+    cap: FloatArray
+    """float (4,) (17)"""
+    replica: FloatArray
+    """float (P, T, 4) (3)"""
+    machine: FloatArray
+    """float (H, T) (4)"""
+    quota: FloatArray
+    """float (K, T) (5)"""
+    host: FloatArray
+    """float (V, R, G) (7)"""
+    survive: FloatArray
+    """float (W, R, T) (8)"""
+    spot: FloatArray
+    """float (S, T) (9), S groups of machines of one accelerator in one region"""
+    attain: FloatArray
+    """float (W,) (10)"""
+    floor: FloatArray
+    """float (W,) (11)"""
+    spread: FloatArray
+    """float (W, R) (12), share row"""
+    spread_count: FloatArray
+    """float (W,) (12), count row"""
+    open: FloatArray
+    """float (W, R) (13), link row"""
+    open_count: float
+    """(13), count row"""
+    keep: FloatArray
+    """float (V, L) (14), link row"""
+    keep_count: float
+    """(14), count row"""
+    added: FloatArray
+    """float (H, T) (15), link row"""
+    added_total: float
+    """(15), total row"""
+    changed: float
+    """(16)"""
+
+    @classmethod
+    def zero(cls, index: FleetIndex, weights: FloatArray) -> Prices:
+        """No price on any row."""
+        data = index.data
+        W, V, R, T = len(data.workloads), len(data.variants), len(data.regions), len(data.slices)
+        P, H, G, L = len(data.pools), len(data.machines), len(data.origins), len(data.llms)
+        S = int(index.spot_group.max(initial=-1)) + 1
+        return cls(
+            weights=np.asarray(weights, dtype=float),
+            cap=np.zeros(4),
+            replica=np.zeros((P, T, 4)),
+            machine=np.zeros((H, T)),
+            quota=np.zeros((len(data.quota_names), T)),
+            host=np.zeros((V, R, G)),
+            survive=np.zeros((W, R, T)),
+            spot=np.zeros((S, T)),
+            attain=np.zeros(W),
+            floor=np.zeros(W),
+            spread=np.zeros((W, R)),
+            spread_count=np.zeros(W),
+            open=np.zeros((W, R)),
+            open_count=0.0,
+            keep=np.zeros((V, L)),
+            keep_count=0.0,
+            added=np.zeros((H, T)),
+            added_total=0.0,
+            changed=0.0,
+        )
+
+    def mixed(self, other: Prices, share: float) -> Prices:
+        """(1 - share) x these prices + share x the other's; any mixture proves a bound too."""
+        values = {
+            f.name: (1.0 - share) * getattr(self, f.name) + share * getattr(other, f.name)
+            for f in fields(self)
+        }
+        return Prices(**values)
+
+    def clipped(self) -> Prices:
+        """The same with negative prices (solver tolerance) set to zero."""
+        values = {
+            f.name: np.maximum(getattr(self, f.name), 0.0) for f in fields(self) if f.name != "weights"
+        }
+        for name in ("open_count", "keep_count", "added_total", "changed"):
+            values[name] = float(values[name])
+        return replace(self, **values)
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """The minima behind L(y)."""
+
+    value: float
+    """L(y), in units of weights . totals, float margin subtracted"""
+    prices: Prices
+    reduced: FloatArray
+    """float (J,) reduced cost of each route, index order"""
+    group_value: FloatArray
+    """float (Q,) reduced cost of the cheapest route of each group"""
+    variant_value: FloatArray
+    """float (V,) cost of adopting each variant at the prices; inf where incomplete"""
+    purchase_reduced: FloatArray
+    """float (B, T) reduced cost of one instance in each slice (all period: the sum counts)"""
+
+
+def with_default_replica_prices(index: FleetIndex, prices: Prices, known: FloatArray) -> Prices:
+    """Fill pools outside `known` (bool (P, T)) and scale all to sum to G x machine price.
+
+    A replica count has no cost of its own, so sum_i price_i <= G_p machine price is all that
+    dual feasibility asks; the sum is taken at the limit because larger prices only help.
+    """
+    data = index.data
+    limit = prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
+    replica = prices.replica.copy()
+    default = np.zeros((len(data.pools), 4))
+    default[np.arange(len(data.pools)), index.pool_main_row] = 1.0
+    total = replica.sum(axis=2)
+    fill = ~known.astype(bool) | (total <= 0)
+    replica = np.where(fill[:, :, None], default[:, None, :], replica)
+    total = replica.sum(axis=2)
+    replica *= np.where(total > 0, limit / np.where(total > 0, total, 1.0), 0.0)[:, :, None]
+    return replace(prices, replica=replica)
+
+
+def route_reduced_costs(index: FleetIndex, prices: Prices, routes: slice | IntArray) -> FloatArray:
+    """Reduced costs of a slice of routes (index order), float (n,)."""
+    lam = prices.weights + prices.cap
+    reduced = lam[0] * index.cost[routes]
+    for value, array in ((lam[1], index.carbon), (lam[2], index.loss), (lam[3], index.water)):
+        if value != 0.0:
+            reduced = reduced + value * array[routes]
+    pool_slice = index.pool_slice[routes]
+    flat = prices.replica.reshape(-1, 4)
+    if len(flat):
+        priced = np.einsum("ij,ij->i", index.share[routes], flat[np.maximum(pool_slice, 0)])
+        reduced = reduced + np.where(pool_slice >= 0, priced, 0.0)
+    for family, rows, weight, sign in (
+        (prices.host, index.host_row, index.host_weight, 1.0),
+        (prices.survive, index.survive_row, index.survive_weight, 1.0),
+        (prices.open, index.region_row, index.region_weight, 1.0),
+    ):
+        if family.any():
+            row = rows[routes]
+            price = family.reshape(-1)[np.maximum(row, 0)]
+            reduced = reduced + sign * np.where(row >= 0, price * weight[routes], 0.0)
+    if prices.spread.any():
+        row = index.region_row[routes]
+        first = (row >= 0) & (index.route_leg[routes] == 0)
+        price = prices.spread.reshape(-1)[np.maximum(row, 0)]
+        reduced = reduced - np.where(first, price * index.region_weight[routes], 0.0)
+    workload = index.route_workload[routes]
+    if prices.attain.any():
+        reduced = reduced - prices.attain[workload] * index.attainment[routes]
+    if prices.floor.any():
+        reduced = reduced + prices.floor[workload] * index.floor_loss[routes]
+    return np.asarray(reduced)
+
+
+def purchase_reduced_costs(index: FleetIndex, prices: Prices) -> FloatArray:
+    """Reduced cost of one instance of each purchase in each slice, float (B, T).
+
+    For a purchase held all period the sum over slices is what counts.
+    """
+    data = index.data
+    lam = prices.weights + prices.cap
+    machine = data.purchase_machine
+    size = data.machine_size[machine].astype(float)
+    reduced = index.purchase_totals @ lam
+    usable = size * np.where(data.purchase_per_slice, data.purchase_availability, 1.0)
+    reduced = reduced - usable[:, None] * prices.machine[machine]
+    if len(data.quota_names):
+        reduced = reduced + size[:, None] * (data.quota_purchase.T.astype(float) @ prices.quota)
+    if not np.isnan(data.spot_share_max):
+        spot = (data.purchase_market == 1).astype(float)
+        group = index.spot_group[machine]
+        reduced = reduced + (size * (spot - data.spot_share_max))[:, None] * prices.spot[group]
+    return np.asarray(reduced + size[:, None] * prices.added[machine])
+
+
+def variant_fixed_values(index: FleetIndex, prices: Prices) -> FloatArray:
+    """What adopting each variant costs before its routes, float (V,): lines, training, links."""
+    data = index.data
+    lam = prices.weights + prices.cap
+    value = index.variant_totals @ lam + prices.keep.sum(axis=1)
+    value = value - prices.changed * data.variant_is_incumbent
+    if len(data.training_variant):
+        training = index.training_totals @ lam
+        has = np.flatnonzero(np.diff(index.training_start))
+        value[has] += np.minimum.reduceat(training, index.training_start[has])
+    return np.asarray(value)
+
+
+def evaluate_bound(index: FleetIndex, prices: Prices) -> Bound:
+    """L(y) and its minimisers, by formula; `prices` must be >= 0.
+
+    The float margin is 1e-9 of the sum of the absolute terms.
+    """
+    data = index.data
+    lam = prices.weights + prices.cap
+    reduced = route_reduced_costs(index, prices, slice(None))
+    group_value = np.minimum.reduceat(reduced, index.group_start[:-1])
+    variant_value = variant_fixed_values(index, prices) + np.bincount(
+        index.group_variant, group_value, minlength=len(data.variants)
+    )
+    variant_value = np.where(index.variant_complete, variant_value, np.inf)
+    terms = [
+        np.array([variant_value[v].min() if len(v) else np.inf for v in index.workload_variants])
+    ]
+
+    purchases = purchase_reduced_costs(index, prices)
+    limit = data.purchase_limit
+    sliced = data.purchase_per_slice
+    terms.append((np.minimum(purchases[sliced], 0.0) * limit[sliced][:, None]).ravel())
+    terms.append(np.minimum(purchases[~sliced].sum(axis=1), 0.0) * limit[~sliced])
+
+    # A replica column is bounded by the machines it could ever run on.
+    excess = prices.replica.sum(axis=2) - (
+        prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
+    )
+    if (excess > 0).any():
+        terms.append((-np.maximum(excess, 0.0) * replica_limit(index)[:, None]).ravel())
+
+    if prices.host.any():
+        host = lam[0] * data.host_cost_usd + lam[1] * data.host_carbon_kgco2e
+        terms.append(np.minimum(np.where(index.has_host, host, 0.0) - prices.host.sum(axis=2), 0.0).ravel())
+    terms.append(np.minimum(-_binary_reduced(index, prices), 0.0))
+    terms.append(-_right_hand_sides(index, prices))
+    everything = np.concatenate(terms)
+    margin = 1e-9 * float(np.abs(everything[np.isfinite(everything)]).sum())
+    constant = float(lam @ index.fixed_totals)
+    value = float(everything.sum()) + constant - margin
+    return Bound(
+        value=value,
+        prices=prices,
+        reduced=reduced,
+        group_value=group_value,
+        variant_value=variant_value,
+        purchase_reduced=purchases,
+    )
+
+
+def replica_limit(index: FleetIndex) -> FloatArray:
+    """Most replicas of each pool that the purchasable machines could run, float (P,)."""
+    data = index.data
+    instances = data.machine_fixed.astype(float)
+    np.add.at(instances, data.purchase_machine, data.purchase_limit)
+    return np.floor(
+        instances[data.pool_machine] * data.machine_size[data.pool_machine] / data.pool_accelerators
+    )
+
+
+def _binary_reduced(index: FleetIndex, prices: Prices) -> FloatArray:
+    """Minus the reduced costs of serves, open, keep and added columns at their upper bounds."""
+    data = index.data
+    lam = prices.weights + prices.cap
+    parts: list[FloatArray] = []
+    if index.spreads.any():
+        serves = data.min_region_share * prices.spread - prices.spread_count[:, None]
+        parts.append(-serves[index.spreads].ravel())
+    if index.opens:
+        opened = lam[0] * data.region_fixed_cost_usd - 2.0 * prices.open.sum(axis=0) + prices.open_count
+        parts.append(-opened)
+    if not np.isnan(data.max_llms):
+        parts.append(-(prices.keep_count - prices.keep.sum(axis=0)))
+    if index.counts_added:
+        machines = data.machine_fixed.astype(float)
+        np.add.at(machines, data.purchase_machine, data.purchase_limit)
+        added = lam[0] * data.change_usd_per_accelerator + prices.added_total - prices.added.sum(axis=1)
+        parts.append(-added * machines * data.machine_size)
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _right_hand_sides(index: FleetIndex, prices: Prices) -> FloatArray:
+    """price x right-hand side of every row written as ``a x <= b`` (constants moved right)."""
+    data = index.data
+    size = data.machine_size.astype(float)
+    parts = [
+        (prices.machine * (size * data.machine_fixed)[:, None]).ravel(),
+        (prices.quota * data.quota_accelerators[:, None]).ravel(),
+    ]
+    limited = data.region_share_max < 1.0
+    parts.append((prices.survive[limited] * data.region_share_max[limited][:, None, None]).ravel())
+    if not np.isnan(data.spot_share_max):
+        fixed = np.bincount(
+            index.spot_group, size * data.machine_fixed, minlength=prices.spot.shape[0]
+        )
+        parts.append((prices.spot * (data.spot_share_max * fixed)[:, None]).ravel())
+    attained = ~np.isnan(data.attainment_min)
+    parts.append(-prices.attain[attained] * data.attainment_min[attained])
+    floored = ~np.isnan(data.workload_loss_max)
+    loss_limit = data.workload_loss_max * index.workload_qoe_weight
+    parts.append(prices.floor[floored] * loss_limit[floored])
+    parts.append(-prices.spread_count[index.spreads] * data.min_regions[index.spreads])
+    singles = []
+    for price, rhs in (
+        (prices.open_count, data.max_regions),
+        (prices.keep_count, data.max_llms),
+        (prices.added_total, data.max_added_accelerators),
+        (prices.changed, data.max_changed_workloads - len(data.workloads)),
+    ):
+        if not np.isnan(rhs):
+            singles.append(price * rhs)
+    for price, cap in zip(prices.cap, caps_of(index), strict=True):
+        if not np.isnan(cap):
+            singles.append(price * cap)
+    parts.append(np.array(singles))
+    if index.counts_added:
+        fixed_accelerators = (size * data.machine_fixed)[:, None] - data.machine_incumbent[:, None]
+        parts.append(-(prices.added * fixed_accelerators).ravel())
+    return np.concatenate(parts)
+
+
+def caps_of(index: FleetIndex) -> FloatArray:
+    """Caps on cost, carbon, loss, water, float (4,), NaN where there is none."""
+    data = index.data
+    return np.array([data.cost_max_usd, data.carbon_max_kgco2e, data.loss_max, data.water_max_l])

@@ -1,0 +1,131 @@
+"""The one door to HiGHS: options checked, wall-clock limits that hold, honest statuses."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import numpy as np
+
+from models.fleet.data import FloatArray, IntArray
+from planner.errors import SolverError
+
+INFINITY = highspy.kHighsInf
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why HiGHS stopped, and what it holds; the two are separate questions."""
+
+    status: str
+    """``optimal``, ``infeasible``, ``limit`` or ``unknown``"""
+    has_solution: bool
+    objective: float
+    bound: float
+
+
+def new_highs(**options: Any) -> highspy.Highs:
+    """A silent, single-threaded HiGHS; an option it refuses is an error, never ignored."""
+    highs = highspy.Highs()
+    defaults: dict[str, Any] = {"output_flag": False, "threads": 1, "random_seed": 0}
+    for name, value in {**defaults, **options}.items():
+        if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+            raise SolverError(f"HiGHS refused the option {name} = {value!r}")
+    return highs
+
+
+def run(highs: highspy.Highs, time_limit_s: float, grace_s: float = 1.0) -> Outcome:
+    """Solve within wall-clock time: HiGHS's own limit, and an interrupt when it overruns."""
+    limit = max(time_limit_s, 0.01)
+    highs.setOptionValue("time_limit", float(highs.getRunTime() + limit))
+    deadline = time.monotonic() + limit + grace_s
+    stop = threading.Event()
+
+    def interrupted(event: Any) -> None:
+        if stop.is_set() or time.monotonic() > deadline:
+            event.interrupt()
+
+    highs.cbMipInterrupt += interrupted
+    highs.cbSimplexInterrupt += interrupted
+    try:
+        highs.run()
+    finally:
+        highs.cbMipInterrupt -= interrupted
+        highs.cbSimplexInterrupt -= interrupted
+    return outcome(highs)
+
+
+def outcome(highs: highspy.Highs) -> Outcome:
+    """Read the status of the last run; a solution counts only if HiGHS says it is feasible."""
+    model_status = highs.getModelStatus()
+    info = highs.getInfo()
+    feasible = info.primal_solution_status == 2
+    status_of = {
+        highspy.HighsModelStatus.kOptimal: "optimal",
+        highspy.HighsModelStatus.kInfeasible: "infeasible",
+        highspy.HighsModelStatus.kTimeLimit: "limit",
+        highspy.HighsModelStatus.kInterrupt: "limit",
+        highspy.HighsModelStatus.kHighsInterrupt: "limit",
+        highspy.HighsModelStatus.kSolutionLimit: "limit",
+    }
+    status = status_of.get(model_status, "unknown")
+    objective = float(info.objective_function_value) if feasible else float("inf")
+    bound = float(getattr(info, "mip_dual_bound", -np.inf))
+    return Outcome(status, feasible, objective, bound)
+
+
+def add_columns(
+    highs: highspy.Highs,
+    cost: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    rows: IntArray,
+    columns: IntArray,
+    values: FloatArray,
+) -> int:
+    """Append columns given their entries as triplets (column numbers from 0); first new number."""
+    first = highs.getNumCol()
+    order = np.argsort(columns, kind="stable")
+    starts = np.searchsorted(columns[order], np.arange(len(cost)))
+    status = highs.addCols(
+        len(cost),
+        np.ascontiguousarray(cost, dtype=np.float64),
+        np.ascontiguousarray(lower, dtype=np.float64),
+        np.ascontiguousarray(upper, dtype=np.float64),
+        len(order),
+        starts.astype(np.int32),
+        rows[order].astype(np.int32),
+        np.ascontiguousarray(values[order], dtype=np.float64),
+    )
+    if status == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS refused new columns")
+    return int(first)
+
+
+def add_rows(
+    highs: highspy.Highs,
+    lower: FloatArray,
+    upper: FloatArray,
+    rows: IntArray,
+    columns: IntArray,
+    values: FloatArray,
+) -> int:
+    """Append rows given their entries as triplets (row numbers from 0); first new number."""
+    first = highs.getNumRow()
+    order = np.argsort(rows, kind="stable")
+    starts = np.searchsorted(rows[order], np.arange(len(lower)))
+    status = highs.addRows(
+        len(lower),
+        np.ascontiguousarray(lower, dtype=np.float64),
+        np.ascontiguousarray(upper, dtype=np.float64),
+        len(order),
+        starts.astype(np.int32),
+        columns[order].astype(np.int32),
+        np.ascontiguousarray(values[order], dtype=np.float64),
+    )
+    if status == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS refused new rows")
+    return int(first)
