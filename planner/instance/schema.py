@@ -35,81 +35,127 @@ class Period(Row):
     """The planning period; its slices are representative and their hours add up to `hours`."""
 
     start: dt.date
+    """first day of the period"""
     hours: Positive = 730.0
+    """length of the period; 730 is a month"""
 
 
 class Money(Row):
     """Currency and money year of every price in the folder."""
 
     currency: Literal["USD"] = "USD"
+    """currency of every price: US dollars only"""
     year: int = Field(default=2026, ge=2015, le=2100)
+    """money year of every price"""
     staff_usd_per_h: NonNegative = 120.0
+    """cost of an hour of the people who prepare, evaluate and release a fine-tune"""
 
 
 class Carbon(Row):
-    """How carbon is counted (science.md 5)."""
+    """How carbon is counted."""
 
     accounting: Literal["location", "market", "marginal"] = "location"
+    """meaning of the grid figures; the catalog's are location-based"""
     embodied: Literal["low", "mid", "high"] = "mid"
+    """which published figure of making an accelerator to use"""
     accelerator_life_years: Positive = 6.0
+    """years over which making an accelerator is spread"""
     host_embodied_kgco2e_per_accelerator: NonNegative = 300.0
+    """making of the host server, per accelerator in it"""
     host_w_per_accelerator: NonNegative = 150.0
+    """power of the host server, per accelerator in it"""
 
 
 class Serving(Row):
-    """Operating points and safety of the capacity law (science.md 3.2)."""
+    """Operating points and safety of the capacity law."""
 
     operating_tpot_s: tuple[Positive, ...] = (0.02, 0.04, 0.08)
+    """mean times per output token at which replicas may be run"""
     prefill_load_max: Annotated[float, Field(gt=0.0, le=0.9)] = 0.6
+    """most of a replica's time that prompts may take"""
     load_max: Annotated[float, Field(gt=0.0, le=0.9)] = 0.8
+    """most of a replica's capacity that may be used"""
     derate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """share of the computed capacity that is believed"""
     prompt_lane_tokens: tuple[Positive, ...] = (4096.0, 32768.0)
+    """longest prompt of each class of replicas, ascending"""
     engine: str = "vllm"
+    """serving engine"""
     lora_overhead: Annotated[float, Field(ge=1.0, le=2.0)] = 1.1
+    """work with LoRA adapters over work without"""
     performance_margin: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """extra load that every replica must be able to take"""
 
 
 class Policy(Row):
     """Rules of the organisation; a missing value means no such rule."""
 
     spot_share_max: Share = 0.0
+    """most of the accelerators of a region and type that may be spot"""
     spot_availability: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """share of spot machines that is there when needed"""
     commitments: tuple[Literal["commit-1y", "commit-3y"], ...] = ("commit-1y", "commit-3y")
+    """commitments that may be bought"""
     region_loss_share: Share = 0.0
+    """share of every workload's demand that must survive the loss of any one region"""
     attainment_min: Share = 0.9
+    """least share of answers within both latency targets"""
     max_llms: int | None = Field(default=None, ge=1)
+    """most llms in service"""
     max_regions: int | None = Field(default=None, ge=1)
+    """most regions in use"""
     allow_shortfall: bool = False
+    """whether demand may stay unserved, at a price"""
     shortfall_usd_per_request: NonNegative = 1.0
+    """price of an unserved request"""
     max_changed_workloads: int | None = Field(default=None, ge=0)
+    """most workloads whose variant may differ from the incumbent's"""
     max_added_accelerators: int | None = Field(default=None, ge=0)
+    """most accelerators above the incumbent's"""
     change_usd_per_workload: NonNegative = 0.0
+    """cost of changing a workload's variant"""
     change_usd_per_accelerator: NonNegative = 0.0
+    """cost of an accelerator above the incumbent's"""
 
 
 class Caps(Row):
     """Limits on the totals of the period; a missing value means no limit."""
 
     cost_usd: Positive | None = None
+    """most cost of the period"""
     carbon_kgco2e: Positive | None = None
+    """most carbon of the period"""
     water_l: Positive | None = None
+    """most water of the period"""
     qoe_min: Share | None = None
+    """least mean quality of experience"""
 
 
 class Settings(Row):
     """``instance.toml``."""
 
     format_version: Literal[1] = 1
+    """version of this format"""
     name: Identifier
+    """name of the instance"""
     description: str = ""
+    """for people"""
     minimize: Literal["cost", "carbon", "qoe-loss"] = "cost"
+    """what to minimise unless the command says otherwise"""
     incumbent: str | None = None
+    """path of the running plan (run folder or plan.json), relative to this folder"""
     period: Period
+    """section"""
     money: Money = Money()
+    """section"""
     carbon: Carbon = Carbon()
+    """section"""
     serving: Serving = Serving()
+    """section"""
     policy: Policy = Policy()
+    """section"""
     caps: Caps = Caps()
+    """section"""
 
 
 # ------------------------------------------------------------------ tables
@@ -119,62 +165,104 @@ class Workload(Row):
     """``workloads.csv``: a product feature."""
 
     workload: Identifier
+    """name"""
     task_class: str = "general"
+    """which published adaptation gains apply where quality.csv is silent"""
     kind: Literal["interactive", "batch"] = "interactive"
+    """batch demand may wait for any allowed slice"""
     expected_ttft_s: Positive = 1.0
+    """wait for the first token that nobody notices"""
     consumption_tokens_per_s: Positive = 5.0
+    """pace at which the answer is read or used"""
     ttft_target_s: Positive | None = None
+    """target for the first token, network included; blank: none"""
     tpot_target_s: Positive | None = None
+    """target for the time per output token; blank: none"""
     attainment_min: Share | None = None
+    """least share of answers within both targets; blank: the policy's"""
     quality_min: Share = 0.0
+    """least answer quality of a variant, staleness included"""
     qoe_min: Share = 0.0
+    """least mean quality of experience of the workload"""
     quality_exponent: NonNegative = 1.0
+    """weight of answer quality in the score; 0: none"""
     streaming_exponent: NonNegative = 1.0
+    """weight of speed in the score; 0: none"""
     qoe_weight: Positive = 1.0
+    """importance of a request in the mean over workloads"""
     facts_change_per_day: NonNegative = 0.0
+    """rate at which a fact that answers depend on changes"""
     affected_share: Share = 0.0
+    """share of requests that ask for changing facts"""
     residency: str | None = None
+    """tag that a serving region must have, such as eu; blank: any region"""
     region_loss_share: Share | None = None
+    """share of demand that must survive the loss of any one region; blank: the policy's"""
     min_regions: int = Field(default=1, ge=1)
+    """least number of regions that serve it"""
     corpus_tokens: NonNegative = 0.0
+    """size of the documents that RAG searches; 0: no RAG"""
     rag_chunks: NonNegative = 5.0
+    """chunks added to the prompt"""
     rag_chunk_tokens: Positive = 400.0
+    """length of a chunk"""
     rag_cached_share: Share = 0.0
+    """share of the added chunks found in the prefix cache"""
     reranked_documents: NonNegative = 0.0
+    """documents reranked per request; 0: no reranking"""
     training_tokens: NonNegative = 0.0
+    """size of the training set of a fine-tune; 0: no fine-tune"""
     training_epochs: Positive = 3.0
+    """passes over the training set"""
     staff_h_per_refresh: NonNegative = 40.0
+    """people's time per fine-tune"""
 
 
 class LengthClass(Row):
     """``length_classes.csv``: the prompt and answer lengths of a share of a workload."""
 
     workload: Identifier
+    """a workload"""
     length_class: Identifier = "all"
+    """name"""
     share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """share of the workload's requests; they add up to 1"""
     input_tokens: Positive
+    """mean prompt, without retrieved chunks"""
     output_tokens: Positive
+    """mean answer"""
     output_cv: NonNegative = 1.0
+    """standard deviation of the answer length over its mean"""
     cached_share: Share = 0.0
+    """share of the prompt found in the prefix cache"""
 
 
 class Slice(Row):
     """``slices.csv``: a representative part of the period, hours of day in UTC."""
 
     slice: Identifier
+    """name"""
     hours: Positive
+    """hours of the period it stands for; they add up to the period's"""
     month: int = Field(ge=1, le=12)
+    """month whose grid carbon it takes"""
     start_hour_utc: int = Field(default=0, ge=0, le=23)
+    """first hour of the day"""
     end_hour_utc: int = Field(default=24, ge=1, le=24)
+    """hour at which it ends; below the start: over midnight"""
 
 
 class Origin(Row):
     """``origins.csv``: where users sit; `region` borrows a catalog region's place."""
 
     origin: Identifier
+    """name"""
     region: Identifier | None = None
+    """catalog or allowed region at whose place the users are"""
     lat: float | None = Field(default=None, ge=-90.0, le=90.0)
+    """degrees north, instead of a region"""
     lon: float | None = Field(default=None, ge=-180.0, le=180.0)
+    """degrees east, instead of a region"""
 
 
 class Demand(Row):
@@ -185,10 +273,15 @@ class Demand(Row):
     """
 
     workload: Identifier
+    """a workload"""
     origin: Identifier
+    """an origin"""
     slice: Identifier | None = None
+    """a slice; blank for batch"""
     requests_per_s: NonNegative
+    """mean rate in the slice (batch: over the whole period)"""
     allowed_slices: str | None = None
+    """batch only: slices that may serve it, separated by ;; blank: all"""
 
 
 class Region(Row):
@@ -198,62 +291,99 @@ class Region(Row):
     """
 
     region: Identifier
+    """id in the catalog (provider:region), or the name of an own site"""
     kind: Literal["cloud", "own", "edge"] = "cloud"
+    """own and edge sites may be missing from the catalog"""
     lat: float | None = Field(default=None, ge=-90.0, le=90.0)
+    """degrees north"""
     lon: float | None = Field(default=None, ge=-180.0, le=180.0)
+    """degrees east"""
     residency: str | None = None
+    """tags, separated by ;"""
     carbon_gco2e_per_kwh: NonNegative | None = None
+    """annual mean of the grid; the catalog's hourly shape is kept"""
     pue: Annotated[float, Field(ge=1.0, le=3.0)] | None = None
+    """facility energy over IT energy"""
     site_wue_l_per_kwh: NonNegative | None = None
+    """water used on site per IT energy"""
     fixed_usd_per_month: NonNegative = 0.0
+    """cost of using the region at all"""
 
 
 class Accelerator(Row):
     """``accelerators.csv``: allowed accelerator types; figures override the catalog's."""
 
     accelerator: Identifier
+    """id in the catalog"""
     memory_gb: Positive | None = None
+    """memory"""
     tdp_w: Positive | None = None
+    """power limit"""
     idle_w: Positive | None = None
+    """power when idle"""
     embodied_kgco2e: NonNegative | None = None
+    """making of one, without its host"""
 
 
 class Offer(Row):
     """``offers.csv`` (optional): prices that replace or add to the catalog's offers."""
 
     region: Identifier
+    """an allowed region"""
     offer: Identifier
+    """name; the catalog's name replaces its prices"""
     accelerator: Identifier
+    """an allowed accelerator"""
     accelerators: int = Field(ge=1, le=1024)
+    """number in one instance"""
     ondemand_usd_per_h: Positive | None = None
+    """price of one whole instance"""
     spot_usd_per_h: Positive | None = None
+    """price of one whole instance"""
     commit_1y_usd_per_h: Positive | None = None
+    """price of one whole instance, committed for a year"""
     commit_3y_usd_per_h: Positive | None = None
+    """price of one whole instance, committed for three years"""
     max_instances: int | None = Field(default=None, ge=0)
+    """most instances to be had; blank: no limit"""
     price_date: dt.date | None = None
+    """day of the prices"""
 
 
 class Llm(Row):
     """``llms.csv``: allowed language models and the precisions they may be served in."""
 
     llm: Identifier
+    """id in the catalog"""
     precisions: str = "fp8"
+    """allowed precisions, separated by ;: bf16, fp8, int4, mxfp4"""
     max_accelerators_per_replica: int = Field(default=8, ge=1, le=64)
+    """most accelerators that one replica may span"""
 
 
 class HostedApi(Row):
     """``apis.csv`` (optional): hosted llms bought by the token; speed and carbon as measured."""
 
     llm: Identifier
+    """the provider's name of the llm"""
     provider: str
+    """who sells it"""
     region: Identifier | None = None
+    """allowed region where it runs; blank: unknown, the network is in ttft_s"""
     ttft_s: Positive
+    """mean time to the first token"""
     tpot_s: Positive
+    """mean time per output token"""
     ttft_p95_over_mean: Annotated[float, Field(ge=1.0)] = 2.0
+    """95th percentile of the time to the first token over its mean"""
     gco2e_per_ktok: NonNegative
+    """carbon per 1,000 tokens, prompt and answer"""
     input_usd_per_mtok: NonNegative | None = None
+    """price of the prompt; blank: the catalog's"""
     cached_input_usd_per_mtok: NonNegative | None = None
+    """price of cached prompt; blank: the catalog's, else the full price"""
     output_usd_per_mtok: NonNegative | None = None
+    """price of the answer; blank: the catalog's"""
 
 
 class Variant(Row):
@@ -265,12 +395,19 @@ class Variant(Row):
     """
 
     workload: str
+    """a workload, or * for all that have what the adaptation needs"""
     llm: Identifier
+    """an llm of llms.csv or apis.csv"""
     adaptation: Adaptation = "base"
+    """how the llm gets its knowledge"""
     method: TuneMethod = "lora"
+    """how it is fine-tuned; full needs replicas of its own"""
     refresh_days: Positive | None = None
+    """days between refreshes; blank: 30 for a fine-tune, 1 for an index"""
     check_llm: Identifier | None = None
+    """larger llm that also answers a share of the requests"""
     check_share: Share = 0.0
+    """share that the larger llm also answers"""
 
 
 class Quality(Row):
@@ -280,42 +417,64 @@ class Quality(Row):
     """
 
     workload: str
+    """a workload, or * for all"""
     llm: Identifier
+    """an llm of llms.csv or apis.csv"""
     adaptation: Adaptation = "base"
+    """how the llm gets its knowledge"""
     quality: Share
+    """answer quality by your own evaluation"""
     quality_sd: Share = 0.02
+    """standard deviation of that figure"""
 
 
 class Quota(Row):
     """``quotas.csv`` (optional): most accelerators held at once; blank market: all together."""
 
     region: Identifier
+    """an allowed region"""
     accelerator: Identifier
+    """an allowed accelerator"""
     market: Literal["on-demand", "spot", "commit-1y", "commit-3y"] | None = None
+    """blank: all markets together"""
     accelerators: NonNegative
+    """most accelerators held at once"""
 
 
 class Owned(Row):
     """``owned.csv`` (optional): machines already owned or committed, paid whether used or not."""
 
     region: Identifier
+    """an allowed region"""
     offer: Identifier
+    """name of the machine; need not be in the catalog"""
     market: Literal["owned", "commit-1y", "commit-3y"] = "owned"
+    """owned, or already committed"""
     instances: int = Field(ge=0)
+    """number held all period"""
     usd_per_h: NonNegative
+    """cost of one instance, used or not"""
     accelerator: Identifier | None = None
+    """needed if the offer is neither in the catalog nor in offers.csv"""
     accelerators: int | None = Field(default=None, ge=1)
+    """number in one instance; needed likewise"""
     end_date: dt.date | None = None
+    """last day"""
 
 
 class Override(Row):
     """``overrides.csv`` (optional): any catalog figure, by table, row id and column."""
 
     table: str
+    """table of the catalog"""
     id: str
+    """row: the columns of its key joined by /"""
     column: str
+    """column"""
     value: str
+    """figure to use, in the catalog's unit"""
     reason: str
+    """why, for the report"""
 
 
 TABLES: dict[str, tuple[type[Row], bool]] = {
