@@ -27,7 +27,7 @@ ON_DEMAND, SPOT, COMMIT_1Y = (MARKETS.index(m) for m in ("on-demand", "spot", "c
 PERIOD_HOURS = 730.0
 
 
-def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of FleetData
+def random_fleet(  # noqa: PLR0915, PLR0917 - one pass over the fields in the order of FleetData
     seed: int,
     workloads: int = 2,
     variants: int = 2,
@@ -360,13 +360,11 @@ def tiny_fleet(seed: int = 0, slices: int | None = None, regions: int | None = N
     rng = np.random.default_rng([seed, 1])
     slices = slices or int(rng.integers(1, 3))
     regions = regions or (1 if slices == 2 else 2)
-    flags = {
-        name: bool(rng.random() < 0.5)
-        for name in (
-            "rag", "train", "hybrid", "api", "batch", "spot", "commit", "owned", "shortfall",
-            "quotas", "survive", "attainment", "floor", "spread", "region_fixed", "incumbent",
-        )
-    }  # fmt: skip
+    rules = ("batch", "spot", "commit", "owned", "shortfall", "quotas", "survive", "attainment",
+             "floor", "spread", "region_fixed", "incumbent")  # fmt: skip
+    flags = {name: bool(rng.random() < 0.5) for name in rules}
+    second = rng.choice(["rag", "train", "hybrid", "api", "base"])
+    flags |= {name: name == second for name in ("rag", "train", "hybrid", "api")}
     return random_fleet(
         seed,
         origins=1,
@@ -400,9 +398,7 @@ def full_fleet(seed: int = 0, **sizes: int) -> FleetData:
         max_regions=2,
         max_llms=2,
     )
-    return replace(
-        data, cost_max_usd=1e6, carbon_max_kgco2e=1e5, water_max_l=1e7, loss_max=0.9
-    )
+    return replace(data, cost_max_usd=1e6, carbon_max_kgco2e=1e5, water_max_l=1e7, loss_max=0.9)
 
 
 def _shares(value: FloatArray, key: IntArray) -> FloatArray:

@@ -1,0 +1,158 @@
+"""Cost, carbon, QoE loss and water as sums of named lines, and the objective to minimise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+from numpy.typing import ArrayLike
+
+from models.fleet.data import (
+    MARKETS,
+    ROUTE_CARBON_LINES,
+    ROUTE_COST_LINES,
+    VARIANT_COST_LINES,
+    FleetData,
+    FloatArray,
+)
+from models.fleet.rows import Terms, linear, serve_terms
+from models.fleet.variables import has_host
+
+TOTALS = ("cost", "carbon", "qoe-loss", "water")
+
+
+def declare_totals(program: Any, data: FleetData) -> None:
+    """Attach the lines and totals: `cost_lines`, `carbon_lines` and `total`, all expressions."""
+    program.cost_lines = _expressions(cost_expression(program, data))
+    program.carbon_lines = _expressions(carbon_expression(program, data))
+    totals = {
+        "cost": sum(program.cost_lines.values()),
+        "carbon": sum(program.carbon_lines.values()),
+        "qoe-loss": loss_expression(program, data),
+        "water": water_expression(program, data),
+    }
+    program.total = _expressions(totals)
+    program.weight = pyo.Param(list(TOTALS), mutable=True, initialize=0.0)
+    program.minimise = pyo.Objective(list(TOTALS), rule=lambda m, name: m.total[name])
+    program.minimise_weighted = pyo.Objective(
+        expr=sum(program.weight[name] * program.total[name] for name in TOTALS)
+    )
+    minimize(program, "cost")
+
+
+def minimize(program: Any, objective: str | Mapping[str, float]) -> None:
+    """Activate one objective: the name of a total, or weights by name (others weigh 0).
+
+    Raises KeyError for a name outside `TOTALS`.
+    """
+    program.minimise.deactivate()
+    program.minimise_weighted.deactivate()
+    if isinstance(objective, str):
+        program.minimise[objective].activate()
+        return
+    if unknown := set(objective) - set(TOTALS):
+        raise KeyError(f"unknown totals {sorted(unknown)}; known: {', '.join(TOTALS)}")
+    for name in TOTALS:
+        program.weight[name] = float(objective.get(name, 0.0))
+    program.minimise_weighted.activate()
+
+
+def cost_expression(program: Any, data: FleetData) -> dict[str, Any]:
+    """(O1) cost in USD for the period, by line.
+
+    Markets and owned machines, route lines, variant lines, copies, training, regions, migration.
+    """
+    lines = {
+        market: linear(_purchases(program, data, data.purchase_cost_usd, market=m))
+        for m, market in enumerate(MARKETS)
+    }
+    lines["owned and committed"] = linear(constant=data.machine_fixed_cost_usd.sum())
+    for i, name in enumerate(ROUTE_COST_LINES):
+        lines[name] = linear(_routes(program, data.route_cost_lines_usd[:, i]))
+    for i, name in enumerate(VARIANT_COST_LINES):
+        parts = [_indexed(program.adopt, data.variant_cost_lines_usd[:, i])]
+        if name == "migration" and data.change_usd_per_accelerator > 0:
+            parts.append(_every(program.added, data.change_usd_per_accelerator))
+        lines[name] = linear(*parts)
+    lines["index hosting"] = linear(_hosts(program, data, data.host_cost_usd))
+    lines["training compute"] = linear(_indexed(program.train, data.training_cost_usd))
+    fixed = data.region_fixed_cost_usd
+    lines["region fixed"] = linear((list(program.open.values()), [fixed[r] for r in program.open]))
+    return lines
+
+
+def carbon_expression(program: Any, data: FleetData) -> dict[str, Any]:
+    """(O2) carbon in kgCO2e for the period, by line: routes, held instances, index, training."""
+    held = data.machine_fixed[:, None]
+    lines = {
+        name: linear(_routes(program, data.route_carbon_lines_kgco2e[:, i]))
+        for i, name in enumerate(ROUTE_CARBON_LINES)
+    }
+    for name, per_instance in (
+        ("idle energy", data.machine_idle_carbon_kgco2e),
+        ("embodied", data.machine_embodied_kgco2e),
+    ):
+        lines[name] = linear(
+            _purchases(program, data, per_instance[data.purchase_machine]),
+            constant=(held * per_instance).sum(),
+        )
+    lines["index"] = linear(
+        _indexed(program.adopt, data.variant_carbon_kgco2e),
+        _hosts(program, data, data.host_carbon_kgco2e),
+    )
+    lines["training"] = linear(_indexed(program.train, data.training_carbon_kgco2e))
+    return lines
+
+
+def loss_expression(program: Any, data: FleetData) -> Any:
+    """(O3) QoE loss = 1 - QoE: sum over routes of loss_j serve_j; no unit, in [0, 1]."""
+    return linear(_routes(program, data.route_loss))
+
+
+def water_expression(program: Any, data: FleetData) -> Any:
+    """(W) water in litres for the period: routes, held instances, training."""
+    return linear(
+        _routes(program, data.route_water_l),
+        _purchases(program, data, data.machine_water_l[data.purchase_machine]),
+        _indexed(program.train, data.training_water_l),
+        constant=(data.machine_fixed[:, None] * data.machine_water_l).sum(),
+    )
+
+
+def _expressions(parts: Mapping[str, Any]) -> Any:
+    return pyo.Expression(list(parts), initialize=dict(parts))
+
+
+def _routes(program: Any, coefficients: FloatArray) -> Terms:
+    return serve_terms(program, np.arange(len(coefficients)), coefficients)
+
+
+def _indexed(variable: Any, coefficients: ArrayLike) -> Terms:
+    """Terms of a variable indexed 0..n-1; zero coefficients are left out."""
+    values = np.asarray(coefficients, dtype=float)
+    used = np.flatnonzero(values).tolist()
+    return [variable[i] for i in used], values[used].tolist()
+
+
+def _every(variable: Any, coefficient: float) -> Terms:
+    return list(variable.values()), [coefficient] * len(variable)
+
+
+def _hosts(program: Any, data: FleetData, coefficients: FloatArray) -> Terms:
+    values = coefficients[has_host(data)].tolist()
+    return list(program.host.values()), values
+
+
+def _purchases(
+    program: Any, data: FleetData, per_slice: FloatArray, market: int | None = None
+) -> Terms:
+    """Terms of all purchases (of one market); `per_slice` float (B, T) of one instance."""
+    chosen = np.ones(len(data.purchase_market), dtype=bool)
+    if market is not None:
+        chosen = data.purchase_market == market
+    values, whole = per_slice.tolist(), per_slice.sum(axis=1).tolist()
+    rent = [(program.rent[b, t], values[b][t]) for b, t in program.rent if chosen[b]]
+    buy = [(program.buy[b], whole[b]) for b in program.buy if chosen[b]]
+    return [variable for variable, _ in rent + buy], [value for _, value in rent + buy]
