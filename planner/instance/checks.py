@@ -634,30 +634,23 @@ def missing_quality(t: Tables, catalog: Catalog) -> Iterator[Finding]:
     if not all(table.whole for table in (t.quality, t.workloads, t.llms, t.apis, t.variants)):
         return
     given = {(row.workload, row.llm) for row in t.quality.rows if row.adaptation == "base"}
-    names = sorted(_llm_names(t))
-    known = frozenset(row.workload for row in t.workloads.rows)
+    own = {row.llm for row in t.llms.rows if catalog.has("llms", row.llm)}
+    known = own | t.apis.known("llm")
     for workload in t.workloads.rows:
-        asked: dict[str, None] = {}
-        for variant in t.variants.rows:
-            if variant.workload in {"*", workload.workload}:
-                asked[variant.llm] = None
-                if variant.check_llm is not None:
-                    asked[variant.check_llm] = None
-        for llm in asked if t.variants.rows else names:
-            if (
-                llm in names
-                and workload.workload in known
-                and not ({(workload.workload, llm), ("*", llm)} & given)
-            ):
+        name = workload.workload
+        meant = [row for row in t.variants.rows if row.workload in {"*", name}]
+        if t.variants.rows and not meant:
+            yield t.variants.about(
+                f"no variant for {name}", "add a row for it, or one for *", "workload"
+            )
+        asked = {row.llm for row in meant} | {row.check_llm for row in meant}
+        for llm in sorted(known & asked if t.variants.rows else known):
+            if not {(name, llm), ("*", llm)} & given:
                 yield t.quality.about(
-                    f"no base quality of {llm} for {workload.workload}",
-                    f"add a row {workload.workload},{llm},base with its measured quality",
+                    f"no base quality of {llm} for {name}",
+                    f"add a row {name},{llm},base with its measured quality",
                     "quality",
                 )
-        if t.variants.rows and not asked:
-            yield t.variants.about(
-                f"no variant for {workload.workload}", "add a row for it, or one for *", "workload"
-            )
 
 
 # ------------------------------------------------------------------ offers and machines

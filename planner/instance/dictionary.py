@@ -166,8 +166,8 @@ A folder with `instance.toml` and CSV tables. `planner new DIR` writes one that 
 - Numbers are plain: `1500.5` or `1e6`, without thousands separators, percent signs or units; dates
   are `2026-11-01`. Lists inside a cell are separated by `;`.
 - Units stand in the headers. A header in another unit of the same dimension is converted
-  (`ttft_target_ms`, `requests_per_h`, `tdp_kw`, `cached_percent`), a month being 730 hours and a year
-  8,760; another dimension or currency is refused. The same holds for keys of `instance.toml`.
+  (`ttft_target_ms`, `requests_per_h`, `tdp_kw`, `cached_percent`), a month being 730 hours and a
+  year 8,760; another dimension or currency is refused. The same holds for keys of `instance.toml`.
 - Values outside the limits are refused: a unit is wrong, or a digit slipped. The price of an
   accelerator must lie between 0.005 and 200 USD an hour.
 - Ids of regions, accelerators, llms and offers are the catalog's: `planner catalog` lists them.

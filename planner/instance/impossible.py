@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from planner.instance.checks import Tables
 from planner.instance.facts import Facts, LlmFacts, RegionFacts
-from planner.instance.findings import Finding
+from planner.instance.findings import Finding, shortened
 from planner.instance.schema import Workload
 
 BYTES_PER_PARAMETER = {"bf16": 2.0, "fp8": 1.0, "int4": 0.5, "mxfp4": 0.5}
@@ -22,13 +22,13 @@ def nothing_on_sale(t: Tables, facts: Facts) -> Iterator[Finding]:
     """Every accelerator is offered or owned in some region, every region has some machine."""
     cards = {machine.accelerator for machine in facts.machines}
     places = {machine.region for machine in facts.machines} | {api.region for api in facts.apis}
-    regions = ", ".join(region.region for region in facts.regions[:4])
+    regions = ", ".join(region.region for region in facts.regions)
     for index, row in enumerate(t.accelerators.rows):
         if row.accelerator not in cards:
             yield t.accelerators.finding(
                 index,
                 "accelerator",
-                f"no offer in any of the {len(facts.regions)} allowed regions ({regions} ...)",
+                f"no offer in any of the allowed regions ({shortened(regions)})",
                 "allow a region that sells it, give a price in offers.csv, or delete the row",
             )
     names = ", ".join(card.accelerator for card in facts.accelerators)

@@ -281,9 +281,9 @@ def _read_rows(
         )
         return Table(file, whole=False), [finding]
     columns, findings = _columns(file, line, header, row_class)
-    if any(column is None for column in columns) or findings:
+    if not any(columns):
         return Table(file, whole=False), findings
-    known = [column for column in columns if column is not None]
+    header_stands = not findings
     rows: list[R] = []
     lines: list[int] = []
     lost: list[Mapping[str, str]] = []
@@ -300,9 +300,10 @@ def _read_rows(
                 )
             )
             break
-        row, wrong = _read_row(file, line, cells, known, row_class)
+        row, wrong = _read_row(file, line, cells, columns, row_class, header_stands)
         if row is None:
-            lost.append({c.field: cell for c, cell in zip(known, cells, strict=False)})
+            named = zip(columns, cells, strict=False)
+            lost.append({c.field: cell for c, cell in named if c is not None})
             findings += wrong
             if len(findings) >= MAX_FINDINGS_PER_TABLE:
                 findings.append(
@@ -319,7 +320,7 @@ def _read_rows(
         else:
             rows.append(row)
             lines.append(line)
-    headers = {column.field: column.header for column in known}
+    headers = {column.field: column.header for column in columns if column is not None}
     return Table(file, tuple(rows), tuple(lines), headers, tuple(lost), not findings), findings
 
 
@@ -364,6 +365,8 @@ def _columns(
             problem = "the header appears twice" if twin.header == text else (
                 f"says the same as the column {twin.header}")  # fmt: skip
             remedy = "delete one of the two columns"
+            columns[columns.index(twin)] = None  # nobody knows which of them is meant
+            refused.add(meaning.field)
         elif isinstance(meaning, Refusal):
             problem, remedy = meaning.problem, f"expected header: {meaning.field}"
             refused.add(meaning.field)
@@ -375,7 +378,8 @@ def _columns(
         findings.append(Finding(file, line, shortened(text), "", problem, remedy))
     present = {column.field for column in columns if column is not None} | refused
     # A misspelt required column is one mistake, not two: the unknown column names its near match.
-    guessed = " ".join(finding.remedy for finding in findings)
+    guesses = (finding.remedy for finding in findings)
+    guessed = " ".join(guess for guess in guesses if guess.startswith("did you mean"))
     findings += [
         Finding(file, line, name, "", "required column is missing", f"add a column {name}")
         for name in _required(row_class)
@@ -384,22 +388,29 @@ def _columns(
     return columns, findings
 
 
-def _read_row(
-    file: str, line: int, cells: list[str], columns: list[_Column], row_class: type[R]
+def _read_row(  # noqa: PLR0917
+    file: str,
+    line: int,
+    cells: list[str],
+    columns: list[_Column | None],
+    row_class: type[R],
+    header_stands: bool,
 ) -> tuple[R | None, list[Finding]]:
+    """The row, or its findings; under a damaged header only the cells are looked at."""
     if len(cells) != len(columns):
         finding = Finding(
-            file,
-            line,
-            "",
-            shortened(",".join(cells)),
+            file, line, "", shortened(",".join(cells)),
             f"{len(cells)} cells under {len(columns)} headers",
             "give every row as many cells as the header; a cell with commas needs double quotes",
-        )
+        )  # fmt: skip
         return None, [finding]
     values: dict[str, Any] = {}
+    texts: dict[str, tuple[str, str]] = {}
     findings: list[Finding] = []
     for column, text in zip(columns, cells, strict=True):
+        if column is None:
+            continue
+        texts[column.field] = (column.header, text)
         if not text:
             if row_class.model_fields[column.field].is_required():
                 findings.append(
@@ -411,16 +422,14 @@ def _read_row(
             findings.append(Finding(file, line, column.header, shortened(text), *value))
         else:
             values[column.field] = value
-    if findings:
+    if findings or not header_stands:
         return None, findings
     try:
         return row_class.model_validate(values), []
     except ValidationError as error:
-        by_field = {column.field: (column.header, text)
-                    for column, text in zip(columns, cells, strict=True)}  # fmt: skip
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0]) if detail["loc"] else ""
-            header, text = by_field.get(name, (name, ""))
+            header, text = texts.get(name, (name, ""))
             findings.append(Finding(file, line, header, shortened(text), *_explain(detail)))
         return None, findings
 
