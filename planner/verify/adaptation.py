@@ -1,0 +1,154 @@
+"""What copies of indexes and adapters, refreshes and training runs cost, from Facts alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from models.coefficients.adaptation import (
+    Method,
+    adapter_bytes,
+    index_bytes,
+    index_vectors,
+    lora_parameters,
+    smallest_accelerator_count,
+    training_accelerator_hours,
+    training_flops,
+    training_memory_bytes,
+)
+from models.coefficients.energy import embodied_kg_per_accelerator_hour, water_litres
+from planner.instance.facts import AcceleratorFacts, LlmFacts, MachineFacts, VariantFacts
+from planner.verify.terms import DEFAULT_REFRESH_DAYS, Terms
+
+VECTOR_DIMENSIONS = 1024
+LORA_RANK = 16
+LORA_MATRICES = 4
+"""Adapted square matrices per layer."""
+RAM_W_PER_GB = 0.3
+TRAINING_TDP_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class HostFigures:
+    """A copy of an index or adapter in a region, over the period."""
+
+    cost_usd: float
+    carbon_kgco2e: float
+
+    @property
+    def needed(self) -> bool:
+        """A copy that costs nothing need not be stated."""
+        return self.cost_usd > 0 or self.carbon_kgco2e > 0
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """All refreshes of a fine-tune on a machine in a slice, over the period."""
+
+    possible: bool
+    cost_usd: float
+    carbon_kgco2e: float
+    water_l: float
+
+
+def lora_trainable(llm: LlmFacts) -> float:
+    """Trainable parameters of an adapter."""
+    width = [float(llm.hidden_size)] * LORA_MATRICES
+    return float(lora_parameters(LORA_RANK, width, width, llm.layers))
+
+
+def refreshes(terms: Terms, variant: VariantFacts) -> float:
+    """Fine-tune refreshes in the period (not rounded); 0 without a fine-tune."""
+    if variant.method is None:
+        return 0.0
+    return terms.period_days / (variant.refresh_days or DEFAULT_REFRESH_DAYS)
+
+
+def changed_share(terms: Terms, variant: VariantFacts) -> float:
+    """Share of the corpus that changes in the period: 1 - exp(-u period)."""
+    rate = terms.workloads[variant.workload].facts_change_per_day
+    return -math.expm1(-rate * terms.period_days)
+
+
+def host_figures(terms: Terms, variant: VariantFacts, region: str) -> HostFigures:
+    """Cost and carbon of a copy of the variant's index and adapter in a region."""
+    prices, hours = terms.facts.prices, terms.period_hours
+    workload = terms.workloads[variant.workload]
+    cost = carbon = 0.0
+    if terms.has_rag(variant):
+        vectors = index_vectors(workload.corpus_tokens, workload.rag_chunk_tokens)
+        gb = float(index_bytes(vectors, VECTOR_DIMENSIONS)) / 1e9
+        cost += gb * prices.vector_ram_usd_per_gb_h * hours
+        cost += gb * prices.egress_usd_per_gb * changed_share(terms, variant)
+        place = terms.regions.get(region)
+        if place is not None:
+            mean = sum(
+                h * ci
+                for h, ci in zip(
+                    terms.slice_hours.values(), place.carbon_kgco2e_per_kwh, strict=True
+                )
+            ) / sum(terms.slice_hours.values())
+            carbon += RAM_W_PER_GB * gb * hours / 1e3 * place.pue * mean
+    if variant.method is not None:
+        llm = terms.llms[variant.llm]
+        size = adapter_bytes(lora_trainable(llm)) / 1e9
+        gb = float(size) if variant.method == "lora" else 2.0 * llm.params_total_b
+        cost += gb * prices.egress_usd_per_gb * refreshes(terms, variant)
+        cost += gb * prices.storage_usd_per_gb_month * hours / 730.0
+    return HostFigures(cost, carbon)
+
+
+def staff_usd(terms: Terms, variant: VariantFacts) -> float:
+    """Fixed work of all refreshes: data, evaluation, release."""
+    hours = terms.workloads[variant.workload].staff_h_per_refresh
+    return refreshes(terms, variant) * hours * terms.facts.prices.staff_usd_per_h
+
+
+def reembedding_usd(terms: Terms, variant: VariantFacts) -> float:
+    """Embedding what changed in the corpus, once per period."""
+    if not terms.has_rag(variant):
+        return 0.0
+    tokens = terms.workloads[variant.workload].corpus_tokens * changed_share(terms, variant)
+    return tokens * terms.facts.prices.embedding_usd_per_mtok / 1e6
+
+
+def host_w(terms: Terms) -> float:
+    """Power of the host per accelerator, W."""
+    return terms.settings.carbon.host_w_per_accelerator
+
+
+def embodied_kg_per_h(terms: Terms, accelerator: AcceleratorFacts) -> float:
+    """Embodied carbon of an accelerator-hour, host included, kgCO2e."""
+    carbon = terms.settings.carbon
+    total = accelerator.embodied_kgco2e + carbon.host_embodied_kgco2e_per_accelerator
+    return float(embodied_kg_per_accelerator_hour(total, carbon.accelerator_life_years))
+
+
+def training_figures(
+    terms: Terms, variant: VariantFacts, machine: MachineFacts, in_slice: str
+) -> TrainingFigures:
+    """Cost, carbon and water of all refreshes of a fine-tune on whole instances of a machine."""
+    assert variant.method is not None, variant.variant
+    workload, llm = terms.workloads[variant.workload], terms.llms[variant.llm]
+    accelerator, region = terms.accelerators[machine.accelerator], terms.regions[machine.region]
+    method: Method = "full" if variant.method == "full" else "lora"
+    flops = training_flops(
+        llm.params_active_b * 1e9, workload.training_tokens, workload.training_epochs, method
+    )
+    memory = training_memory_bytes(llm.params_total_b * 1e9, method, lora_trainable(llm))
+    needed = float(smallest_accelerator_count(memory, accelerator.memory_gb * 1e9))
+    instances = math.ceil(needed / machine.accelerators)
+    hours = float(training_accelerator_hours(flops, accelerator.bf16_tflops))
+    runs = refreshes(terms, variant)
+    accelerator_hours = runs * hours
+    kwh = accelerator_hours * (TRAINING_TDP_SHARE * accelerator.tdp_w + host_w(terms)) / 1e3
+    intensity = region.carbon_kgco2e_per_kwh[terms.slice_place[in_slice]]
+    carbon = kwh * region.pue * intensity
+    carbon += accelerator_hours * embodied_kg_per_h(terms, accelerator)
+    water = water_litres(
+        kwh, region.pue, region.site_wue_l_per_kwh, region.electricity_water_l_per_kwh
+    )
+    possible = machine.max_instances is None or instances <= machine.max_instances
+    price = machine.ondemand_usd_per_h or 0.0
+    cost = accelerator_hours / machine.accelerators * price
+    return TrainingFigures(possible, cost, carbon, float(water))

@@ -1,0 +1,425 @@
+"""Figures of routes, recomputed from Facts with the shared coefficient functions.
+
+One (variant, leg) at a time: what a request costs a replica, what its user experiences, and from
+these the shares, costs, carbon, water, loss and attainment of a route that serves a whole item.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.coefficients import answer
+from models.coefficients.energy import water_litres
+from models.coefficients.money import api_usd
+from models.coefficients.queueing import tpot_attainment, ttft_attainment
+from models.coefficients.serving import kv_capacity_bytes
+from planner.instance.facts import ApiFacts, MachineFacts, VariantFacts
+from planner.instance.schema import LengthClass, Workload
+from planner.verify.shapes import accelerator_shape, llm_shape, replica_law
+from planner.verify.terms import Item, Terms
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+COST_LINES = ("api tokens", "retrieval", "network", "shortfall")
+CARBON_LINES = ("serving energy", "api")
+BYTES_PER_TOKEN = 4.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a pool runs, wherever it stands."""
+
+    llm: str
+    accelerator: str
+    accelerators: int
+    precision: str
+    tpot_s: float
+    lane_tokens: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Requests of one (variant, leg) at some routes; arrays of one shape (...)."""
+
+    new_tokens: Array
+    context_tokens: Array
+    share_per_rps: Array
+    """float (..., 4) replicas used per request/s"""
+    load_above_idle_w: Array
+    alpha_s: Array
+    """time of an iteration without any sequence"""
+    shift_s: Array
+    tpot_s: Array
+    attainment: Array
+    """probability, leg weight apart"""
+    qoe: Array
+    """expected score, leg weight apart"""
+    residual_s: Array
+    """of pools: mean residual prefill; of hosted APIs: mean TTFT"""
+    p95_over_mean: Array
+    """0: a pool, whose TTFT waits in a prefill queue; otherwise a hosted API's"""
+
+
+def memory_fits(
+    terms: Terms, accelerator: str, llm: str, accelerators: int, precision: str
+) -> bool:
+    """Whether the weights leave any room on a replica."""
+    shape = accelerator_shape(terms.accelerators[accelerator])
+    free = kv_capacity_bytes(llm_shape(terms.llms[llm]), shape, accelerators, precision)
+    return bool(np.all(free > 0.0))
+
+
+def call(
+    terms: Terms, variant: VariantFacts, lengths: Sequence[LengthClass], of: IntArray
+) -> answer.Request:
+    """Requests of the length classes `lengths[of]` as the engine sees them."""
+    workload = terms.workloads[variant.workload]
+    rag = workload.rag_chunks * workload.rag_chunk_tokens if terms.has_rag(variant) else 0.0
+    columns = [(c.input_tokens, c.output_tokens, c.output_cv, c.cached_share) for c in lengths]
+    table = np.array(columns, dtype=float)[of]
+    return answer.request(
+        table[..., 0],
+        table[..., 1],
+        output_cv=table[..., 2],
+        cached_share=table[..., 3],
+        rag_tokens=rag,
+        rag_cached_share=workload.rag_cached_share,
+    )
+
+
+def _expectations(workload: Workload, output_tokens: Array) -> answer.Expectations:
+    def one(value: float | None) -> Array:
+        return np.asarray(np.nan if value is None else value, dtype=float)
+
+    return answer.Expectations(
+        interactive=np.asarray(workload.kind == "interactive"),
+        expected_ttft_s=one(workload.expected_ttft_s),
+        consumption_tokens_per_s=one(workload.consumption_tokens_per_s),
+        output_tokens=output_tokens,
+        streaming_exponent=one(workload.streaming_exponent),
+        ttft_target_s=one(workload.ttft_target_s),
+        tpot_target_s=one(workload.tpot_target_s),
+    )
+
+
+def _before_answer_s(terms: Terms, variant: VariantFacts, leg: int) -> tuple[float, float]:
+    """(retrieval, what comes earlier): seconds before the prompt reaches the engine."""
+    workload, retrieval = terms.workloads[variant.workload], 0.0
+    if terms.has_rag(variant):
+        retrieval = terms.facts.retrieval_latency_s
+        if workload.reranked_documents > 0:
+            retrieval += terms.facts.rerank_latency_s
+    return retrieval, workload.expected_ttft_s if leg == 1 else 0.0
+
+
+def _qoe(terms: Terms, variant: VariantFacts, leg: int, streaming: Array) -> Array:
+    workload = terms.workloads[variant.workload]
+    quality = terms.leg_quality(variant, leg)
+    return 1.0 - answer.route_loss(quality, workload.quality_exponent, streaming, 1.0)
+
+
+def pool_loads(
+    terms: Terms, variant: VariantFacts, leg: int, request: answer.Request, config: Config
+) -> tuple[answer.ReplicaLoad, float]:
+    """(load of one request/s on a replica of `config`, alpha of its iteration law, s)."""
+    serving = terms.settings.serving
+    accelerator, llm = terms.accelerators[config.accelerator], terms.llms[config.llm]
+    law = replica_law(llm, accelerator, config.accelerators, config.precision, serving.engine)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        load = answer.replica_load(
+            request,
+            law,
+            llm_shape(llm),
+            accelerator_shape(accelerator),
+            tp=config.accelerators,
+            precision=config.precision,
+            operating_tpot_s=config.tpot_s,
+            lane_tokens=config.lane_tokens,
+            tdp_w=accelerator.tdp_w,
+            idle_w=accelerator.idle_w,
+            prefill_load_max=serving.prefill_load_max,
+            load_max=serving.load_max,
+            derate=serving.derate,
+            adapter_overhead=(
+                serving.lora_overhead if leg == 0 and variant.method == "lora" else 1.0
+            ),
+            performance_margin=serving.performance_margin,
+        )
+    return load, float(np.max(law.alpha_s))
+
+
+def pool_answers(  # noqa: PLR0917
+    terms: Terms,
+    variant: VariantFacts,
+    leg: int,
+    request: answer.Request,
+    config: Config,
+    round_trip_s: Array,
+) -> Answers:
+    """Answers from a pool of `config`; `request` and `round_trip_s` broadcast to one shape."""
+    load, alpha_s = pool_loads(terms, variant, leg, request, config)
+    retrieval_s, earlier_s = _before_answer_s(terms, variant, leg)
+    workload = terms.workloads[variant.workload]
+    asks = _expectations(workload, request.output_tokens)
+    seen = answer.served_experience(
+        load,
+        asks,
+        operating_tpot_s=config.tpot_s,
+        round_trip_s=round_trip_s,
+        retrieval_s=retrieval_s,
+        earlier_s=earlier_s,
+        prefill_load=terms.settings.serving.prefill_load_max,
+    )
+    shape = np.broadcast_shapes(request.new_tokens.shape, np.shape(round_trip_s))
+
+    def full(value: Array | float) -> Array:
+        return np.broadcast_to(np.asarray(value, dtype=float), shape)
+
+    return Answers(
+        new_tokens=full(request.new_tokens),
+        context_tokens=full(request.context_tokens),
+        share_per_rps=np.broadcast_to(load.share, (*shape, 4)),
+        load_above_idle_w=full(load.load_above_idle_w),
+        alpha_s=full(alpha_s),
+        shift_s=full(seen.shift_s),
+        tpot_s=full(config.tpot_s),
+        attainment=full(seen.attainment),
+        qoe=full(_qoe(terms, variant, leg, seen.streaming)),
+        residual_s=full(load.residual_s),
+        p95_over_mean=full(0.0),
+    )
+
+
+def hosted_answers(  # noqa: PLR0917
+    terms: Terms,
+    variant: VariantFacts,
+    leg: int,
+    request: answer.Request,
+    api: ApiFacts,
+    round_trip_s: Array,
+) -> Answers:
+    """Answers bought from a hosted API."""
+    retrieval_s, earlier_s = _before_answer_s(terms, variant, leg)
+    workload = terms.workloads[variant.workload]
+    seen = answer.hosted_experience(
+        _expectations(workload, request.output_tokens),
+        ttft_s=api.ttft_s,
+        ttft_p95_over_mean=api.ttft_p95_over_mean,
+        tpot_s=api.tpot_s,
+        round_trip_s=round_trip_s,
+        retrieval_s=retrieval_s,
+        earlier_s=earlier_s,
+    )
+    shape = np.broadcast_shapes(request.new_tokens.shape, np.shape(round_trip_s))
+
+    def full(value: Array | float) -> Array:
+        return np.broadcast_to(np.asarray(value, dtype=float), shape)
+
+    return Answers(
+        new_tokens=full(request.new_tokens),
+        context_tokens=full(request.context_tokens),
+        share_per_rps=np.zeros((*shape, 4)),
+        load_above_idle_w=full(0.0),
+        alpha_s=full(0.0),
+        shift_s=full(seen.shift_s),
+        tpot_s=full(api.tpot_s),
+        attainment=full(seen.attainment),
+        qoe=full(_qoe(terms, variant, leg, seen.streaming)),
+        residual_s=full(api.ttft_s),
+        p95_over_mean=full(api.ttft_p95_over_mean),
+    )
+
+
+# ------------------------------------------------------------------ money and carbon of a request
+
+
+def usd_per_request(
+    terms: Terms,
+    variant: VariantFacts,
+    leg: int,
+    length: LengthClass,
+    api: ApiFacts | None,
+) -> dict[str, float]:
+    """Cost lines of one request of a leg answered somewhere (not shortfall), USD."""
+    prices, workload = terms.facts.prices, terms.workloads[variant.workload]
+    lines = dict.fromkeys(COST_LINES, 0.0)
+    sent = (length.input_tokens + length.output_tokens) * BYTES_PER_TOKEN / 1e9
+    lines["network"] = sent * prices.egress_usd_per_gb
+    if leg == 0 and terms.has_rag(variant):
+        lines["retrieval"] = prices.vector_query_usd
+        lines["retrieval"] += length.input_tokens * prices.embedding_usd_per_mtok / 1e6
+        if workload.reranked_documents > 0:
+            lines["retrieval"] += prices.rerank_usd_per_query
+    if api is not None:
+        request = call(terms, variant, [length], np.array(0))
+        lines["api tokens"] = float(
+            api_usd(
+                request.new_tokens + request.cached_tokens,
+                request.output_tokens,
+                api.input_usd_per_mtok,
+                api.output_usd_per_mtok,
+                cached_tokens=request.cached_tokens,
+                cached_usd_per_mtok=api.cached_input_usd_per_mtok,
+            )
+        )
+    return lines
+
+
+# ------------------------------------------------------------------ the routes of a plan
+
+
+@dataclass(frozen=True)
+class RouteAsk:
+    """A route whose figures are wanted."""
+
+    item: Item
+    variant: VariantFacts
+    leg: int
+    region: str | None
+    slice: str
+    machine: MachineFacts | None
+    accelerators: int
+    precision: str
+    tpot_s: float
+    lane_tokens: float
+
+
+@dataclass(frozen=True, eq=False)
+class RouteFigures:
+    """Figures of N routes, each serving the whole of its item."""
+
+    rate_per_s: Array
+    share: Array
+    """float (N, 4) replicas used in each capacity row"""
+    cost_lines: dict[str, Array]
+    """USD"""
+    carbon_lines: dict[str, Array]
+    """kgCO2e"""
+    water_l: Array
+    loss: Array
+    attainment: Array
+    """leg weight x probability"""
+    mixture: Array
+    """item weight x leg weight; 0 for shortfall"""
+    new_tokens: Array
+    context_tokens: Array
+    alpha_s: Array
+    fits: NDArray[np.bool_]
+    shift_s: Array
+    tpot_s: Array
+    residual_s: Array
+    p95_over_mean: Array
+    prefill_load: float
+
+    def ttft_within(self, t_s: float) -> Array:
+        """P(TTFT <= t) of every route, (N,)."""
+        queued = ttft_attainment(t_s, self.shift_s, self.prefill_load, self.residual_s)
+        hosted = tpot_attainment(
+            np.maximum(t_s - self.shift_s, 0.0),
+            np.where(self.p95_over_mean > 0, self.residual_s, 1.0),
+            np.maximum(self.p95_over_mean, 1.0),
+        )
+        return np.where(self.p95_over_mean > 0, hosted, queued)
+
+
+def route_figures(terms: Terms, asks: Sequence[RouteAsk]) -> RouteFigures:
+    """Figures of every route asked for, in order; routes of one pool and leg are done together."""
+    size = len(asks)
+    names = [f.name for f in fields(Answers)]
+    got = {name: np.zeros((size, 4) if name == "share_per_rps" else size) for name in names}
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for j, ask in enumerate(asks):
+        if ask.region is not None:
+            groups[_pool_key(ask)].append(j)
+    for members in groups.values():
+        for name, values in vars(_group_answers(terms, [asks[j] for j in members])).items():
+            got[name][members] = values
+    answers = Answers(**got)
+    return _assemble(terms, asks, answers)
+
+
+def _pool_key(ask: RouteAsk) -> tuple[object, ...]:
+    where = ask.region if ask.machine is None else ask.machine.accelerator
+    config = (ask.accelerators, ask.precision, ask.tpot_s, ask.lane_tokens)
+    return (ask.variant.variant, ask.leg, ask.machine is None, where, *config)
+
+
+def _group_answers(terms: Terms, asks: Sequence[RouteAsk]) -> Answers:
+    first = asks[0]
+    request = call(terms, first.variant, [a.item.length for a in asks], np.arange(len(asks)))
+    trips = np.array([terms.facts.round_trip_s[a.item.origin, str(a.region)] for a in asks])
+    llm = terms.leg_llm(first.variant, first.leg)
+    if first.machine is None:
+        api = terms.apis[llm, str(first.region)]
+        return hosted_answers(terms, first.variant, first.leg, request, api, trips)
+    config = Config(
+        llm,
+        first.machine.accelerator,
+        first.accelerators,
+        first.precision,
+        first.tpot_s,
+        first.lane_tokens,
+    )
+    return pool_answers(terms, first.variant, first.leg, request, config, trips)
+
+
+def _assemble(terms: Terms, asks: Sequence[RouteAsk], a: Answers) -> RouteFigures:
+    """Whole-item figures by plain loops over the routes."""
+    size = len(asks)
+    rate, water, loss, reached, mixture = (np.zeros(size) for _ in range(5))
+    cost = {name: np.zeros(size) for name in COST_LINES}
+    carbon = {name: np.zeros(size) for name in CARBON_LINES}
+    share = np.zeros((size, 4))
+    for j, ask in enumerate(asks):
+        item, load = ask.item, terms.leg_load(ask.variant, ask.leg)
+        requests, hours = item.requests * load, terms.slice_hours[ask.slice]
+        weight = terms.leg_weight(ask.variant, ask.leg)
+        rate[j] = requests / (3600.0 * hours)
+        if ask.region is None:
+            cost["shortfall"][j] = requests * terms.settings.policy.shortfall_usd_per_request
+            loss[j] = item.qoe_weight * weight
+            continue
+        mixture[j] = item.weight * weight
+        loss[j] = item.qoe_weight * weight * (1.0 - a.qoe[j])
+        reached[j] = weight * a.attainment[j]
+        llm = terms.leg_llm(ask.variant, ask.leg)
+        api = terms.apis[llm, ask.region] if ask.machine is None else None
+        lines = usd_per_request(terms, ask.variant, ask.leg, item.length, api)
+        for name, usd in lines.items():
+            cost[name][j] = requests * usd
+        if api is not None:
+            carbon["api"][j] = requests * a.context_tokens[j] / 1e3 * api.gco2e_per_ktok / 1e3
+            continue
+        share[j] = rate[j] * a.share_per_rps[j]
+        place = terms.regions[ask.region]
+        kwh = a.load_above_idle_w[j] / 1e3 * hours * share[j, 0]
+        intensity = place.carbon_kgco2e_per_kwh[terms.slice_place[ask.slice]]
+        carbon["serving energy"][j] = kwh * place.pue * intensity
+        water[j] = water_litres(
+            kwh, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh
+        )
+    return RouteFigures(
+        rate_per_s=rate,
+        share=share,
+        cost_lines=cost,
+        carbon_lines=carbon,
+        water_l=water,
+        loss=loss,
+        attainment=reached,
+        mixture=mixture,
+        new_tokens=a.new_tokens,
+        context_tokens=a.context_tokens,
+        alpha_s=a.alpha_s,
+        fits=np.asarray(np.isfinite(a.share_per_rps).all(axis=1)),
+        shift_s=a.shift_s,
+        tpot_s=a.tpot_s,
+        residual_s=a.residual_s,
+        p95_over_mean=a.p95_over_mean,
+        prefill_load=terms.settings.serving.prefill_load_max,
+    )
