@@ -115,12 +115,13 @@ class Sizes:
 
 
 LADDER: tuple[tuple[int, Sizes], ...] = (
-    (20_000, Sizes(0, 2, 3, 4, 3, 3)),
-    (60_000, Sizes(0, 3, 5, 4, 4, 3)),
-    (250_000, Sizes(0, 4, 8, 6, 5, 4)),
-    (800_000, Sizes(0, 4, 12, 8, 6, 5)),
-    (2_000_000, Sizes(0, 5, 16, 8, 8, 6)),
-    (10**12, Sizes(0, 5, 24, 12, 8, 6)),
+    (15_000, Sizes(0, 2, 2, 2, 2, 2)),
+    (60_000, Sizes(0, 2, 3, 4, 3, 3)),
+    (150_000, Sizes(0, 2, 4, 4, 4, 3)),
+    (400_000, Sizes(0, 3, 5, 4, 4, 3)),
+    (1_000_000, Sizes(0, 3, 6, 6, 5, 4)),
+    (2_000_000, Sizes(0, 3, 8, 6, 6, 4)),
+    (10**12, Sizes(0, 4, 10, 6, 6, 5)),
 )
 """Up to so many routes: all sizes but the number of workloads."""
 
@@ -135,19 +136,22 @@ def sizes_for_routes(catalog: Catalog, routes: int) -> Sizes:
     )  # fmt: skip
 
 
-ROUTES_PER_MACHINE = 2.0
-"""Eligible routes per demand item, variant and machine, measured on generated instances."""
+ROUTES_PER_MACHINE = 5.4
+"""Eligible routes per demand item, variant and machine: the mean over generated instances."""
+ITEMS_PER_CELL = 1.3
+"""Length classes of a mean workload."""
+VARIANTS_PER_WORKLOAD = 5.0
 
 
 def routes_per_workload(catalog: Catalog, sizes: Sizes) -> float:
     """Mean number of routes of a workload: demand items x variants x machines x a constant."""
     machines = sum(
-        len({int(offer["accelerators"]) for offer in catalog.offers_of(region, accelerator)})
+        len(catalog.offers_of(region, accelerator))
         for region in REGIONS[: sizes.regions]
         for accelerator in ACCELERATORS[: sizes.accelerators]
     )
-    items = 1.3 * sizes.origins * sizes.slices
-    return items * 5.0 * machines * ROUTES_PER_MACHINE
+    items = ITEMS_PER_CELL * sizes.origins * sizes.slices
+    return items * VARIANTS_PER_WORKLOAD * machines * ROUTES_PER_MACHINE
 
 
 def make_feature(draw: random.Random, index: int, sizes: Sizes) -> Feature:
