@@ -70,9 +70,7 @@ def pool_name(ask: RouteAsk, weights: str) -> str:
     )
 
 
-def honest_plan(  # noqa: PLR0914
-    facts: Facts, wanted: dict[str, str] | None = None, regions: int = 1
-) -> Plan:
+def honest_plan(facts: Facts, wanted: dict[str, str] | None = None, regions: int = 1) -> Plan:
     """Serve every item from its nearest `regions` regions, all rented on demand.
 
     `wanted` names variants; other workloads take the first that reaches the quality floor.
@@ -203,12 +201,12 @@ def fleet_line(machine: MachineFacts, market: str, slice_: str | None, instances
 def _training(terms: Terms, variant: VariantFacts) -> TrainingLine:
     workload, when = terms.workloads[variant.workload], next(iter(terms.slice_hours))
     for machine in terms.facts.machines:
-        priced_machine = machine.ondemand_usd_per_h is not None
-        if priced_machine and terms.resident(workload, machine.region):
-            if training_figures(terms, variant, machine, when).possible:
-                return TrainingLine(
-                    variant.workload, variant.variant, machine.region, machine.offer, when
-                )
+        if machine.ondemand_usd_per_h is None or not terms.resident(workload, machine.region):
+            continue
+        if training_figures(terms, variant, machine, when).possible:
+            return TrainingLine(
+                variant.workload, variant.variant, machine.region, machine.offer, when
+            )
     raise AssertionError(variant.variant)
 
 
