@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from models.coefficients.quality import effective_quality, stale_share
+from planner.catalog.reader import load_catalog
 from planner.instance.load import load_instance
+from planner.instance.resolve import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("tiny", "small", "reference")
@@ -166,3 +169,46 @@ def test_hours_and_shares_add_up(name: str) -> None:
     for workload in instance.workloads:
         shares = [row.share for row in instance.length_classes if row.workload == workload.workload]
         assert math.isclose(sum(shares), 1.0)
+
+
+def test_every_workload_of_reference_can_reach_its_floor_in_each_way() -> None:
+    """Restricting all workloads to one adaptation has a price; it is not impossible."""
+    reference = load_instance(ROOT / "instances" / "reference")
+    workloads = {workload.workload: workload for workload in reference.workloads}
+    reached = set()
+    for variant in resolve(reference, load_catalog()).variants:
+        workload = workloads[variant.workload]
+        days = {"base": 365.0, "rag": 1.0}.get(variant.adaptation, variant.refresh_days or 30.0)
+        stale = stale_share(workload.facts_change_per_day, days)
+        quality = effective_quality(variant.quality, workload.affected_share, stale)
+        if quality >= workload.quality_min:
+            reached.add((variant.workload, variant.adaptation))
+    for name in workloads:
+        for adaptation in ("base", "rag", "fine-tune"):
+            assert (name, adaptation) in reached
+
+
+def test_price_history_is_of_machines_that_reference_may_rent() -> None:
+    reference = load_instance(ROOT / "instances" / "reference")
+    machines = {machine.machine for machine in resolve(reference, load_catalog()).machines}
+    history = rows(ROOT / "instances" / "reference" / "history", "prices")
+    assert {f"{row['region']}/{row['offer']}" for row in history} <= machines
+    assert len({row["date"][:7] for row in history}) >= 24
+    assert min(row["date"] for row in history) >= "2024"
+
+
+def test_demand_history_varies_around_the_planned_level() -> None:
+    """Day factors of a trace average to 1, and the week factor is the mean of its days."""
+    history = rows(ROOT / "instances" / "reference" / "history", "demand_history")
+    by_workload: dict[str, list[dict[str, str]]] = {}
+    for row in history:
+        by_workload.setdefault(row["workload"], []).append(row)
+    reference = load_instance(ROOT / "instances" / "reference")
+    assert set(by_workload) == {workload.workload for workload in reference.workloads}
+    for days in by_workload.values():
+        factors = [float(row["day_factor"]) for row in days]
+        assert math.isclose(sum(factors) / len(factors), 1.0, abs_tol=0.01)
+        for week in ("1", "2"):
+            own = [row for row in days if row["week"] == week]
+            mean = sum(float(row["day_factor"]) for row in own) / len(own)
+            assert all(math.isclose(float(row["week_factor"]), mean, abs_tol=1e-3) for row in own)
