@@ -167,6 +167,7 @@ MISTAKES = (
         "required-cell-blank", L, "chat,long,0.2,2500,", "chat,long,0.2,,", "input_tokens", "blank"
     ),
     # ---- cells
+    swap("spreadsheet-error", R, "aws:eu-north-1", "#REF!", "region", "not an identifier"),
     swap(
         "thousands-separator",
         L,
@@ -257,6 +258,17 @@ MISTAKES = (
         'incumbent = "runs/none"\n[period]',
         "incumbent",
         "not a readable plan",
+    ),
+    swap(
+        "no-operating-point", T, "[0.03, 0.06] ", "[] ", "serving.operating_tpot_s", "an empty list"
+    ),
+    swap(
+        "lanes-not-ascending",
+        T,
+        "[4096, 16384]",
+        "[16384, 4096]",
+        "serving.prompt_lane_tokens",
+        "not ascending",
     ),
     # ---- references
     swap(
@@ -363,7 +375,34 @@ MISTAKES = (
         "lab is not in the catalog",
     ),
     Mistake("residency-nowhere", with_residency, W, 4, "residency", "no allowed region has this"),
+    added(
+        "half-an-accelerator",
+        "quotas.csv",
+        "region,accelerator,accelerators\naws:us-east-1,l4,0.5\n",
+        2,
+        "accelerators",
+        "not a whole number",
+    ),
+    swap(
+        "slice-without-demand",
+        D,
+        "documents,berlin,day,1.5\n",
+        "",
+        "slice",
+        "has no row for day",
+    ),
+    swap(
+        "half-a-window", S, "night,365,12,20,8", "night,365,12,20,", "end_hour_utc", "half a window"
+    ),
     # ---- magnitudes
+    swap(
+        "rate-far-above",
+        D,
+        "chat,us-east,day,6",
+        "chat,us-east,day,60000",
+        "requests_per_s",
+        "1,000 times",
+    ),
     swap(
         "ttft-in-milliseconds",
         W,

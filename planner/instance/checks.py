@@ -7,10 +7,12 @@ impossible before solving, once everything joins.
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from statistics import median
 from typing import Any, get_args
 
 from planner.catalog import Catalog
@@ -23,6 +25,7 @@ from planner.instance.tables import Table
 from planner.plan import Plan
 
 SUM_TOLERANCE = 1e-6
+FAR_ABOVE = 1_000.0
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ PLAUSIBLE: dict[str, dict[str, tuple[float, float]]] = {
         "output_cv": (0.0, 10.0),
     },
     "slices": {"hours": (1e-3, 8_784.0)},
-    "demand": {"requests_per_s": (0.0, 1e6)},
+    "demand": {"requests_per_s": (1e-7, 1e6)},
+    "quality": {"quality": (0.01, 1.0)},
     "regions": {
         "carbon_gco2e_per_kwh": (0.0, 2_000.0),
         "site_wue_l_per_kwh": (0.0, 50.0),
@@ -170,6 +174,8 @@ PLAUSIBLE_SETTINGS: dict[str, tuple[float, float]] = {
     "carbon.host_w_per_accelerator": (0.0, 5_000.0),
     "policy.shortfall_usd_per_request": (0.0, 1e6),
 }
+ZERO_MEANS_NONE = {"requests_per_s"}
+"""Columns where 0 is as good as a plausible value."""
 PRICE_PER_ACCELERATOR_USD_PER_H = (0.005, 200.0)
 PRICES = ("ondemand_usd_per_h", "spot_usd_per_h", "commit_1y_usd_per_h", "commit_3y_usd_per_h")
 
@@ -188,8 +194,10 @@ def implausible_magnitudes(t: Tables, catalog: Catalog) -> Iterator[Finding]:
         table: Table[Any] = getattr(t, name)
         for index, row in enumerate(table.rows):
             for column, (low, high) in bounds.items():
-                problem = _outside(getattr(row, column), low, high)
-                if problem:
+                value = getattr(row, column)
+                if value == 0.0 and column in ZERO_MEANS_NONE:
+                    continue
+                if problem := _outside(value, low, high):
                     yield table.finding(index, column, problem, remedy)
     if t.settings is not None:
         for key, (low, high) in PLAUSIBLE_SETTINGS.items():
@@ -197,12 +205,42 @@ def implausible_magnitudes(t: Tables, catalog: Catalog) -> Iterator[Finding]:
             value = getattr(getattr(t.settings, section), name)
             if problem := _outside(value, low, high):
                 yield t.setting(key, value, problem, remedy)
-        for tpot_s in t.settings.serving.operating_tpot_s:
-            if problem := _outside(tpot_s, 0.002, 2.0):
-                yield t.setting("serving.operating_tpot_s", tpot_s, problem, "write seconds")
-        for tokens in t.settings.serving.prompt_lane_tokens:
-            if problem := _outside(tokens, 16.0, 4e6):
-                yield t.setting("serving.prompt_lane_tokens", tokens, problem, "write tokens")
+
+
+def serving_lists(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """Operating points and prompt lanes ascend, and can be meant."""
+    if t.settings is None:
+        return
+    serving = t.settings.serving
+    for key, values, low, high in (
+        ("serving.operating_tpot_s", serving.operating_tpot_s, 0.002, 2.0),
+        ("serving.prompt_lane_tokens", serving.prompt_lane_tokens, 16.0, 4e6),
+    ):
+        shown = ", ".join(f"{value:g}" for value in values)
+        if not values:
+            yield t.setting(key, "[]", "an empty list", "give at least one value")
+        elif list(values) != sorted(set(values)):
+            yield t.setting(key, shown, "not ascending", "sort it, each value once")
+        for value in values:
+            if problem := _outside(value, low, high):
+                yield t.setting(key, value, problem, "check the unit")
+
+
+def task_class_names(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """A task class is a name; one without published gains takes the mean over all classes."""
+    for index, row in enumerate(t.workloads.rows):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+\-]*", row.task_class):
+            known = catalog.table("adaptation_priors")["task_class"]
+            yield t.workloads.finding(index, "task_class", "not a name", near_matches("", known))
+
+
+def whole_quotas(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """Quotas count whole accelerators."""
+    for index, row in enumerate(t.quotas.rows):
+        if row.accelerators != round(row.accelerators):
+            yield t.quotas.finding(
+                index, "accelerators", "not a whole number", "count accelerators"
+            )
 
 
 def implausible_prices(t: Tables, catalog: Catalog) -> Iterator[Finding]:
@@ -398,6 +436,12 @@ def slice_hours(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                 "the window of the day is empty",
                 "end after the start; 0 to 24 is the whole day, 22 to 6 is over midnight",
             )
+        given = row.model_fields_set & {"start_hour_utc", "end_hour_utc"}
+        if len(given) == 1:
+            missing = "end_hour_utc" if "start_hour_utc" in given else "start_hour_utc"
+            yield t.slices.finding(
+                index, missing, "half a window of the day", "give both hours, or none"
+            )
     if t.settings is None or not t.slices.whole or not t.slices.rows:
         return
     total = math.fsum(row.hours for row in t.slices.rows)
@@ -463,6 +507,49 @@ def demand_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
 
 
 # ------------------------------------------------------------------ places
+
+
+def demand_in_every_slice(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """Interactive demand of an origin says every slice, and no rate is far above the others."""
+    if not (t.demand.whole and t.slices.whole and t.workloads.whole):
+        return
+    interactive = {row.workload for row in t.workloads.rows if row.kind == "interactive"}
+    known = t.slices.known("slice")
+    workloads = t.workloads.known("workload")
+    if any(row.workload not in workloads for row in t.demand.rows) or any(
+        row.slice is not None and row.slice not in known for row in t.demand.rows
+    ):
+        return  # reported as unknown references: the gap they leave is the same mistake
+    said: dict[tuple[str, str], dict[str | None, int]] = defaultdict(dict)
+    twice: set[tuple[str, str]] = set()
+    rates: dict[str, list[float]] = defaultdict(list)
+    for index, row in enumerate(t.demand.rows):
+        if row.slice in said[row.workload, row.origin]:
+            twice.add((row.workload, row.origin))
+        said[row.workload, row.origin][row.slice] = index
+        if row.requests_per_s > 0.0:
+            rates[row.workload].append(row.requests_per_s)
+    for (workload, origin), slices in said.items():
+        missing = [part.slice for part in t.slices.rows if part.slice not in slices]
+        if (workload, origin) in twice or None in slices:
+            continue  # reported already
+        if workload in interactive and missing:
+            yield t.demand.finding(
+                max(slices.values()),
+                "slice",
+                f"{workload} from {origin} has no row for {shortened(', '.join(missing))}",
+                "add the row, with rate 0 if nobody asks",
+            )
+    for index, row in enumerate(t.demand.rows):
+        usual = median(rates[row.workload] or [0.0])
+        if FAR_ABOVE * usual < row.requests_per_s <= PLAUSIBLE["demand"]["requests_per_s"][1]:
+            yield t.demand.finding(
+                index,
+                "requests_per_s",
+                f"implausible: over {FAR_ABOVE:,.0f} times {usual:.4g}, "
+                f"the median rate of {row.workload}",
+                "check the unit in the header and the number of digits",
+            )
 
 
 def places(t: Tables, catalog: Catalog) -> Iterator[Finding]:
@@ -735,6 +822,9 @@ TABLE_CHECKS: tuple[Check, ...] = (
     rows_said_twice,
     implausible_magnitudes,
     implausible_prices,
+    serving_lists,
+    task_class_names,
+    whole_quotas,
     unknown_references,
     unknown_catalog_ids,
     impossible_overrides,
@@ -742,6 +832,7 @@ TABLE_CHECKS: tuple[Check, ...] = (
     length_shares,
     slice_hours,
     demand_rows,
+    demand_in_every_slice,
     places,
     residency_nowhere,
     precision_lists,

@@ -161,7 +161,7 @@ A folder with `instance.toml` and CSV tables. `planner new DIR` writes one that 
 `scripts/build_format.py` from `planner/instance/schema.py`.
 
 - Tables are UTF-8 text (a byte order mark does no harm), cells separated by commas, the first line
-  names the columns, in any order. Lines that start with `#` are notes. A blank cell means the
+  names the columns, in any order. Lines that start with `# ` are notes. A blank cell means the
   default; blank figures of regions, accelerators, offers and hosted llms mean the catalog's.
 - Numbers are plain: `1500.5` or `1e6`, without thousands separators, percent signs or units; dates
   are `2026-11-01`. Lists inside a cell are separated by `;`.

@@ -35,6 +35,7 @@ Kind = Literal["float", "int", "date", "text"]
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,_'  ]\d{3})+(\.\d*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_NOTE = re.compile(r"#+(\s|$)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOTHING = {"na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "tbd", "missing", "unknown"}
 
@@ -49,6 +50,8 @@ class Table(Generic[R]):
     """line of the file, one per row"""
     headers: Mapping[str, str] = field(default_factory=dict)
     """field -> header as the file has it"""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """field -> value in its unit over the cell, where the header has another unit"""
     lost: tuple[Mapping[str, str], ...] = ()
     """raw cells of rows that could not be understood"""
     whole: bool = True
@@ -63,6 +66,8 @@ class Table(Generic[R]):
     def finding(self, index: int, column: str, problem: str, remedy: str) -> Finding:
         """A finding about a cell of row `index`."""
         value = getattr(self.rows[index], column, None) if column else None
+        if isinstance(value, float):
+            value /= self.factors.get(column, 1.0)  # as the file has it
         shown = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
         header = self.headers.get(column, column)
         return Finding(self.file, self.lines[index], header, shortened(shown), problem, remedy)
@@ -255,8 +260,11 @@ def read_table(path: Path, row_class: type[R]) -> tuple[Table[R], list[Finding]]
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of every row that is neither blank nor a comment (first character #)."""
-    lines = ("\n" if line.startswith("#") else line for line in io.StringIO(text, newline=""))
+    """(line, cells) of every row that is neither blank nor a note (``# `` at its start).
+
+    A bare ``#REF!`` is no note but a spreadsheet's error in the first cell.
+    """
+    lines = ("\n" if _NOTE.match(line) else line for line in io.StringIO(text, newline=""))
     reader = csv.reader(lines, strict=True)
     start = 1
     for cells in reader:
@@ -320,8 +328,17 @@ def _read_rows(
         else:
             rows.append(row)
             lines.append(line)
-    headers = {column.field: column.header for column in columns if column is not None}
-    return Table(file, tuple(rows), tuple(lines), headers, tuple(lost), not findings), findings
+    known = [column for column in columns if column is not None]
+    table = Table(
+        file,
+        tuple(rows),
+        tuple(lines),
+        headers={column.field: column.header for column in known},
+        factors={column.field: column.factor for column in known},
+        lost=tuple(lost),
+        whole=not findings,
+    )
+    return table, findings
 
 
 def _required(row_class: type[Row]) -> list[str]:
@@ -458,6 +475,11 @@ def read_settings(path: Path) -> tuple[Settings | None, dict[str, int], list[Fin
     lines = _key_lines(text)
     headers: dict[str, str] = {}
     findings = _convert_keys(path.name, data, Settings, "", lines, headers)
+    if isinstance(data.get("format_version"), bool):  # Python takes true for 1
+        line = lines.get("format_version")
+        findings.append(
+            Finding(path.name, line, "format_version", "", "not a whole number", "write 1")
+        )
     if findings:
         return None, lines, findings
     try:

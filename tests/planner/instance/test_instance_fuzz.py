@@ -63,7 +63,7 @@ def header(rng: random.Random, folder: Path) -> None:
     rows = table(path)
     at = rng.randrange(len(rows[0]))
     changes = (str.upper, lambda h: h + "_ms", lambda h: h[:-1], lambda h: "", lambda h: h + "s")
-    rows[0][at] = rng.choice([*changes, lambda h: rng.choice(rows[0])])(rows[0][at])
+    rows[0][at] = rng.choice([*changes, lambda _: rng.choice(rows[0])])(rows[0][at])
     put(path, rows)
 
 
@@ -74,7 +74,7 @@ def row(rng: random.Random, folder: Path) -> None:
     rng.choice([
         lambda: rows.pop(at),
         lambda: rows.insert(at, [*rows[at]]),
-        lambda: rows[at].pop(),
+        rows[at].pop,
         lambda: rows[at].append("1"),
         lambda: rng.shuffle(rows),
         rows.clear,
