@@ -38,6 +38,9 @@ MEMORY_UTILISATION = 0.90
 """Share of the accelerator's memory that the engine may use (vLLM's default)."""
 WORKSPACE_BYTES = 2.0e9
 """Activations, graphs and communication buffers per accelerator, an assumption."""
+MOST_UTILISATION = 0.95
+LEAST_WORKSPACE_BYTES = 1.0e9
+"""What a tuned engine reaches: used to predict a given point, never to size a plan."""
 MAX_BATCH = 256.0
 """Sequences per iteration: the engines' usual cap and the end of most measured ranges."""
 LOAD_MAX = 0.80
@@ -373,26 +376,47 @@ def iteration_law(  # noqa: PLR0917
     context  = kv / (min(G, H_kv) BW e_kv)
     prompt   = (2 P_active n + 2 L n^2 d) / (G peak e_p) + n comm
     """
-    tp = _array(tp)
     c = params.resolve(accelerator.family, engine, precision, llm.is_moe, is_median)
-    peak = tp * accelerator.peak_flops(precision)
-    comm = all_reduce_s_per_token(llm, accelerator, tp, c.comm_efficiency)
+    return law_from_coefficients(
+        llm, accelerator, tp, precision, c,
+        sequences=sequences, max_batch=max_batch, split_layers=np.asarray(engine) == "llama.cpp",
+    )  # fmt: skip
+
+
+def law_from_coefficients(
+    llm: LlmShape,
+    accelerator: AcceleratorShape,
+    tp: ArrayLike,
+    precision: Names,
+    c: Coefficients,
+    *,
+    sequences: ArrayLike = np.inf,
+    max_batch: ArrayLike = MAX_BATCH,
+    split_layers: ArrayLike = False,
+) -> IterationLaw:
+    """`iteration_law` with the coefficients given, (N,).
+
+    `split_layers`: the accelerators take turns layer by layer (llama.cpp), so they share the memory
+    but not the work.
+    """
+    tp = _array(tp)
+    ways = np.where(split_layers, 1.0, tp)
+    peak = ways * accelerator.peak_flops(precision)
+    comm = all_reduce_s_per_token(llm, accelerator, ways, c.comm_efficiency)
     linear, square = prompt_flops(llm, 1.0)
     weights = weights_touched_bytes(llm, precision, sequences)
-    layers_s = llm.layers * (c.layer_s + c.moe_layer_s * llm.is_moe + c.hop_s * np.log2(tp))
+    layers_s = llm.layers * (c.layer_s + c.moe_layer_s * llm.is_moe + c.hop_s * np.log2(ways))
     bandwidth = accelerator.bandwidth_bytes_per_s
-    shape = np.broadcast_shapes(
-        np.shape(linear), np.shape(peak), np.shape(weights), c.layer_s.shape
-    )
+    shape = np.broadcast_shapes(linear.shape, peak.shape, weights.shape, layers_s.shape)
 
     def full(value: ArrayLike) -> Array:
         return np.broadcast_to(_array(value), shape).copy()
 
     return IterationLaw(
-        alpha_s=full(layers_s + weights / (tp * bandwidth * c.weight_efficiency)),
+        alpha_s=full(layers_s + weights / (ways * bandwidth * c.weight_efficiency)),
         sequence_s=full(c.sequence_s + comm + linear / (peak * c.decode_efficiency)),
         context_s_per_token=full(
-            llm.kv_bytes_per_token / (np.minimum(tp, llm.kv_heads) * bandwidth * c.kv_efficiency)
+            llm.kv_bytes_per_token / (np.minimum(ways, llm.kv_heads) * bandwidth * c.kv_efficiency)
         ),
         prompt_s_per_token=full(linear / (peak * c.prefill_efficiency) + comm),
         prompt_s_per_token2=full(square / (peak * c.prefill_efficiency)),
@@ -447,20 +471,43 @@ def closed_loop(  # noqa: PLR0917
     Where C requests of n + m tokens exceed the cache (or C the engine's cap) only `batch` of them
     run; the others wait, and by Little's law the wait (C - batch) / throughput is part of TTFT.
     """
+    coefficients = params.resolve(accelerator.family, engine, precision, llm.is_moe, is_median)
+    return closed_loop_from_coefficients(
+        llm, accelerator, tp, precision, coefficients, input_tokens, output_tokens, concurrency,
+        max_batch=max_batch, split_layers=np.asarray(engine) == "llama.cpp",
+    )  # fmt: skip
+
+
+def closed_loop_from_coefficients(  # noqa: PLR0917
+    llm: LlmShape,
+    accelerator: AcceleratorShape,
+    tp: ArrayLike,
+    precision: Names,
+    coefficients: Coefficients,
+    input_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    concurrency: ArrayLike,
+    *,
+    max_batch: ArrayLike = np.inf,
+    split_layers: ArrayLike = False,
+    interference: ArrayLike = 1.0,
+) -> ReplicaPoint:
+    """`closed_loop` with the coefficients given; `interference` 0 for static batches, (N,)."""
     n, m, c = _array(input_tokens), _array(output_tokens), _array(concurrency)
-    capacity = kv_capacity_bytes(llm, accelerator, tp, precision)
+    capacity = kv_capacity_bytes(
+        llm, accelerator, tp, precision,
+        memory_utilisation=MOST_UTILISATION, workspace_bytes=LEAST_WORKSPACE_BYTES,
+    )  # fmt: skip
     fits = np.maximum(max_concurrent_tokens(capacity, llm.kv_bytes_per_token) / (n + m / 2.0), 1.0)
     batch = np.minimum(np.minimum(c, fits), _array(max_batch))
-    law = iteration_law(
-        llm, accelerator, tp, precision, engine, params, sequences=batch, is_median=is_median
+    law = law_from_coefficients(
+        llm, accelerator, tp, precision, coefficients, sequences=batch, split_layers=split_layers
     )
-    coefficients = params.resolve(accelerator.family, engine, precision, llm.is_moe, is_median)
     decode = law.iteration_s(batch, n + m / 2.0)
-    tpot = decode + (batch - 1.0) * law.prompt_s(n) / m
+    tpot = decode + _array(interference) * (batch - 1.0) * law.prompt_s(n) / m
     crowd = 1.0 + coefficients.ttft_burst * (batch - 1.0) ** coefficients.ttft_burst_power
     ttft = law.ttft_fixed_s + law.prefill_s(n) * crowd + law.ttft_iterations * decode
-    wait = (c - batch) * (ttft + (m - 1.0) * tpot) / batch
-    ttft = ttft + wait
+    ttft = ttft + (c - batch) * (ttft + (m - 1.0) * tpot) / batch
     return ReplicaPoint(ttft, tpot, throughput_tokens_per_s(c, m, ttft, tpot), batch)
 
 
@@ -525,8 +572,7 @@ def _share(use: Array, room: Array) -> Array:
 
 
 def _lookup(table: Mapping[str, float], names: Names) -> Array:
-    flat = np.asarray(names)
-    return np.vectorize(table.__getitem__, otypes=[np.float64])(flat)
+    return _array(np.vectorize(table.__getitem__, otypes=[np.float64])(np.asarray(names)))
 
 
 # ------------------------------------------------------------------ state-dependent queue
