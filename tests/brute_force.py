@@ -100,7 +100,9 @@ def purchases(data: FleetData, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     added = np.maximum((held - data.machine_incumbent[None, :, None]).max(axis=2), 0.0).sum(axis=1)
     if not np.isnan(data.max_added_accelerators):
         good &= added <= data.max_added_accelerators + 1e-9
-    value = w[0] * data.machine_fixed_cost_usd.sum() + w[0] * data.change_usd_per_accelerator * added
+    value = (
+        w[0] * data.machine_fixed_cost_usd.sum() + w[0] * data.change_usd_per_accelerator * added
+    )
     value = value + w[0] * np.einsum("nbt,bt->n", count, data.purchase_cost_usd)
     instances = held / size[None, :, None]
     value = value + w[1] * np.einsum("nht,ht->n", instances, data.machine_carbon_kgco2e)
@@ -154,9 +156,7 @@ def placements(
     counted = not np.isnan(data.max_regions) or (data.region_fixed_cost_usd > 0).any()
     priced = (data.host_cost_usd > 0) | (data.host_carbon_kgco2e > 0)
     copies = [(v, r) for v in sorted(adopted) for r in regions if priced[v, r]]
-    spreads = [
-        list(combinations(regions, int(n))) if n > 1 else [()] for n in data.min_regions
-    ]
+    spreads = [list(combinations(regions, int(n))) if n > 1 else [()] for n in data.min_regions]
     for opened in _subsets(regions) if counted else [tuple(regions)]:
         if len(opened) > data.max_regions:
             continue
@@ -200,9 +200,7 @@ def replica_choices(
         most = [int(np.ceil(load[p, t].max())) for p in pools]
         size = [int(data.pool_accelerators[p]) for p in pools]
         fits = [
-            n
-            for n in product(*(range(m + 1) for m in most))
-            if np.dot(n, size) <= capacity[h, t]
+            n for n in product(*(range(m + 1) for m in most)) if np.dot(n, size) <= capacity[h, t]
         ]
         full = [
             n
