@@ -124,9 +124,10 @@ def adoptions(data: FleetData, w: FloatArray) -> Iterator[tuple[set[int], float]
         for v in np.flatnonzero(data.variant_workload == workload):
             own = data.group_variant == v
             legs = set(data.group_leg[own])
-            if all(
-                set(data.group_item[own & (data.group_leg == leg)]) == items for leg in legs
-            ) and len(legs):
+            if (
+                all(set(data.group_item[own & (data.group_leg == leg)]) == items for leg in legs)
+                and legs
+            ):
                 complete.append(int(v))
         options.append(complete)
     for adopted in product(*options):
@@ -151,7 +152,7 @@ def adoptions(data: FleetData, w: FloatArray) -> Iterator[tuple[set[int], float]
 def placements(
     data: FleetData, w: FloatArray, adopted: set[int]
 ) -> Iterator[tuple[Subset, frozenset[tuple[int, int]], tuple[Subset, ...], float]]:
-    """Open regions, copies (variant, region), counted regions per workload; value of the first two."""
+    """Open regions, copies (variant, region), counted regions per workload; the value of all."""
     regions = range(len(data.regions))
     counted = not np.isnan(data.max_regions) or (data.region_fixed_cost_usd > 0).any()
     priced = (data.host_cost_usd > 0) | (data.host_carbon_kgco2e > 0)
@@ -215,7 +216,7 @@ def replica_choices(
         yield {key: n for part in parts for key, n in part.items()}
 
 
-def route(
+def route(  # noqa: PLR0917
     data: FleetData,
     groups: list[int],
     routes: list[int],
