@@ -63,6 +63,7 @@ class Master:
         caps: FloatArray | None = None,
         *,
         scale: float = 1.0,
+        ranges: FloatArray | None = None,
         all_replicas: bool = False,
     ) -> None:
         data = index.data
@@ -72,6 +73,8 @@ class Master:
         self.highs = new_highs(presolve="off", solver="simplex", simplex_strategy=4)
         self.totals = np.zeros((0, 4))
         self.scale = scale
+        self.ranges = ranges
+        self.corner: FloatArray | None = None
         W, V, R = len(data.workloads), len(data.variants), len(data.regions)
         T, H, P, G = len(data.slices), len(data.machines), len(data.pools), len(data.origins)
         L, K, Q = len(data.llms), len(data.quota_names), len(index.group_item)
@@ -119,10 +122,12 @@ class Master:
         count = len(totals)
         entries = list(entries)
         for which in range(4):
-            if self.row_cap[which] >= 0:
-                entries.append(
-                    (np.full(count, self.row_cap[which]), np.arange(count), totals[:, which])
-                )
+            for row, unit in (
+                (self.row_cap[which], self.cap_unit[which]),
+                (self.row_corner[which], self.corner_unit[which]),
+            ):
+                if row >= 0:
+                    entries.append((np.full(count, row), np.arange(count), totals[:, which] / unit))
         rows = np.concatenate([e[0] for e in entries]) if entries else np.zeros(0, dtype=np.int64)
         cols = np.concatenate([e[1] for e in entries]) if entries else np.zeros(0, dtype=np.int64)
         vals = np.concatenate([e[2] for e in entries]) if entries else np.zeros(0)
@@ -142,10 +147,21 @@ class Master:
     def _build_fixed_part(self, W: int, R: int, T: int, H: int, K: int, L: int) -> None:
         index, data = self.index, self.index.data
         fixed = index.fixed_totals
-        self.row_cap = np.full(4, -1)
+        self.row_cap, self.row_corner = np.full(4, -1), np.full(4, -1)
+        self.cap_unit, self.corner_unit = np.ones(4), np.ones(4)
         for which in range(4):
             if not np.isnan(self.caps[which]):
-                self.row_cap[which] = self._rows(1, self.caps[which] - fixed[which])[0]
+                self.cap_unit[which] = max(abs(self.caps[which]), 1e-9)
+                limit = (self.caps[which] - fixed[which]) / self.cap_unit[which]
+                self.row_cap[which] = self._rows(1, limit)[0]
+        if self.ranges is not None:
+            self.corner_unit[:3] = self.ranges
+            self.row_corner[:3] = self._rows(3, INFINITY)
+            self.col_depth = add_columns(
+                self.highs, np.zeros(1), np.zeros(1), np.zeros(1),
+                self.row_corner[:3], np.zeros(3, dtype=np.int64), -np.ones(3),
+            )
+            self.totals = np.concatenate([self.totals, np.zeros((1, 4))])
         self.row_one = self._rows(W, 1.0, 1.0)
         size = data.machine_size.astype(float)
         self.row_machine = self._rows(H * T, np.repeat(size * data.machine_fixed, T)).reshape(H, T)
@@ -434,22 +450,34 @@ class Master:
     def set_weights(self, weights: FloatArray) -> None:
         """Minimise other weights of cost, carbon, loss and water; the basis stays."""
         self.weights = np.asarray(weights, dtype=float)
-        self._refresh_costs(self.totals @ self.weights * self.scale, self.penalty)
+        self.corner = None
+        if self.ranges is not None:
+            self._bound_depth(0.0, 0.0, np.full(3, INFINITY))
+        self._refresh_costs()
 
-    def _refresh_costs(self, cost: FloatArray, penalty: float) -> None:
-        cost = cost.copy()
-        cost[self.artificial] = penalty
+    def set_corner(self, corner: FloatArray, tie_weights: FloatArray | None = None) -> None:
+        """Minimise the depth t with f_i <= corner_i + ranges_i t (Pascoletti and Serafini 1984).
+
+        An infinite corner coordinate drops its row. `tie_weights` (4,) are added to t.
+        """
+        assert self.ranges is not None, "build the master with `ranges` to use corners"
+        self.weights = np.zeros(4) if tie_weights is None else np.asarray(tie_weights, dtype=float)
+        self.corner = np.asarray(corner, dtype=float)
+        limit = (self.corner - self.index.fixed_totals[:3]) / self.ranges
+        self._bound_depth(-INFINITY, INFINITY, np.where(np.isfinite(limit), limit, INFINITY))
+        self._refresh_costs()
+
+    def _bound_depth(self, lower: float, upper: float, limits: FloatArray) -> None:
+        self.highs.changeColBounds(self.col_depth, lower, upper)
+        for row, limit in zip(self.row_corner[:3], limits, strict=True):
+            self.highs.changeRowBounds(int(row), -INFINITY, float(limit))
+
+    def _refresh_costs(self) -> None:
+        cost = self.totals @ self.weights * self.scale
+        cost[self.artificial] = self.penalty
+        if self.corner is not None:
+            cost[self.col_depth] = self.scale
         self.highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
-
-    def set_caps(self, caps: FloatArray) -> None:
-        """Move the right-hand sides of the caps the master was built with (inf: no cap)."""
-        self.caps = np.asarray(caps, dtype=float)
-        fixed = self.index.fixed_totals
-        for which in range(4):
-            if self.row_cap[which] >= 0:
-                self.highs.changeRowBounds(
-                    int(self.row_cap[which]), -INFINITY, float(self.caps[which] - fixed[which])
-                )
 
     # ------------------------------------------------------------------ solving
 
@@ -468,9 +496,11 @@ class Master:
         count = np.zeros(len(index.data.workloads))
         if index.spreads.any():
             count = take(self.row_spread_count, 1.0)
+        weights = self.weights + take(self.row_corner) / self.corner_unit
         raw = replace(
             blank,
-            cap=take(self.row_cap),
+            weights=np.maximum(weights, 0.0),
+            cap=take(self.row_cap) / self.cap_unit,
             replica=take(self.row_replica),
             machine=take(self.row_machine),
             quota=take(self.row_quota),
@@ -490,6 +520,14 @@ class Master:
             changed=single(self.row_changed),
         ).clipped()
         return with_default_replica_prices(index, raw, self.col_replica >= 0)
+
+    def goal(self, bound: Bound) -> float:
+        """What the bound says of this master's objective: of t, when a corner is set."""
+        if self.corner is None:
+            return bound.value
+        pull = bound.prices.weights[:3]
+        finite = np.isfinite(self.corner)
+        return bound.value - float(pull[finite] @ self.corner[finite])
 
     def start(self, prices: Prices) -> None:
         """First columns: for each workload its two best variants at the prices."""
@@ -524,6 +562,7 @@ class Master:
         deadline: float = float("inf"),
         max_iterations: int = 200,
         smoothing: float = 0.6,
+        floor: float = 1e-9,
         on_bound: Callable[[Bound], None] | None = None,
     ) -> Relaxation:
         """Column generation until master and bound agree within the relative tolerance.
@@ -555,11 +594,12 @@ class Master:
             if best is not None and smoothing > 0.0:
                 found.append(evaluate_bound(index, current.mixed(best.prices, smoothing)))
             for one in found:
-                if best is None or one.value > best.value:
+                if best is None or self.goal(one) > self.goal(best):
                     best = one
                     if on_bound is not None:
                         on_bound(one)
-            if value - best.value <= tolerance * max(abs(value), 1e-9):
+            assert best is not None
+            if value - self.goal(best) <= tolerance * max(abs(value), floor):
                 converged = True
                 break
             if not self._grow(found, dual):
