@@ -1,0 +1,240 @@
+"""`build_plan`: the engine's result as a Plan, every field of the contract for programs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.coefficients.serving import iteration_law
+from models.fleet.data import FleetData, FloatArray
+from planner.answer.adoption import UNITS, Market, adoption_lines
+from planner.answer.decisions import (
+    Decisions,
+    fleet_lines,
+    hosting_lines,
+    leg_loads,
+    leg_weights,
+    replica_lines,
+    routing_lines,
+    training_lines,
+)
+from planner.answer.lines import carbon_lines, cost_lines, machine_cost_usd, qoe, water_l
+from planner.answer.workloads import Latency, workload_lines
+from planner.candidates.kinds import Candidates, PoolInfo
+from planner.candidates.shapes import accelerator_shapes, llm_shapes
+from planner.instance.facts import Facts
+from planner.plan import Certificate, InstanceRef, Objectives, Plan
+from planner.serving import load_parameters
+from planner.solve.bound import evaluate_bound
+
+if TYPE_CHECKING:
+    from planner.solve.engine import EngineResult
+
+
+def build_plan(
+    facts: Facts,
+    candidates: Candidates,
+    result: EngineResult,
+    objective: str,
+    timings: Mapping[str, float] | None = None,
+) -> Plan:
+    """The plan that the engine's `result` stands for.
+
+    `objective` is what was minimised (``cost``, ``carbon``, ``qoe-loss``); `timings` (seconds by
+    phase) come before the engine's own.
+    """
+    data, decisions = candidates.data, Decisions.of(result)
+    check_share = np.array(
+        [v.check_share if v.check_llm is not None else 0.0 for v in candidates.variants]
+    )
+    cost, carbon = cost_lines(data, decisions), carbon_lines(data, decisions)
+    objectives = Objectives(
+        cost_usd=math.fsum(cost.values()),
+        carbon_kgco2e=math.fsum(carbon.values()),
+        qoe=qoe(data, decisions),
+    )
+    settings = facts.instance.settings
+    value = minimised_value(objectives, objective)
+    market = Market(
+        result.index,
+        result.prices,
+        evaluate_bound(result.index, result.prices),
+        value,
+        UNITS[objective],
+    )
+    return Plan(
+        instance=InstanceRef(settings.name, facts.instance.sha256),
+        period_hours=settings.period.hours,
+        objectives=objectives,
+        cost_lines=cost,
+        carbon_lines=carbon,
+        water_l=water_l(data, decisions),
+        certificate=certificate(objective, value, result.bound, result.status),
+        adoption=adoption_lines(market, decisions.adopt, facts, candidates),
+        fleet=fleet_lines(data, decisions),
+        replicas=replica_lines(data, decisions, candidates.pools),
+        routing=routing_lines(data, decisions, leg_loads(data, check_share)),
+        hosting=hosting_lines(data, decisions),
+        training=training_lines(data, decisions),
+        workloads=workload_lines(
+            data,
+            decisions,
+            latency_of(facts, candidates, decisions),
+            leg_weights(data, check_share),
+            item_tokens(facts, data),
+        ),
+        timings={**(timings or {}), **result.timings},
+        assumptions=assumptions(facts),
+        provenance=provenance(facts, candidates, decisions),
+    )
+
+
+def minimised_value(objectives: Objectives, objective: str) -> float:
+    """The objective that was minimised, in its own unit."""
+    return {
+        "cost": objectives.cost_usd,
+        "carbon": objectives.carbon_kgco2e,
+        "qoe-loss": 1.0 - objectives.qoe,
+    }[objective]
+
+
+def certificate(objective: str, value: float, bound: float, status: str) -> Certificate:
+    """Value, bound and their relative gap; a bound above the value by rounding is the value."""
+    bound = min(bound, value)
+    gap = (value - bound) / abs(value) if value else 0.0
+    return Certificate(
+        minimised=objective,
+        value=value,
+        bound=bound,
+        gap_relative=max(gap, 0.0),
+        status=status,
+        proof="dual prices",
+    )
+
+
+# ------------------------------------------------------------------ inputs of the workload lines
+
+
+def item_tokens(facts: Facts, data: FleetData) -> FloatArray:
+    """Tokens in and out of each demand item in the period, float (D,)."""
+    each = {
+        (row.workload, row.length_class): row.input_tokens + row.output_tokens
+        for row in facts.instance.length_classes
+    }
+    return np.array(
+        [
+            requests * each[data.workloads[w], name]
+            for requests, w, name in zip(
+                data.item_requests, data.item_workload, data.item_class, strict=True
+            )
+        ]
+    )
+
+
+def latency_of(facts: Facts, candidates: Candidates, decisions: Decisions) -> Latency:
+    """TTFT distributions of the routes in use."""
+    data = candidates.data
+    pool = data.route_pool[decisions.routes]
+    used = np.unique(pool[pool >= 0])
+    residual = np.ones(len(pool))
+    if len(used):
+        of_pool = np.zeros(len(data.pools))
+        of_pool[used] = residual_s(facts, [candidates.pools[p] for p in used])
+        residual = np.where(pool >= 0, of_pool[np.maximum(pool, 0)], 1.0)
+    ratio = np.zeros(len(pool))
+    apis = {(api.llm, api.region): api for api in facts.apis}
+    for at in np.flatnonzero((pool < 0) & (data.route_region[decisions.routes] >= 0)):
+        route = decisions.routes[at]
+        group = data.route_group[route]
+        variant = candidates.variants[data.group_variant[group]]
+        llm = variant.check_llm if data.group_leg[group] == 1 else variant.llm
+        api = apis[str(llm), data.regions[data.route_region[route]]]
+        residual[at], ratio[at] = api.ttft_s, api.ttft_p95_over_mean
+    return Latency.known_by_p95(
+        candidates.route_ttft_p95_s[decisions.routes],
+        residual,
+        ratio,
+        facts.instance.settings.serving.prefill_load_max,
+        candidates.route_tpot_s[decisions.routes],
+    )
+
+
+def residual_s(facts: Facts, pools: list[PoolInfo]) -> FloatArray:
+    """Mean residual prefill an arrival meets at most: half the longest prompt of the lane, (n,)."""
+    llms = {llm.llm: at for at, llm in enumerate(facts.llms)}
+    cards = {card.accelerator: at for at, card in enumerate(facts.accelerators)}
+    law = iteration_law(
+        llm_shapes(facts.llms).take(np.array([llms[p.llm] for p in pools])),
+        accelerator_shapes(facts.accelerators).take(
+            np.array([cards[p.accelerator] for p in pools])
+        ),
+        np.array([p.accelerators for p in pools]),
+        np.array([p.precision for p in pools]),
+        facts.instance.settings.serving.engine,
+        load_parameters(),
+    )
+    return np.asarray(law.prefill_s(np.array([p.lane_tokens for p in pools]), 0.0) / 2.0)
+
+
+# ------------------------------------------------------------------ assumptions and provenance
+
+
+def assumptions(facts: Facts) -> tuple[str, ...]:
+    """What was assumed, then how old the figures are."""
+    aged = [f"{table}: {span}" for table, span in facts.ages.items()]
+    return (*facts.assumptions, "Age of the data: " + "; ".join(aged) + ".")
+
+
+def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> dict[str, Any]:
+    """Shares of the plan that stand on each kind of knowledge, and the age of each table.
+
+    Serving figures by accelerator-hours and by cost of the machines, quality by requests, prices
+    by cost of the machines.
+    """
+    data, pools = candidates.data, candidates.pools
+    hours = decisions.replicas * data.slice_hours[None, :] * data.pool_accelerators[:, None]
+    by_pool = hours.sum(axis=1)
+    by_machine = np.bincount(data.pool_machine, by_pool, minlength=len(data.machines))
+    cost = machine_cost_usd(data, decisions)
+    per_hour = np.where(by_machine > 0, cost / np.where(by_machine > 0, by_machine, 1.0), 0.0)
+    busy = np.flatnonzero(by_pool > 0)
+    kinds = [kind_of(pools[p].provenance) for p in busy]
+    requests = np.bincount(data.item_workload, data.item_requests, minlength=len(data.workloads))
+    machines = {machine.machine: machine for machine in facts.machines}
+    paid = np.flatnonzero(cost > 0)
+    return {
+        "serving_by_accelerator_hours": _shares(zip(kinds, by_pool[busy], strict=True)),
+        "serving_by_cost": _shares(
+            zip(kinds, by_pool[busy] * per_hour[data.pool_machine[busy]], strict=True)
+        ),
+        "quality_by_requests": _shares(
+            (candidates.variants[v].provenance, requests[w]) for w, v in enumerate(decisions.adopt)
+        ),
+        "prices_by_cost": _shares(
+            (machines[data.machines[h]].provenance.split(" ")[0].rstrip(":"), cost[h]) for h in paid
+        ),
+        "ages": dict(facts.ages),
+    }
+
+
+def kind_of(text: str) -> str:
+    """``measured``, ``transferred``, ``roofline`` ...: the first word of a provenance."""
+    words = re.split(r"[\s:,;]+", text.strip())
+    return words[0].lower() or "unknown"
+
+
+def _shares(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = defaultdict(float)
+    for name, value in parts:
+        total[name] += float(value)
+    whole = math.fsum(total.values())
+    return {
+        name: value / whole
+        for name, value in sorted(total.items(), key=lambda part: -part[1])
+        if whole > 0
+    }

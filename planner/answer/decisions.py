@@ -1,0 +1,187 @@
+"""What was decided, in the order of FleetData, and the same as lines of the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.fleet.data import MARKETS, BoolArray, FleetData, FloatArray, IntArray
+from planner.candidates.kinds import PoolInfo
+from planner.plan import FleetLine, ReplicaLine, RoutingLine, TrainingLine
+
+if TYPE_CHECKING:
+    from planner.solve.engine import EngineResult
+
+OWNED = "owned"
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Values of the program's variables; index letters as in `models.fleet.data`."""
+
+    adopt: IntArray
+    """int (W,) variant of each workload"""
+    routes: IntArray
+    """int (n,) routes in use, numbered as in FleetData"""
+    serve: FloatArray
+    """float (n,) share of the item each serves, positive"""
+    replicas: IntArray
+    """int (P, T)"""
+    buy: IntArray
+    """int (B,)"""
+    rent: IntArray
+    """int (B, T)"""
+    host: BoolArray
+    """bool (V, R)"""
+    train: IntArray
+    """int (V,) training option of adopted variants that have one, else -1"""
+
+    @classmethod
+    def of(cls, result: EngineResult) -> Decisions:
+        """The engine's solution with its routes numbered as in FleetData."""
+        found = result.solution
+        return cls(
+            adopt=found.adopt,
+            routes=result.index.order[found.routes],
+            serve=found.serve,
+            replicas=found.replicas,
+            buy=found.buy,
+            rent=found.rent,
+            host=found.host,
+            train=found.train,
+        )
+
+    def held(self, data: FleetData) -> IntArray:
+        """Instances held, int (H, T): owned, committed and rented."""
+        held = np.repeat(data.machine_fixed[:, None], len(data.slices), axis=1).astype(np.int64)
+        np.add.at(held, data.purchase_machine, self.buy[:, None] + self.rent)
+        return held
+
+
+def leg_weights(data: FleetData, check_share: FloatArray) -> FloatArray:
+    """Share of the requests whose score each group decides, float (Q,).
+
+    `check_share` (V,) is 0 for variants without a check.
+    """
+    share = check_share[data.group_variant]
+    return np.asarray(np.where(data.group_leg == 1, share, 1.0 - share))
+
+
+def leg_loads(data: FleetData, check_share: FloatArray) -> FloatArray:
+    """Requests of each group per request of the workload, float (Q,)."""
+    return np.asarray(np.where(data.group_leg == 1, check_share[data.group_variant], 1.0))
+
+
+# ------------------------------------------------------------------ lines of the plan
+
+
+def fleet_lines(data: FleetData, decisions: Decisions) -> tuple[FleetLine, ...]:
+    """Instances held, by machine: owned, committed for the period, rented by slice."""
+    lines = []
+    for h in range(len(data.machines)):
+        region, offer = split_machine(data, h)
+        held: list[tuple[str, str | None, int]] = [(OWNED, None, int(data.machine_fixed[h]))]
+        for b in np.flatnonzero(data.purchase_machine == h):
+            market = MARKETS[data.purchase_market[b]]
+            held.append((market, None, int(decisions.buy[b])))
+            held += [
+                (market, in_slice, int(decisions.rent[b, t]))
+                for t, in_slice in enumerate(data.slices)
+            ]
+        lines += [
+            FleetLine(
+                region=region,
+                offer=offer,
+                accelerator=data.machine_accelerator[h],
+                market=market,
+                slice=in_slice,
+                accelerators=int(data.machine_size[h]),
+                instances=instances,
+            )
+            for market, in_slice, instances in held
+            if instances > 0
+        ]
+    return tuple(lines)
+
+
+def split_machine(data: FleetData, machine: int) -> tuple[str, str]:
+    """(region, offer) of a machine; offers may hold a slash, the region is known."""
+    region = data.regions[data.machine_region[machine]]
+    return region, data.machines[machine].removeprefix(f"{region}/")
+
+
+def replica_lines(
+    data: FleetData, decisions: Decisions, pools: tuple[PoolInfo, ...]
+) -> tuple[ReplicaLine, ...]:
+    """Replicas running, by pool and slice."""
+    return tuple(
+        ReplicaLine(
+            pool=data.pools[p],
+            region=pools[p].region,
+            offer=pools[p].offer,
+            accelerator=pools[p].accelerator,
+            llm=pools[p].llm,
+            weights=pools[p].weights,
+            accelerators=int(data.pool_accelerators[p]),
+            precision=pools[p].precision,
+            engine=pools[p].engine,
+            operating_tpot_s=pools[p].operating_tpot_s,
+            lane_tokens=pools[p].lane_tokens,
+            slice=data.slices[t],
+            replicas=int(decisions.replicas[p, t]),
+        )
+        for p, t in np.argwhere(decisions.replicas > 0)
+    )
+
+
+def routing_lines(
+    data: FleetData, decisions: Decisions, loads: FloatArray
+) -> tuple[RoutingLine, ...]:
+    """Where each demand item is answered; `loads` (Q,) as of `leg_loads`."""
+    lines = []
+    for j, share in zip(decisions.routes.tolist(), decisions.serve.tolist(), strict=True):
+        group, pool, region = data.route_group[j], data.route_pool[j], data.route_region[j]
+        item, in_slice = data.group_item[group], data.route_slice[j]
+        requests = share * data.item_requests[item] * loads[group]
+        demand_slice = data.item_slice[item]
+        lines.append(
+            RoutingLine(
+                workload=data.workloads[data.item_workload[item]],
+                length_class=data.item_class[item],
+                origin=data.origins[data.item_origin[item]],
+                slice=data.slices[demand_slice] if demand_slice >= 0 else None,
+                leg=int(data.group_leg[group]),
+                region=data.regions[region] if region >= 0 else None,
+                pool=data.pools[pool] if pool >= 0 else None,
+                served_slice=data.slices[in_slice],
+                share=share,
+                requests_per_s=float(requests / (SECONDS_PER_HOUR * data.slice_hours[in_slice])),
+            )
+        )
+    return tuple(lines)
+
+
+def hosting_lines(data: FleetData, decisions: Decisions) -> tuple[tuple[str, str], ...]:
+    """(variant, region) of every copy of an index or adapter."""
+    return tuple((data.variants[v], data.regions[r]) for v, r in np.argwhere(decisions.host))
+
+
+def training_lines(data: FleetData, decisions: Decisions) -> tuple[TrainingLine, ...]:
+    """Where and when the adopted fine-tunes run."""
+    lines = []
+    for v in np.flatnonzero(decisions.train >= 0):
+        option = decisions.train[v]
+        region, offer = split_machine(data, int(data.training_machine[option]))
+        lines.append(
+            TrainingLine(
+                workload=data.workloads[data.variant_workload[v]],
+                variant=data.variants[v],
+                region=region,
+                offer=offer,
+                slice=data.slices[data.training_slice[option]],
+            )
+        )
+    return tuple(lines)
