@@ -21,19 +21,29 @@ from typing import Any
 import numpy as np
 from pyomo.contrib import appsi
 
+from models.fleet.data import FleetData
 from models.fleet.objectives import TOTALS
 from models.fleet.program import build_program, minimize
-from planner.candidates import build_candidates
-from planner.catalog import load_catalog
-from planner.instance.load import load_instance
-from planner.instance.resolve import resolve
+
+
+def fleet_of(folder: Path) -> FleetData:
+    """The whole program's data of an instance folder, imported only where it is built."""
+    from planner.serving import load_parameters
+
+    from planner.candidates.build import build_candidates
+    from planner.catalog import load_catalog
+    from planner.instance.load import load_instance
+    from planner.instance.resolve import resolve
+
+    catalog = load_catalog()
+    facts = resolve(load_instance(folder, catalog), catalog)
+    return build_candidates(facts, load_parameters()).data
 
 
 def solve(folder: Path, total: str, seconds: float, gap: float, pipe: Connection) -> None:
     """Build and solve; sends one dictionary after building and a fuller one at the end."""
     started = time.monotonic()
-    catalog = load_catalog()
-    data = build_candidates(resolve(load_instance(folder, catalog), catalog)).data
+    data = fleet_of(folder)
     candidates_s = time.monotonic() - started
     program = build_program(data)
     minimize(program, total)
