@@ -1,0 +1,323 @@
+"""Configurations of a replica, and the load of each request class on each of them.
+
+A configuration is (llm, accelerator, precision, accelerators G, operating point, prompt lane). A
+cell is (leg, length class, configuration): nothing in it depends on region or slice, so the grid is
+small and everything is computed on it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from models.coefficients.answer import ReplicaLoad, Request, replica_load, request
+from models.coefficients.queueing import tpot_attainment
+from models.coefficients.serving import (
+    IterationLaw,
+    ServingParameters,
+    iteration_law,
+    weight_bytes,
+)
+from models.fleet.data import BoolArray, FloatArray, IntArray
+from planner.candidates.exclusions import Tally
+from planner.candidates.legs import Leg
+from planner.candidates.shapes import accelerator_shapes, llm_shapes
+from planner.instance.facts import Facts
+from planner.instance.schema import Workload
+
+
+def accelerator_counts(size: int) -> tuple[int, ...]:
+    """Accelerators per replica on an instance of `size`: 1, 2, 4 ... while they divide it, and
+    the whole instance; each divides the next, so replicas fill instances without waste."""
+    chain = [1]
+    while chain[-1] * 2 <= size and size % (chain[-1] * 2) == 0:
+        chain.append(chain[-1] * 2)
+    return tuple(chain) if chain[-1] == size else (*chain, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Configs:
+    """All configurations whose weights fit and whose operating point is in reach; fields (C,)."""
+
+    llm: IntArray
+    accelerator: IntArray
+    precision: tuple[str, ...]
+    accelerators: IntArray
+    tpot_s: FloatArray
+    lane_tokens: FloatArray
+    law: IterationLaw
+
+    def label(self, at: int) -> str:
+        """``g2/fp8/40ms/4096``."""
+        return (
+            f"g{self.accelerators[at]}/{self.precision[at]}/"
+            f"{1000.0 * self.tpot_s[at]:g}ms/{self.lane_tokens[at]:g}"
+        )
+
+
+def configurations(facts: Facts, params: ServingParameters, tally: Tally) -> Configs:
+    """Every configuration; those whose weights do not fit, or whose T is below alpha, are noted."""
+    serving = facts.instance.settings.serving
+    sizes = {a.accelerator: set[int]() for a in facts.accelerators}
+    for machine in facts.machines:
+        sizes[machine.accelerator].update(accelerator_counts(machine.accelerators))
+    rows = [
+        (at, card, precision, count, tpot, lane)
+        for at, llm in enumerate(facts.llms)
+        for card, accelerator in enumerate(facts.accelerators)
+        for count in sorted(sizes[accelerator.accelerator])
+        if count <= llm.max_accelerators_per_replica
+        for precision in llm.precisions
+        for tpot in serving.operating_tpot_s
+        for lane in sorted(serving.prompt_lane_tokens)
+    ]
+    llm = np.array([row[0] for row in rows], dtype=np.int64)
+    card = np.array([row[1] for row in rows], dtype=np.int64)
+    precision = np.array([row[2] for row in rows], dtype=np.str_)
+    count = np.array([row[3] for row in rows], dtype=np.int64)
+    tpot = np.array([row[4] for row in rows], dtype=np.float64)
+    lane = np.array([row[5] for row in rows], dtype=np.float64)
+    if rows:
+        shapes, cards = llm_shapes(facts.llms).take(llm), accelerator_shapes(facts.accelerators)
+        law = iteration_law(shapes, cards.take(card), count, precision, serving.engine, params)
+        room = law.kv_capacity_bytes
+        weights = weight_bytes(shapes, precision)
+        fits, reached = room > 0.0, law.alpha_s < tpot
+        names = ([None], [x.llm for x in facts.llms], [x.accelerator for x in facts.accelerators])
+        for rule, wrong, needed, available, unit in (
+            ("memory", ~fits, weights / 1e9, (weights + room) / 1e9, "GB"),
+            ("operating point", fits & ~reached, law.alpha_s * 1e3, tpot * 1e3, "ms"),
+        ):
+            codes = (np.zeros(int(wrong.sum()), dtype=np.int64), llm[wrong], card[wrong])
+            tally.many(rule, names, codes, needed[wrong], available[wrong], unit)
+        keep = np.flatnonzero(fits & reached)
+    else:
+        keep = np.zeros(0, dtype=np.int64)
+        law = IterationLaw(**{f.name: np.zeros(0) for f in fields(IterationLaw)})
+    return Configs(
+        llm=llm[keep],
+        accelerator=card[keep],
+        precision=tuple(str(x) for x in precision[keep]),
+        accelerators=count[keep],
+        tpot_s=tpot[keep],
+        lane_tokens=lane[keep],
+        law=law.take(keep),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells of every self-hosted leg; fields (M,). Eligible ones have finite shares."""
+
+    first: dict[tuple[int, int], int]
+    """(index of the leg, length class) -> first cell; its configurations follow in order"""
+    config: IntArray
+    load: ReplicaLoad
+    eligible: BoolArray
+
+
+def leg_request(leg: Leg, length: int, facts: Facts) -> Request:
+    """The request of a leg for the length class at position `length`."""
+    shape = facts.instance.length_classes[length]
+    workload = facts.instance.workloads[leg.workload]
+    rag = workload.rag_chunks * workload.rag_chunk_tokens if leg.has_rag else 0.0
+    return request(
+        shape.input_tokens,
+        shape.output_tokens,
+        output_cv=shape.output_cv,
+        cached_share=shape.cached_share,
+        rag_tokens=rag,
+        rag_cached_share=workload.rag_cached_share,
+    )
+
+
+def cells_of(
+    facts: Facts,
+    legs: Sequence[Leg],
+    classes: Sequence[Sequence[int]],
+    configs: Configs,
+    tally: Tally,
+) -> Cells:
+    """Loads and eligibility of all cells; `classes[w]` are the length classes of workload w."""
+    position = {llm.llm: at for at, llm in enumerate(facts.llms)}
+    of_llm = [np.flatnonzero(configs.llm == at) for at in range(len(facts.llms))]
+    first: dict[tuple[int, int], int] = {}
+    parts: list[IntArray] = []
+    blocks: list[tuple[Leg, Request, int]] = []
+    total = 0
+    for at, leg in enumerate(legs):
+        if leg.hosted:
+            continue
+        members = of_llm[position[leg.llm]]
+        for length in classes[leg.workload]:
+            first[at, length] = total
+            parts.append(members)
+            blocks.append((leg, leg_request(leg, length, facts), len(members)))
+            total += len(members)
+    config = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+    repeat = np.array([block[2] for block in blocks], dtype=np.int64)
+
+    def spread(values: Sequence[float]) -> FloatArray:
+        return np.repeat(np.array(values, dtype=np.float64), repeat)
+
+    call = Request(
+        new_tokens=spread([float(block[1].new_tokens) for block in blocks]),
+        cached_tokens=spread([float(block[1].cached_tokens) for block in blocks]),
+        output_tokens=spread([float(block[1].output_tokens) for block in blocks]),
+        output_cv=spread([float(block[1].output_cv) for block in blocks]),
+    )
+    workload = np.repeat(np.array([b[0].workload for b in blocks], dtype=np.int64), repeat)
+    settings = facts.instance.settings.serving
+    llm, card = configs.llm[config], configs.accelerator[config]
+    load = replica_load(
+        call,
+        configs.law.take(config),
+        llm_shapes(facts.llms).take(llm),
+        accelerator_shapes(facts.accelerators).take(card),
+        tp=configs.accelerators[config],
+        precision=np.array(configs.precision, dtype=np.str_)[config],
+        operating_tpot_s=configs.tpot_s[config],
+        lane_tokens=configs.lane_tokens[config],
+        tdp_w=np.array([x.tdp_w for x in facts.accelerators])[card],
+        idle_w=np.array([x.idle_w for x in facts.accelerators])[card],
+        prefill_load_max=settings.prefill_load_max,
+        load_max=settings.load_max,
+        derate=settings.derate,
+        adapter_overhead=spread(
+            [settings.lora_overhead if b[0].has_adapter else 1.0 for b in blocks]
+        ),
+        performance_margin=settings.performance_margin,
+    )
+    eligible = _rules(facts, configs, call, (workload, llm, card), config, load, tally)
+    return Cells(first=first, config=config, load=load, eligible=eligible)
+
+
+def _rules(
+    facts: Facts,
+    configs: Configs,
+    call: Request,
+    codes: tuple[IntArray, IntArray, IntArray],
+    config: IntArray,
+    load: ReplicaLoad,
+    tally: Tally,
+) -> BoolArray:
+    """Rules that depend on neither region nor slice, in the order of `RULES`."""
+    workload, llm, _ = codes
+    instance = facts.instance
+    limit = np.array([float(x.context_tokens) for x in facts.llms])[llm]
+    interactive = np.array([w.kind == "interactive" for w in instance.workloads])[workload]
+    asked = np.array([w.tpot_target_s or np.inf for w in instance.workloads])[workload]
+    tpot = configs.tpot_s[config]
+    context = call.context_tokens
+    cache = context * configs.law.kv_bytes_per_token[config]
+    asked = np.where(interactive, asked, np.inf)
+    names = (
+        [w.workload for w in instance.workloads],
+        [x.llm for x in facts.llms],
+        [x.accelerator for x in facts.accelerators],
+    )
+    eligible = np.ones(len(config), dtype=np.bool_)
+    for rule, wrong, needed, available, unit in (
+        ("context length", context > limit, context, limit, "tokens"),
+        (
+            "prompt lane",
+            call.new_tokens > configs.lane_tokens[config],
+            call.new_tokens,
+            configs.lane_tokens[config],
+            "tokens",
+        ),
+        (
+            "memory",
+            ~np.isfinite(load.share).all(axis=1),
+            cache / 1e9,
+            configs.law.kv_capacity_bytes[config] / 1e9,
+            "GB of cache",
+        ),
+        ("TPOT target", tpot > asked, tpot * 1e3, asked * 1e3, "ms"),
+    ):
+        gone = eligible & wrong
+        tally.many(
+            rule,
+            names,
+            (codes[0][gone], codes[1][gone], codes[2][gone]),
+            needed[gone],
+            available[gone],
+            unit,
+        )
+        eligible &= ~wrong
+    return eligible
+
+
+def dominated_configs(
+    facts: Facts, legs: Sequence[Leg], configs: Configs, cells: Cells
+) -> dict[str, dict[int, int]]:
+    """For each weights: dominated configuration -> a kept one that dominates it.
+
+    The rule and its proof are in the package's docstring.
+    """
+    blocks: dict[str, list[tuple[int, int]]] = {}
+    for (at, _), start in cells.first.items():
+        blocks.setdefault(legs[at].weights, []).append((start, legs[at].workload))
+    counts = np.bincount(configs.llm, minlength=len(facts.llms))
+    per_llm = {llm.llm: int(counts[at]) for at, llm in enumerate(facts.llms)}
+    size = {leg.weights: per_llm[leg.llm] for leg in legs if not leg.hosted}
+    result: dict[str, dict[int, int]] = {}
+    for weights, found in blocks.items():
+        grid = np.array([start for start, _ in found])[:, None] + np.arange(size[weights])
+        if grid.size:
+            workloads = [facts.instance.workloads[w] for _, w in found]
+            result[weights] = _dominated(grid, workloads, configs, cells)
+    return result
+
+
+def _dominated(
+    grid: IntArray, workloads: Sequence[Workload], configs: Configs, cells: Cells
+) -> dict[int, int]:
+    """`grid` (B, C): cells of the blocks (leg, class) that share the weights."""
+    members, load = cells.config[grid[0]], cells.load
+    count, tpot = configs.accelerators[members], configs.tpot_s[members]
+    live = np.array([w.kind == "interactive" for w in workloads])[:, None]
+    target = np.array([w.tpot_target_s or np.nan for w in workloads])[:, None]
+    eligible = cells.eligible[grid]
+    share = np.where(eligible[..., None], load.share[grid], np.inf)
+    per_card = share * count[None, :, None]  # accelerators used per request/s, (B, C, 4)
+    fluent = np.where(
+        live & ~np.isnan(target),
+        tpot_attainment(np.nan_to_num(target, nan=1.0), tpot, load.tpot_p95_over_mean[grid]),
+        1.0,
+    )
+    costs = (  # each (B, C), lower is better; a batch answer has no latency
+        np.where(eligible, load.load_above_idle_w[grid] * load.share[grid][..., 0], np.inf),
+        np.where(live, load.own_prefill_s[grid] + load.fixed_s[grid] + tpot / 2.0, 0.0),
+        np.where(live, load.residual_s[grid], 0.0),
+        np.where(live, tpot, 0.0),
+        -fluent,
+    )
+    found: dict[int, int] = {}
+    for card in np.unique(configs.accelerator[members]):
+        here = np.flatnonzero(configs.accelerator[members] == card)
+        unused = ~eligible[:, here, None]  # (B, p, 1): p does not serve the block
+        better = (unused | eligible[:, None, here]).all(axis=0)
+        better &= count[here][:, None] % count[here][None, :] == 0
+        for cost in costs:
+            better &= (unused | (cost[:, None, here] <= cost[:, here, None])).all(axis=0)
+        ours, theirs = per_card[:, None, here, :, None], per_card[:, here, None, None, :]
+        below = (unused[..., None, None] | (ours <= theirs)).all(axis=0)  # (p, q, i, k)
+        better &= below.any(axis=3).all(axis=2)
+        better &= eligible[:, here].any(axis=0)[:, None]
+        np.fill_diagonal(better, False)
+        gone = np.zeros(len(here), dtype=np.bool_)
+        for p in np.flatnonzero(better.any(axis=1)):
+            best = np.flatnonzero(better[p] & ~gone)
+            if len(best):
+                gone[p] = True
+                found[int(members[here[p]])] = int(members[here[best[0]]])
+    return {p: _kept(q, found) for p, q in found.items()}
+
+
+def _kept(config: int, found: dict[int, int]) -> int:
+    while config in found:
+        config = found[config]
+    return config
