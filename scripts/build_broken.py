@@ -452,6 +452,22 @@ MISTAKES = (
         "offer",
         "no such offer in aws:us-east-1",
     ),
+    added(
+        "offer-of-another-size",
+        "offers.csv",
+        OFFER + "aws:us-east-1,aws_g6.12xlarge,l4,8,9,\n",
+        2,
+        "accelerators",
+        "the catalog's aws_g6.12xlarge has 4 l4",
+    ),
+    swap(
+        "unknown-engine",
+        T,
+        "operating_tpot_s = [0.03",
+        'engine = "vlm"\noperating_tpot_s = [0.03',
+        "serving.engine",
+        "did you mean vllm",
+    ),
     # ---- impossible before solving
     Mistake("llm-too-large", llm_too_large, M, 3, "llm", "its weights take 66 GB"),
     swap("accelerator-not-on-sale", A, "l4\n", "mi300x\nl4\n", "accelerator", "no offer in any"),

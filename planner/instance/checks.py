@@ -207,11 +207,18 @@ def implausible_magnitudes(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                 yield t.setting(key, value, problem, remedy)
 
 
-def serving_lists(t: Tables, catalog: Catalog) -> Iterator[Finding]:
-    """Operating points and prompt lanes ascend, and can be meant."""
+def serving_settings(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """The engine is a measured one; operating points and prompt lanes ascend, and can be meant."""
     if t.settings is None:
         return
     serving = t.settings.serving
+    if "serving.engine" in t.setting_lines:
+        engines = frozenset(catalog.serving_points["engine"])
+        if serving.engine not in engines:
+            yield t.setting(
+                "serving.engine", serving.engine, "no measured point of this engine",
+                near_matches(serving.engine, engines),
+            )  # fmt: skip
     for key, values, low, high in (
         ("serving.operating_tpot_s", serving.operating_tpot_s, 0.002, 2.0),
         ("serving.prompt_lane_tokens", serving.prompt_lane_tokens, 16.0, 4e6),
@@ -540,8 +547,9 @@ def demand_in_every_slice(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                 f"{workload} from {origin} has no row for {shortened(', '.join(missing))}",
                 "add the row, with rate 0 if nobody asks",
             )
+    medians = {workload: median(positive) for workload, positive in rates.items()}
     for index, row in enumerate(t.demand.rows):
-        usual = median(rates[row.workload] or [0.0])
+        usual = medians.get(row.workload, 0.0)
         if FAR_ABOVE * usual < row.requests_per_s <= PLAUSIBLE["demand"]["requests_per_s"][1]:
             yield t.demand.finding(
                 index,
@@ -744,20 +752,38 @@ def missing_quality(t: Tables, catalog: Catalog) -> Iterator[Finding]:
 
 
 def offer_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
-    """Offers have a price or an owner; they agree with the catalog's machine of that name."""
+    """Offers have a price or an owner, and the size of the catalog's machine of that name."""
     owned = {(row.region, row.offer) for row in t.owned.rows}
     for index, row in enumerate(t.offers.rows):
+        if catalog.has("offers", row.region, row.offer):
+            listed = catalog.offer(row.region, row.offer)
+            for column in ("accelerator", "accelerators"):
+                if getattr(row, column) != listed[column]:
+                    yield t.offers.finding(
+                        index,
+                        column,
+                        f"the catalog's {row.offer} has {listed['accelerators']} "
+                        f"{listed['accelerator']}",
+                        "correct it, or give your offer another name",
+                    )
         priced = any(getattr(row, column) is not None for column in PRICES)
         if not priced and (row.region, row.offer) not in owned:
             yield t.offers.finding(
                 index, "ondemand_usd_per_h", "no price in any market", "give at least one price"
             )
+
+
+def owned_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """Owned machines are known by their offer or say what they are, and outlast the start."""
     sizes = {(row.region, row.offer): (row.accelerator, row.accelerators) for row in t.offers.rows}
+    for row in t.owned.rows:  # rows of one machine need to say only once what it is
+        if row.accelerator is not None and row.accelerators is not None:
+            sizes.setdefault((row.region, row.offer), (row.accelerator, row.accelerators))
     lost = {(cells.get("region"), cells.get("offer")) for cells in t.offers.lost}
     for index, machine in enumerate(t.owned.rows):
         key = (machine.region, machine.offer)
         known = sizes.get(key)
-        if known is None and catalog.has("offers", *key):
+        if catalog.has("offers", *key):
             listed = catalog.offer(*key)
             known = (str(listed["accelerator"]), int(listed["accelerators"]))
         if known is None and key not in lost and not _unreadable(t.offers):
@@ -822,7 +848,7 @@ TABLE_CHECKS: tuple[Check, ...] = (
     rows_said_twice,
     implausible_magnitudes,
     implausible_prices,
-    serving_lists,
+    serving_settings,
     task_class_names,
     whole_quotas,
     unknown_references,
@@ -839,6 +865,7 @@ TABLE_CHECKS: tuple[Check, ...] = (
     variant_rows,
     missing_quality,
     offer_rows,
+    owned_rows,
     api_rows,
 )
 

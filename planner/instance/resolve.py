@@ -6,6 +6,7 @@ before anything is joined. Every join is made here and nowhere else; nothing is 
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -360,7 +361,7 @@ def _machine(  # noqa: PLR0917
     held = [row for row in instance.owned if (row.region, row.offer) == (region, offer)]
     if known is None and own is None and catalog.has("offers", region, offer):
         known = catalog.offer(region, offer)  # of an accelerator that is not allowed
-    named = own if own is not None else held[0] if held else None
+    named = own if own is not None else next((row for row in held if row.accelerator), None)
 
     def price(column: str) -> float | None:
         value = getattr(own, column, None)
@@ -662,6 +663,13 @@ def _assumptions(instance: Instance, catalog: Catalog) -> tuple[str, ...]:
         said.append(
             f"Electricity of {', '.join(own)} is counted without the water of its power plants."
         )
+    period = instance.settings.period
+    last_day = period.start + dt.timedelta(hours=period.hours)
+    ending = sorted(
+        {row.offer for row in instance.owned if row.end_date and row.end_date < last_day}
+    )
+    if ending:
+        said.append(f"{', '.join(ending)} ends within the period and is counted for all of it.")
     estimated = sorted({row.task_class for row in instance.workloads}
                        - set(catalog.table("adaptation_priors")["task_class"]))  # fmt: skip
     if estimated:

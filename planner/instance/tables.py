@@ -83,9 +83,9 @@ class Table(Generic[R]):
 def _read_text(path: Path, max_bytes: int) -> str | Finding:  # noqa: PLR0911
     """The file as text, or why not."""
     name = path.name
-    if not path.is_file():
-        return Finding(name, None, "", "", "not a regular file", "replace it by a text file")
     try:
+        if not path.is_file():
+            return Finding(name, None, "", "", "not a regular file", "replace it by a text file")
         size = path.stat().st_size
         if size > max_bytes:
             return Finding(

@@ -108,6 +108,15 @@ def test_a_huge_table_is_refused_unread(starter: Path) -> None:
     assert "larger than" in findings[0].problem
 
 
+def test_more_rows_than_are_read_are_refused(
+    starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner.instance.tables.MAX_ROWS", 8)
+    load_instance(starter)  # eight rows of demand
+    monkeypatch.setattr("planner.instance.tables.MAX_ROWS", 7)
+    assert "more than 7 rows" in findings_of(starter)[0].problem
+
+
 def test_findings_of_a_hopeless_table_end_somewhere(starter: Path) -> None:
     rows = "".join(f"chat,us-east,day,x{n}\n" for n in range(5_000))
     (starter / "demand.csv").write_text("workload,origin,slice,requests_per_s\n" + rows)
@@ -148,6 +157,8 @@ def test_the_error_names_its_first_finding(starter: Path, edit: Edit) -> None:
          "blank, and the catalog has no price of nobody at none"),
         ("owned.csv", "", "region,offer,instances,usd_per_h,accelerator,accelerators,end_date\n"
          "aws:us-east-1,rack,2,3,l4,8,2026-01-01\n", "over before the period starts"),
+        ("owned.csv", "", "region,offer,instances,usd_per_h,accelerator,accelerators\n"
+         "aws:us-east-1,rack,2,3,l4,8\naws:us-east-1,rack,2,3,l40s,8\n", "the offer has l4"),
         ("origins.csv", "us-east,aws:us-east-1,,", "us-east,aws:us-east-1,40,-75",
          "the place is said twice"),
         ("instance.toml", "spot_share_max = 0.0", "spot_share_max = 0.0\nmax_regions = 0",

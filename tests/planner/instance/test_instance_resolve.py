@@ -163,7 +163,7 @@ def test_a_users_price_replaces_the_catalogs_and_keeps_the_rest(starter: Path, e
 
 def test_owned_machines_add_up(starter: Path, edit: Edit) -> None:
     edit("owned.csv", "", "region,offer,market,instances,usd_per_h,accelerator,accelerators\n"
-         "aws:us-east-1,rack,owned,2,3,l4,8\naws:us-east-1,rack,commit-1y,1,4,l4,8\n")  # fmt: skip
+         "aws:us-east-1,rack,owned,2,3,l4,8\naws:us-east-1,rack,commit-1y,1,4,,\n")  # fmt: skip
     rack = next(m for m in facts_of(starter).machines if m.offer == "rack")
     assert (rack.fixed_instances, rack.fixed_usd_per_h, rack.accelerators) == (3, 10.0, 8)
     assert rack.ondemand_usd_per_h is None
