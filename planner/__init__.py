@@ -1,1 +1,46 @@
-"""Capacity planner for fleets that serve large language models."""
+"""The engine: from an instance folder to a certified plan.
+
+`planner.load`, `planner.plan` and `planner.verify` are the stable Python API; they are functions
+of `planner.api` and load on first use, so that ``import planner`` costs nothing. `planner.plan`
+and `planner.verify` are submodules too (the plan's classes, the checker): those modules can be
+called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+__all__ = ["load", "plan", "verify"]
+
+CALLABLE_MODULES = ("plan", "verify")
+
+
+class _CallableModule(ModuleType):
+    """A submodule that, called, is the function of `planner.api` of its name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        api = importlib.import_module("planner.api")
+        return getattr(api, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    """Makes the modules of `CALLABLE_MODULES` callable, whoever imports them first."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in CALLABLE_MODULES and isinstance(value, ModuleType):
+            value.__class__ = _CallableModule
+        super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        return importlib.import_module("planner.api").load
+    if name in CALLABLE_MODULES:
+        return importlib.import_module(f"planner.{name}")
+    raise AttributeError(f"module 'planner' has no attribute {name!r}")
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,240 @@
+"""The stable Python face: load an instance, plan it, verify a plan.
+
+::
+
+    facts = planner.load("instances/small")
+    plan = planner.plan(facts, minimize="carbon", caps={"cost": 50_000}, gap=0.01)
+    report = planner.verify(plan, facts)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import PlannerError, VerificationError
+from planner.instance.facts import Facts
+from planner.instance.schema import Caps
+from planner.logs import EventLog
+from planner.plan import Plan
+
+if TYPE_CHECKING:
+    from planner.solve.engine import EngineResult
+    from planner.solve.options import Progress
+    from planner.verify import VerificationReport
+
+OBJECTIVES = ("cost", "carbon", "qoe-loss")
+CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}
+"""Name of a cap on the command line -> its setting: USD, kgCO2e, litres of the period."""
+FLOORS = {"qoe": "qoe_min"}
+MOST_VIOLATIONS_SHOWN = 10
+LEAST_SEARCH_S = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an instance on top of its own settings."""
+
+    minimize: str | None = None
+    """``cost``, ``carbon`` or ``qoe-loss``; None: as the instance says"""
+    caps: Mapping[str, float] = field(default_factory=dict)
+    """``cost`` (USD), ``carbon`` (kgCO2e), ``water`` (l) of the period; replace the instance's"""
+    floors: Mapping[str, float] = field(default_factory=dict)
+    """``qoe`` in [0, 1]"""
+    gap: float = 0.005
+    """relative, proved"""
+    time_limit_s: float = 60.0
+    """wall clock of the whole: reading, searching, checking"""
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.minimize is not None and self.minimize not in OBJECTIVES:
+            problems.append(f"minimize {self.minimize!r}: one of {', '.join(OBJECTIVES)}")
+        for given, known, what in ((self.caps, CAPS, "cap"), (self.floors, FLOORS, "floor")):
+            for name, value in given.items():
+                if name not in known:
+                    problems.append(f"{what} {name!r}: one of {', '.join(known)}")
+                elif not (isinstance(value, int | float) and 0 < value < math.inf):
+                    problems.append(f"{what} {name}={value!r}: a number above 0")
+        if any(isinstance(v, int | float) and v > 1 for v in self.floors.values()):
+            problems.append("floor qoe: at most 1")
+        if not 0 < self.gap < 1:
+            problems.append(f"gap {self.gap!r}: a fraction between 0 and 1, e.g. 0.005 for 0.5 %")
+        if not 0 < self.time_limit_s < math.inf:
+            problems.append(f"time limit {self.time_limit_s!r}: seconds above 0")
+        if self.threads < 1:
+            problems.append(f"threads {self.threads!r}: at least 1")
+        if problems:
+            raise PlannerError("; ".join(problems))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A verified plan with all that proves it."""
+
+    facts: Facts
+    request: Request
+    plan: Plan
+    report: VerificationReport
+    result: EngineResult
+    log: EventLog
+
+    @property
+    def exit_code(self) -> int:
+        """0: the gap asked for is proved; 5: stopped at a limit with an answer."""
+        return 0 if self.plan.certificate.status == "optimal" else 5
+
+
+def load(folder: str | Path) -> Facts:
+    """The instance in `folder`, validated and joined with the catalog.
+
+    `facts.instance` is the user's own words. Raises InstanceError with every finding.
+    """
+    from planner.catalog import load_catalog
+    from planner.instance.load import load_instance
+    from planner.instance.resolve import resolve
+
+    catalog = load_catalog()
+    return resolve(load_instance(Path(folder), catalog), catalog)
+
+
+def plan(
+    instance: Facts | str | Path,
+    *,
+    minimize: str | None = None,
+    caps: Mapping[str, float] | None = None,
+    floors: Mapping[str, float] | None = None,
+    gap: float = 0.005,
+    time_limit: float = 60.0,
+    threads: int = 2,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Plan:
+    """A plan with a proven gap, checked independently.
+
+    `caps` (``cost`` USD, ``carbon`` kgCO2e, ``water`` l) and `floors` (``qoe``) replace those of
+    the instance; `gap` is relative, `time_limit` in seconds of wall clock. Raises InstanceError,
+    InfeasibleError (proved, with the conflict and a repair), SolverError, VerificationError.
+    """
+    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads)
+    return answer(instance, request, on_progress=on_progress).plan
+
+
+def verify(
+    what: Plan | str | Path, instance: Facts | str | Path | None = None
+) -> VerificationReport:
+    """Check a plan against its instance, or a run folder against its own copy of it.
+
+    The report lists every violation; nothing is raised for a wrong plan.
+    """
+    from planner.runs import read_run
+    from planner.verify import verify_plan
+
+    if isinstance(what, Plan):
+        if instance is None:
+            raise PlannerError("verify needs the instance of the plan: verify(plan, facts)")
+        facts = instance if isinstance(instance, Facts) else load(instance)
+        return verify_plan(facts, what, incumbent_of(facts))
+    run = read_run(Path(what))
+    given = run.instance_folder if instance is None else instance
+    facts = with_request(given if isinstance(given, Facts) else load(given), run.request)
+    return verify_plan(facts, run.plan, incumbent_of(facts))
+
+
+def answer(
+    instance: Facts | str | Path,
+    request: Request,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    log: EventLog | None = None,
+) -> Answer:
+    """Load, make candidates, search, build the plan, check it; every phase timed.
+
+    Raises VerificationError, listing the violations, where the check fails: such a plan is never
+    returned.
+    """
+    from planner.answer import build_plan
+    from planner.candidates import fleet_candidates
+    from planner.solve.engine import minimize as search
+    from planner.solve.index import FleetIndex
+    from planner.solve.options import EngineOptions
+    from planner.verify import verify_plan
+
+    log = log or EventLog()
+    timings: dict[str, float] = {}
+    with _timed("load", timings, log):
+        given = instance if isinstance(instance, Facts) else load(instance)
+        facts = with_request(given, request)
+        incumbent = incumbent_of(facts)
+    objective = facts.instance.settings.minimize
+    with _timed("candidates", timings, log):
+        candidates = fleet_candidates(facts, incumbent)
+    with _timed("index", timings, log):
+        index = FleetIndex.build(candidates.data)
+
+    def listener(progress: Progress) -> None:
+        log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
+        if on_progress is not None:
+            on_progress(progress)
+
+    left = request.time_limit_s - math.fsum(timings.values())
+    options = EngineOptions(
+        gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
+    )
+    result = search(candidates.data, objective, options, listener, index)
+    log.add("searched", status=result.status, value=result.value, bound=result.bound)
+    with _timed("plan", timings, log):
+        draft = build_plan(facts, candidates, result, objective)
+    with _timed("check", timings, log):
+        report = verify_plan(facts, draft, incumbent)
+    made = dataclasses.replace(draft, timings={**timings, **draft.timings})
+    log.add("checked", violations=len(report.violations))
+    if not report.ok:
+        raise VerificationError(failed_check(report))
+    return Answer(facts, request, made, report, result, log)
+
+
+def failed_check(report: VerificationReport) -> str:
+    """The violations in words, the first ones of many."""
+    shown = report.violations[:MOST_VIOLATIONS_SHOWN]
+    lines = [f"the plan failed its independent check in {len(report.violations)} places:"]
+    lines += [f"  {violation.rule}: {violation.message}" for violation in shown]
+    if len(report.violations) > len(shown):
+        lines.append(f"  and {len(report.violations) - len(shown)} more")
+    return "\n".join(lines)
+
+
+def with_request(facts: Facts, request: Request) -> Facts:
+    """The facts with objective, caps and floors of the request in place of the instance's."""
+    settings = facts.instance.settings
+    limits = settings.caps.model_dump()
+    limits |= {CAPS[name]: value for name, value in request.caps.items()}
+    limits |= {FLOORS[name]: value for name, value in request.floors.items()}
+    changed = settings.model_copy(
+        update={"caps": Caps(**limits), "minimize": request.minimize or settings.minimize}
+    )
+    instance = facts.instance.model_copy(update={"settings": changed})
+    return dataclasses.replace(facts, instance=instance)
+
+
+def incumbent_of(facts: Facts) -> Plan | None:
+    """The plan that the settings name as incumbent; RunError where it cannot be read."""
+    name = facts.instance.settings.incumbent
+    return None if name is None else Plan.read(Path(facts.instance.folder) / name)
+
+
+@contextmanager
+def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    timings[phase] = timings.get(phase, 0.0) + time.monotonic() - began
+    log.add("phase", phase=phase, seconds=round(timings[phase], 3))
+
+
+__all__ = ["Answer", "Request", "answer", "load", "plan", "verify"]

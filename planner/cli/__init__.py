@@ -1,0 +1,68 @@
+"""The command line: parse, call, print, exit code. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from planner.cli import catalog, instance, plan
+from planner.errors import PlannerError
+
+app = typer.Typer(
+    name="planner",
+    help="Capacity planner for fleets that serve large language models: certified plans.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+def _commands() -> dict[str, Callable[..., Any]]:
+    """Commands in the order of the help."""
+    return {
+        "new": instance.new,
+        "validate": instance.validate,
+        "plan": plan.plan,
+        "catalog": catalog.catalog,
+    }
+
+
+for _name, _command in _commands().items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Run the command line: every error is one clear message on stderr and an exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code of a call; wrong usage is 1 (2 would mean a proposed change)."""
+    try:
+        code = app(args=arguments, prog_name="planner", standalone_mode=False)
+    except Exception as error:
+        return failed(error)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def failed(error: Exception) -> int:
+    """Say what went wrong on stderr; the exit code."""
+    from planner.cli.plan import error_text
+    from planner.logs import write_crash
+
+    if isinstance(error, typer.TyperException):
+        error.show()
+    elif isinstance(error, PlannerError):
+        typer.echo(error_text(error, "planner"), err=True)
+        return error.exit_code
+    elif not isinstance(error, BrokenPipeError):
+        told = "aborted" if isinstance(error, typer.Abort) else error_text(error, "planner")
+        typer.echo(f"{told}\nthe whole story is in {write_crash(error)}", err=True)
+    return 1

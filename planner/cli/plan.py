@@ -1,0 +1,293 @@
+"""`planner plan`: from instance folders to certified plans."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.errors import InfeasibleError, InstanceError, PlannerError
+
+if TYPE_CHECKING:
+    from planner.api import Answer, Request
+    from planner.cli.live import LiveProgress
+
+STOPPED_AT_LIMIT = 5
+AMBIGUOUS_GAP = 0.1
+
+
+def plan(  # noqa: PLR0917 - one parameter per option
+    folders: Annotated[list[Path], typer.Argument(help="Instance folders.", metavar="FOLDER...")],
+    minimize: Annotated[
+        str | None, typer.Option(help="cost, carbon or qoe-loss; else as the instance says.")
+    ] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
+    ] = None,
+    floor: Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")] = None,
+    gap: Annotated[str, typer.Option(help="Proven gap to stop at: 0.5% or 0.005.")] = "0.5%",
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds of wall clock, reading and checking included.")
+    ] = 60.0,
+    threads: Annotated[int, typer.Option(help="Threads of the search.")] = 2,
+    output: Annotated[
+        Path | None, typer.Option(help="Run folder to write; of several instances, their parent.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plan.json.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print the answer's first lines and the folder only.")
+    ] = False,
+) -> None:
+    """Find the cheapest, greenest or best fleet for an instance, with a proven gap.
+
+    Exit code 0: gap proved; 5: stopped at the time limit with an answer; 3: instance invalid;
+    4: no plan exists, proved; 1: any other error. Of several folders, the worst.
+    """
+    from planner.api import Request
+
+    request = Request(
+        minimize=minimize,
+        caps=named_numbers(cap or [], "--cap"),
+        floors=named_numbers(floor or [], "--floor"),
+        gap=parse_gap(gap),
+        time_limit_s=time_limit,
+        threads=threads,
+    )
+    several = len(folders) > 1
+    outcomes = []
+    for folder in folders:
+        place = output / folder.resolve().name if output is not None and several else output
+        outcome = planned(folder, request, place, shows_progress=not quiet)
+        outcomes.append(outcome)
+        if not as_json:
+            print_outcome(outcome, quiet=quiet, named=several)
+        if outcome.interrupted:
+            break
+    if as_json:
+        bodies = [outcome.as_dict() for outcome in outcomes]
+        typer.echo(json.dumps({"plans": bodies} if several else bodies[0]["plan"] or bodies[0]))
+        for outcome in outcomes:
+            if outcome.error is not None:
+                typer.echo(error_text(outcome.error, str(outcome.folder)), err=True)
+    elif several:
+        from planner.cli.text import summary
+
+        typer.echo(summary([outcome.summary() for outcome in outcomes]), nl=False)
+    code = worst(outcome.exit_code for outcome in outcomes)
+    if code:
+        raise typer.Exit(code)
+
+
+# ------------------------------------------------------------------ one folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one folder."""
+
+    folder: Path
+    seconds: float
+    answer: Answer | None = None
+    run_folder: Path | None = None
+    error: BaseException | None = None
+    crash_log: Path | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Stopped by Ctrl-C."""
+        return isinstance(self.error, KeyboardInterrupt)
+
+    @property
+    def exit_code(self) -> int:
+        """As in the help of the command."""
+        if isinstance(self.error, PlannerError):
+            return self.error.exit_code
+        return 1 if self.error is not None or self.answer is None else self.answer.exit_code
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        plan = self.answer.plan.to_dict() if self.answer is not None else None
+        error = None if self.error is None else error_dict(self.error)
+        return {
+            "folder": str(self.folder),
+            "exit_code": self.exit_code,
+            "run_folder": None if self.run_folder is None else str(self.run_folder),
+            "plan": plan,
+            "error": error,
+        }
+
+    def summary(self) -> list[str]:
+        """A row of the summary table."""
+        from planner.answer.words import number, percent
+        from planner.cli.text import HOURS_PER_MONTH
+
+        took = f"{self.seconds:.1f}"
+        if self.answer is None:
+            words = {3: "invalid", 4: "infeasible", 1: "error"}
+            result = "interrupted" if self.interrupted else words[self.exit_code]
+            return [str(self.folder), result, "", "", "", "", took]
+        plan = self.answer.plan
+        month = HOURS_PER_MONTH / plan.period_hours
+        return [
+            str(self.folder),
+            "gap proved" if self.exit_code == 0 else "stopped",
+            number(plan.objectives.cost_usd * month),
+            number(plan.objectives.carbon_kgco2e * month),
+            f"{plan.objectives.qoe:.4f}",
+            percent(plan.certificate.gap_relative),
+            took,
+        ]
+
+
+def planned(
+    folder: Path, request: Request, output: Path | None, *, shows_progress: bool
+) -> Outcome:
+    """Plan one folder and write its run; whatever goes wrong is in the outcome."""
+    from planner.api import answer
+    from planner.logs import EventLog, write_crash
+    from planner.runs import check_place, new_folder, write_run
+
+    began, log = time.monotonic(), EventLog()
+    log.add("plan", folder=str(folder), request=dataclasses.asdict(request))
+    try:
+        if output is not None:
+            check_place(output)
+        with live_progress(folder, request, shows_progress) as live:
+            found = answer(folder, request, on_progress=live.show if live else None, log=log)
+        place = output or new_folder(found.facts.instance.settings.name)
+        written = write_run(place, found)
+        return Outcome(folder, time.monotonic() - began, found, written)
+    except (PlannerError, KeyboardInterrupt) as error:
+        return Outcome(folder, time.monotonic() - began, error=error)
+    except Exception as error:
+        crash = write_crash(error, log)
+        return Outcome(folder, time.monotonic() - began, error=error, crash_log=crash)
+
+
+@contextmanager
+def live_progress(folder: Path, request: Request, wanted: bool) -> Iterator[LiveProgress | None]:
+    """A line on the terminal that follows the search; nothing where stderr is not a terminal."""
+    import sys
+
+    if not (wanted and sys.stderr.isatty()):
+        yield None
+        return
+    from planner.cli.live import LiveProgress
+
+    with LiveProgress(folder.name, request.time_limit_s) as live:
+        yield live
+
+
+# ------------------------------------------------------------------ printing
+
+
+def print_outcome(outcome: Outcome, *, quiet: bool, named: bool) -> None:
+    """The plan in words on stdout, or what went wrong on stderr."""
+    from planner.cli.text import headline, plan_text
+
+    if outcome.error is not None:
+        text = error_text(outcome.error, str(outcome.folder))
+        if outcome.crash_log is not None:
+            text += f"\nthe whole story is in {outcome.crash_log}"
+        typer.echo(text, err=True)
+        return
+    assert outcome.answer is not None
+    found = outcome.answer
+    place = str(shortest(outcome.run_folder)) if outcome.run_folder is not None else None
+    if quiet:
+        typer.echo("\n".join([*headline(found.plan), f"run folder: {place}"]))
+        return
+    hours = {row.slice: row.hours for row in found.facts.instance.slices}
+    typer.echo(plan_text(found.plan, hours, place), nl=False)
+    if named:
+        typer.echo("")
+
+
+def shortest(path: Path) -> Path:
+    """The path from here where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def error_text(error: BaseException, folder: str) -> str:
+    """What went wrong, in full sentences, and what would mend it."""
+    if isinstance(error, KeyboardInterrupt):
+        return f"{folder}: interrupted before any plan was found"
+    if not isinstance(error, PlannerError):
+        return f"{folder}: unexpected {type(error).__name__}: {error}"
+    if isinstance(error, InstanceError) and error.findings:
+        count = len(error.findings)
+        first = f"{folder}: the instance is invalid: {count} finding{'s' if count > 1 else ''}"
+        return "\n".join([first, *(f"  {finding}" for finding in error.findings)])
+    lines = [f"{folder}: {error}"]
+    if isinstance(error, InfeasibleError):
+        lines[0] = f"{folder}: no plan exists (proved): {error}"
+        if error.conflict:
+            lines += ["these cannot all hold:", *(f"  - {part}" for part in error.conflict)]
+        if error.repair:
+            lines += ["the cheapest repair:", *(f"  - {part}" for part in error.repair)]
+    return "\n".join(lines)
+
+
+def error_dict(error: BaseException) -> dict[str, Any]:
+    """The same for programs."""
+    body: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, InstanceError):
+        body["findings"] = [
+            dataclasses.asdict(finding) if dataclasses.is_dataclass(finding) else str(finding)  # type: ignore[arg-type]
+            for finding in error.findings
+        ]
+    if isinstance(error, InfeasibleError):
+        body |= {"conflict": list(error.conflict), "repair": list(error.repair)}
+    return body
+
+
+# ------------------------------------------------------------------ options
+
+
+def parse_gap(text: str) -> float:
+    """``0.5%`` or ``0.005``; a bare number of 0.1 or more is refused as ambiguous."""
+    bare = text.strip().removesuffix("%").strip()
+    try:
+        value = float(bare)
+    except ValueError:
+        raise typer.BadParameter(f"--gap {text!r}: write 0.5% or 0.005") from None
+    if text.strip().endswith("%"):
+        value /= 100.0
+    elif value >= AMBIGUOUS_GAP:
+        raise typer.BadParameter(f"--gap {text}: is that a fraction? write {bare}% for per cent")
+    if not 0 < value < 1:
+        raise typer.BadParameter(f"--gap {text}: a gap above 0 and below 100 %")
+    return value
+
+
+def named_numbers(texts: list[str], option: str) -> dict[str, float]:
+    """``name=number`` options; thousands separators are accepted."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            number = float(value.replace(",", "").replace("_", ""))
+        except ValueError:
+            number = float("nan")
+        if not equals or math.isnan(number):
+            raise typer.BadParameter(f"{option} {text!r}: write NAME=NUMBER, e.g. carbon=9000")
+        if name.strip() in found:
+            raise typer.BadParameter(f"{option} {name.strip()} is given twice")
+        found[name.strip()] = number
+    return found
+
+
+def worst(codes: Iterator[int]) -> int:
+    """The exit code of several: an error before an invalid or infeasible one, then a limit, 0."""
+    order = (1, 3, 4, STOPPED_AT_LIMIT, 0)
+    return min(codes, key=order.index)

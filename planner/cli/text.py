@@ -1,0 +1,246 @@
+"""Plain text for people: aligned tables, wrapped paragraphs, at most 100 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from planner.answer.words import amount, number, percent
+from planner.plan import Adoption, Plan
+
+WIDTH = 100
+UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
+HOURS_PER_MONTH = 730.0
+MARKET_ORDER = ("owned", "commit-3y", "commit-1y", "on-demand", "spot")
+
+
+# ------------------------------------------------------------------ pieces
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()
+) -> list[str]:
+    """Lines of a table; columns in `numbers` are aligned right."""
+    cells = [list(headings), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    lines = []
+    for row in cells:
+        parts = [
+            cell.rjust(width) if i in numbers else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(("  " + "  ".join(parts)).rstrip())
+    return lines
+
+
+def paragraph(text: str, first: str = "", indent: str = "") -> list[str]:
+    """Text wrapped to the width, `first` before it and `indent` on the lines that follow."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def section(title: str, lines: Iterable[str]) -> list[str]:
+    """A blank line, the title, the lines; nothing where there are none."""
+    body = list(lines)
+    return ["", title, *body] if body else []
+
+
+def seconds(value: float) -> str:
+    """``850 ms`` or ``1.24 s``."""
+    return f"{value * 1e3:,.0f} ms" if value < 1.0 else f"{value:,.2f} s"
+
+
+# ------------------------------------------------------------------ the plan
+
+
+def plan_text(plan: Plan, slice_hours: Mapping[str, float], run_folder: str | None = None) -> str:
+    """The answer first, the assumptions last."""
+    lines = [
+        *headline(plan),
+        *section("Fleet (accelerators held)", fleet(plan, slice_hours)),
+        *section(
+            "Where demand is answered (share of each origin's requests)", served(plan, slice_hours)
+        ),
+        *section("Adaptation", adaptation(plan)),
+        *section(f"Cost, USD in {plan.period_hours:g} h", money_lines(plan.cost_lines)),
+        *section(f"Carbon, kgCO2e in {plan.period_hours:g} h", money_lines(plan.carbon_lines)),
+        *section("Workloads", workloads(plan)),
+        *section("How the figures are known", known(plan)),
+        *section("Assumptions", assumptions(plan)),
+        *section("Time", [f"  {times(plan)}"]),
+    ]
+    if run_folder is not None:
+        lines += ["", f"run folder: {run_folder}"]
+    return "\n".join(lines) + "\n"
+
+
+def headline(plan: Plan) -> list[str]:
+    """Cost, carbon, QoE and the proven gap; then the same per month, and water."""
+    o, hours = plan.objectives, plan.period_hours
+    month = HOURS_PER_MONTH / hours
+    said = (
+        f"{plan.instance.name}: {number(o.cost_usd * month)} USD and "
+        f"{number(o.carbon_kgco2e * month)} kgCO2e a month, QoE {o.qoe:.4f}; {gap_said(plan)}"
+    )
+    period = (
+        f"In the period of {hours:g} h: {amount(o.cost_usd, 'USD')}, "
+        f"{amount(o.carbon_kgco2e, 'kgCO2e')}, {amount(plan.water_l, 'l')} of water. "
+        "Every rule and figure was checked again from the instance alone."
+    )
+    return [*paragraph(said), *paragraph(period)]
+
+
+def gap_said(plan: Plan) -> str:
+    """What is proved about the objective."""
+    c = plan.certificate
+    names = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
+    gap = percent(c.gap_relative) if c.gap_relative > 5e-6 else "0 %"
+    text = f"{names[c.minimised]} proved within {gap} of the least possible"
+    return text if c.status == "optimal" else f"{text} (stopped at a limit)"
+
+
+def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
+    """Peak and mean accelerators by region, accelerator, offer and market."""
+    total_hours = sum(slice_hours.values())
+    held: dict[tuple[str, str, str, str], dict[str, float]] = defaultdict(
+        lambda: defaultdict(float)
+    )
+    for line in plan.fleet:
+        key = (line.region, line.accelerator, line.offer, line.market)
+        for name in slice_hours if line.slice is None else (line.slice,):
+            held[key][name] += line.accelerators * line.instances
+
+    def mean(by_slice: Mapping[str, float]) -> float:
+        return sum(value * slice_hours[name] for name, value in by_slice.items()) / total_hours
+
+    used: dict[str, float] = defaultdict(float)
+    for key, by_slice in held.items():
+        used[key[0]] += mean(by_slice)
+    order = sorted(held, key=lambda k: (-used[k[0]], k[0], k[1], k[2], MARKET_ORDER.index(k[3])))
+    rows, last = [], ("", "", "")
+    for key in order:
+        shown = [name if name != before or key[0] != last[0] else "" for name, before in
+                 zip(key[:3], last, strict=True)]  # fmt: skip
+        by_slice = held[key]
+        rows.append([*shown, key[3], f"{max(by_slice.values()):,.0f}", number(mean(by_slice))])
+        last = key[:3]
+    everywhere: dict[str, float] = defaultdict(float)
+    for by_slice in held.values():
+        for name, value in by_slice.items():
+            everywhere[name] += value
+    if everywhere:
+        peak = f"{max(everywhere.values()):,.0f}"
+        rows.append(["all", "", "", "", peak, number(mean(everywhere))])
+    headings = ("region", "accelerator", "offer", "market", "peak", "mean")
+    return table(headings, rows, numbers=(4, 5)) if rows else ["  none: every answer is bought"]
+
+
+def served(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
+    """Regions that answer each origin, largest share first."""
+    amounts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for line in plan.routing:
+        if line.leg == 0:
+            requests = line.requests_per_s * slice_hours[line.served_slice]
+            amounts[line.origin][line.region or "not answered"] += requests
+    lines = []
+    width = max((len(origin) for origin in amounts), default=0)
+    for origin, by_region in amounts.items():
+        whole = sum(by_region.values())
+        shares = sorted(by_region.items(), key=lambda part: -part[1])
+        parts = [f"{region} {100 * value / whole:.0f} %" for region, value in shares
+                 if value >= 0.005 * whole]  # fmt: skip
+        first = f"  {origin.ljust(width)}  "
+        lines += paragraph(", ".join(parts), first, " " * len(first))
+    return lines
+
+
+def adaptation(plan: Plan) -> list[str]:
+    """Every workload's variant, why, and where the verdict turns."""
+    lines = []
+    width = max((len(row.workload) for row in plan.adoption), default=0)
+    for row in plan.adoption:
+        lines.append(f"  {row.workload.ljust(width)}  {variant_said(row)}")
+        lines += paragraph(row.reason, "      why: ", "           ")
+        lines += paragraph(row.break_even, "      turns: ", "             ")
+    return lines
+
+
+def variant_said(row: Adoption) -> str:
+    """``llama-3.1-8b, fine-tune (LoRA, every 30 days)``."""
+    notes = [] if row.method is None else ["LoRA" if row.method == "lora" else "full"]
+    if row.refresh_days is not None:
+        notes.append("every day" if row.refresh_days == 1 else f"every {row.refresh_days:g} days")
+    text = f"{row.llm}, {row.adaptation}" + (f" ({', '.join(notes)})" if notes else "")
+    if row.check_llm is not None:
+        text += f", {percent(row.check_share)} checked by {row.check_llm}"
+    return text
+
+
+def money_lines(lines: Mapping[str, float]) -> list[str]:
+    """Lines above zero, largest first, with their share and total."""
+    whole = sum(lines.values())
+    rows = [
+        [name, number(value), percent(value / whole) if whole else ""]
+        for name, value in sorted(lines.items(), key=lambda part: -part[1])
+        if value > 0
+    ]
+    return table(("line", "amount", "share"), [*rows, ["total", number(whole), ""]], numbers=(1, 2))
+
+
+def workloads(plan: Plan) -> list[str]:
+    """What every workload gets and costs."""
+    rows = [
+        [
+            w.workload,
+            f"{w.qoe:.3f}",
+            seconds(w.ttft_p95_s),
+            f"{w.tpot_mean_s * 1e3:.1f} ms",
+            f"{100 * w.attainment:.1f} %",
+            number(w.usd_per_mtok),
+            number(w.gco2e_per_ktok),
+        ]
+        for w in plan.workloads
+    ]
+    headings = ("workload", "QoE", "TTFT p95", "TPOT mean", "in time", "USD/Mtok", "gCO2e/ktok")
+    return table(headings, rows, numbers=range(1, 7))
+
+
+def known(plan: Plan) -> list[str]:
+    """Shares by provenance."""
+    titles = {
+        "serving_by_accelerator_hours": "speed and capacity, by accelerator-hours",
+        "serving_by_cost": "speed and capacity, by cost",
+        "quality_by_requests": "answer quality, by requests",
+        "prices_by_cost": "prices of machines, by cost",
+    }
+    lines = []
+    for name, title in titles.items():
+        shares = plan.provenance.get(name) or {}
+        if shares:
+            parts = ", ".join(f"{kind} {percent(share)}" for kind, share in shares.items())
+            lines += paragraph(parts, f"  {title}: ", "      ")
+    return lines
+
+
+def assumptions(plan: Plan) -> list[str]:
+    """One sentence per bullet; the age of the data is the last."""
+    return [line for text in plan.assumptions for line in paragraph(text, "  - ", "    ")]
+
+
+def times(plan: Plan) -> str:
+    """Seconds by phase."""
+    parts = [f"{name} {value:.1f} s" for name, value in plan.timings.items() if value >= 0.05]
+    return f"{sum(plan.timings.values()):.1f} s: " + ", ".join(parts)
+
+
+def summary(rows: Sequence[Sequence[str]]) -> str:
+    """The table at the end of a call with several folders."""
+    headings = ("instance", "result", "USD/month", "kgCO2e/month", "QoE", "gap", "s")
+    return "\n".join(["", "Summary", *table(headings, rows, numbers=range(2, 7))]) + "\n"
