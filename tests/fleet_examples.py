@@ -365,6 +365,7 @@ def tiny_fleet(seed: int = 0, slices: int | None = None, regions: int | None = N
     flags = {name: bool(rng.random() < 0.5) for name in rules}
     second = rng.choice(["rag", "train", "hybrid", "api", "base"])
     flags |= {name: name == second for name in ("rag", "train", "hybrid", "api")}
+    one_region = not flags["survive"] and not flags["spread"] and rng.random() < 0.5
     return random_fleet(
         seed,
         origins=1,
@@ -372,8 +373,8 @@ def tiny_fleet(seed: int = 0, slices: int | None = None, regions: int | None = N
         machines_per_region=1,
         slices=slices,
         configs=1,
-        max_regions=regions if rng.random() < 0.3 else None,
-        max_llms=int(rng.integers(1, 3)) if rng.random() < 0.3 else None,
+        max_regions=1 if one_region else None,
+        max_llms=1 if rng.random() < 0.3 else None,
         limit=2,
         load=0.8,
         **flags,

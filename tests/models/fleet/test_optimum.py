@@ -12,7 +12,7 @@ OBJECTIVES = (
     {"cost": 1.0},
     {"carbon": 1.0},
     {"qoe-loss": 1.0},
-    {"cost": 1.0, "carbon": 4.0, "qoe-loss": 3000.0, "water": 0.1},
+    {"cost": 1.0, "carbon": 4.0, "qoe-loss": 2e4, "water": 0.1},
 )
 
 
