@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.coefficients.adaptation import (
+    Method,
     adapter_bytes,
     index_bytes,
     index_vectors,
@@ -117,7 +118,7 @@ def training_options(
     llm = next(x for x in facts.llms if x.llm == variant.llm)
     cards = {a.accelerator: a for a in facts.accelerators}
     regions = {r.region: r for r in facts.regions}
-    method = "full" if variant.method == "full" else "lora"
+    method: Method = "full" if variant.method == "full" else "lora"
     flops = training_flops(
         llm.params_active_b * 1e9, workload.training_tokens, workload.training_epochs, method
     )

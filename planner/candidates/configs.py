@@ -194,7 +194,7 @@ def cells_of(
     return Cells(first=first, config=config, load=load, eligible=eligible)
 
 
-def _rules(
+def _rules(  # noqa: PLR0917
     facts: Facts,
     configs: Configs,
     call: Request,
@@ -299,14 +299,14 @@ def _dominated(
     for card in np.unique(configs.accelerator[members]):
         here = np.flatnonzero(configs.accelerator[members] == card)
         unused = ~eligible[:, here, None]  # (B, p, 1): p does not serve the block
-        better = (unused | eligible[:, None, here]).all(axis=0)
+        better: BoolArray = np.asarray((unused | eligible[:, None, here]).all(axis=0))
         better &= count[here][:, None] % count[here][None, :] == 0
         for cost in costs:
             better &= (unused | (cost[:, None, here] <= cost[:, here, None])).all(axis=0)
         ours, theirs = per_card[:, None, here, :, None], per_card[:, here, None, None, :]
-        below = (unused[..., None, None] | (ours <= theirs)).all(axis=0)  # (p, q, i, k)
-        better &= below.any(axis=3).all(axis=2)
-        better &= eligible[:, here].any(axis=0)[:, None]
+        below: BoolArray = np.all(unused[..., None, None] | (ours <= theirs), axis=0)  # p, q, i, k
+        better &= np.all(np.any(below, axis=3), axis=2)
+        better &= np.asarray(eligible[:, here].any(axis=0))[:, None]
         np.fill_diagonal(better, False)
         gone = np.zeros(len(here), dtype=np.bool_)
         for p in np.flatnonzero(better.any(axis=1)):

@@ -39,8 +39,8 @@ def demand_items(instance: Instance) -> Items:
     origins = {row.origin: g for g, row in enumerate(instance.origins)}
     workloads = {row.workload: w for w, row in enumerate(instance.workloads)}
     classes: dict[str, list[int]] = defaultdict(list)
-    for at, length in enumerate(instance.length_classes):
-        classes[length.workload].append(at)
+    for at, shape in enumerate(instance.length_classes):
+        classes[shape.workload].append(at)
     every = tuple(range(len(slices)))
     requests: dict[tuple[int, int, int, int], float] = defaultdict(float)
     allowed: dict[tuple[int, int, int, int], tuple[int, ...]] = {}
@@ -51,14 +51,14 @@ def demand_items(instance: Instance) -> Items:
             hours = instance.slices[slices[row.slice]].hours
         names = split_list(row.allowed_slices)
         for at in classes[row.workload]:
-            amount = row.requests_per_s * instance.length_classes[at].share * 3600.0 * hours
-            if amount <= 0.0:
+            total = row.requests_per_s * instance.length_classes[at].share * 3600.0 * hours
+            if total <= 0.0:
                 continue
-            place = len(slices) if batch or row.slice is None else slices[row.slice]
-            key = (workloads[row.workload], at, origins[row.origin], place)
-            requests[key] += amount
+            when = len(slices) if batch or row.slice is None else slices[row.slice]
+            key = (workloads[row.workload], at, origins[row.origin], when)
+            requests[key] += total
             chosen = tuple(sorted(slices[name] for name in names)) if names else every
-            allowed[key] = chosen if batch else (place,)
+            allowed[key] = chosen if batch else (when,)
     keys = sorted(requests)
     table = np.array(keys, dtype=np.int64).reshape(-1, 4)
     amount = np.array([requests[key] for key in keys])

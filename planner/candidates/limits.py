@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.fleet.data import FleetData, FloatArray, IntArray
-from planner.candidates.machines import stock_limit
 from planner.candidates.machines import prices as market_prices
+from planner.candidates.machines import stock_limit
 from planner.errors import InfeasibleError
 from planner.instance.facts import Facts, MachineFacts
 

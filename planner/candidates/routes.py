@@ -48,7 +48,7 @@ class Pools:
     region: IntArray
 
 
-def pools_of(
+def pools_of(  # noqa: PLR0917
     facts: Facts,
     legs: Sequence[Leg],
     configs: Configs,
@@ -65,9 +65,9 @@ def pools_of(
     card = np.array([card_at[facts.machines[h].accelerator] for h in machines], dtype=np.int64)
     most = int(configs.accelerators.max(initial=1))
     divides = np.zeros((len(machines), most + 1), dtype=np.bool_)
-    for row, h in enumerate(machines):
+    for line, h in enumerate(machines):
         chain = [g for g in accelerator_counts(facts.machines[h].accelerators) if g <= most]
-        divides[row, chain] = True
+        divides[line, chain] = True
     parts: list[IntArray] = []
     for at, (weights, llm) in enumerate(names.items()):
         members = np.flatnonzero(configs.llm == llm)
@@ -152,7 +152,7 @@ def first_apis(facts: Facts, llm: str) -> list[int]:
     return list(found.values())
 
 
-def kernels_of(
+def kernels_of(  # noqa: PLR0917
     facts: Facts,
     regions: Sequence[str],
     legs: Sequence[Leg],
@@ -294,7 +294,7 @@ def _outside(facts: Facts, legs: Sequence[Leg]) -> tuple[FloatArray, FloatArray]
     return np.array(retrieval, dtype=np.float64), np.array(earlier, dtype=np.float64)
 
 
-def _served(
+def _served(  # noqa: PLR0917
     facts: Facts,
     legs: Sequence[Leg],
     table: IntArray,
@@ -346,7 +346,7 @@ def _bought(
     return _in_time(facts, legs, table, asks, found, found.shift_s + mean_s, tally)
 
 
-def _in_time(
+def _in_time(  # noqa: PLR0917
     facts: Facts,
     legs: Sequence[Leg],
     table: IntArray,
@@ -417,7 +417,7 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
 
 
 def user_of(kernels: Kernels, at: IntArray, rows: Rows) -> IntArray:
-    """Index among the users of `rows` of the kernels at these positions, which are of its workload."""
+    """Index among the users of `rows` of the kernels at these positions (of its workload)."""
     many = 1 << 32
     known = rows.users[:, 0] * many + rows.users[:, 1]
     return np.searchsorted(known, kernels.length[at] * many + kernels.origin[at])
