@@ -1,0 +1,531 @@
+"""Measured serving figures in, predictions out: parameters, calibration of known combinations.
+
+A prediction is the law of `models.coefficients.serving` with the fitted global parameters
+(``serving_parameters.csv``), times a correction learnt from the measured points nearby
+(``serving_combinations.csv.gz``). The correction of a combination nobody measured fades to 1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.coefficients.serving import (
+    BYTES_PER_PARAMETER,
+    AcceleratorShape,
+    IterationLaw,
+    LlmShape,
+    ServingParameters,
+    closed_loop,
+    iteration_law,
+    throughput_tokens_per_s,
+)
+from planner.catalog import load_catalog
+from planner.errors import InstanceError, PlannerError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Array = NDArray[np.float64]
+
+ID_COLUMNS = ("llm", "accelerator", "accelerators", "tp", "precision", "engine")
+LOAD_COLUMNS = ("input_tokens", "output_tokens", "concurrency")
+POINT_COLUMNS = ID_COLUMNS + LOAD_COLUMNS
+FAMILY_ALIAS = {"turing": "gddr", "volta": "other"}
+KERNEL_LENGTH = 2.5
+"""How far a correction reaches, in natural logarithms of tokens and requests."""
+KERNEL_WEIGHTS = (0.004, 0.012, 0.02, 0.06, 0.008)
+"""Prior variances of the log correction shared by the same llm; llm and accelerator; those and
+engine and precision; the very combination near the point; and of the measurement itself."""
+NEAR = 0.05
+"""A point within 5 % of a measured one in every length and in concurrency counts as measured."""
+
+
+# ------------------------------------------------------------------ tables
+
+
+@lru_cache(maxsize=1)
+def load_parameters() -> ServingParameters:
+    """The fitted parameters of the serving law, from the catalog."""
+    table = load_catalog().table("serving_parameters")
+    law = table[table["kind"] == "law"]
+    base = law[law["group"] == "base"]
+    factors = law[law["group"] != "base"]
+    return ServingParameters(
+        base=dict(zip(base["parameter"], base["value"].astype(float), strict=True)),
+        factors={
+            (str(p), str(g)): float(v)
+            for p, g, v in zip(
+                factors["parameter"], factors["group"], factors["value"], strict=True
+            )
+        },
+    )
+
+
+load_serving_parameters = load_parameters
+
+
+@lru_cache(maxsize=1)
+def load_bands() -> dict[tuple[str, str], tuple[float, float]]:
+    """80 % bands by (provenance, quantity): factors below and above the prediction."""
+    table = load_catalog().table("serving_parameters")
+    bands = table[table["kind"] == "band"]
+    values = {
+        (str(p), str(g)): float(v)
+        for p, g, v in zip(bands["parameter"], bands["group"], bands["value"], strict=True)
+    }
+    keys = {(p.rsplit("_", 1)[0], g) for p, g in values}
+    return {(g, q): (values[f"{q}_low", g], values[f"{q}_high", g]) for q, g in keys}
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """Measured points of the known combinations with their log corrections, (K,) each."""
+
+    names: NDArray[np.str_]
+    """(K, 6) llm, accelerator, accelerators, tp, precision, engine"""
+    logs: Array
+    """(K, 3) natural logarithms of input tokens, output tokens, concurrency"""
+    tpot_weight: Array
+    ttft_weight: Array
+
+
+def anchors_from(frame: DataFrame) -> Anchors:
+    """Anchors from a table with POINT_COLUMNS, ``tpot_weight`` and ``ttft_weight``."""
+    return Anchors(
+        names_of(frame),
+        logs_of(frame),
+        frame["tpot_weight"].to_numpy(float),
+        frame["ttft_weight"].to_numpy(float),
+    )
+
+
+@lru_cache(maxsize=1)
+def load_anchors() -> Anchors:
+    """The shipped calibration of known combinations."""
+    return anchors_from(load_catalog().table("serving_combinations"))
+
+
+def names_of(frame: DataFrame) -> NDArray[np.str_]:
+    """Identity of points as text, (N, 6)."""
+    count = [frame[c].astype(float).astype(int).astype(str) for c in ("accelerators", "tp")]
+    columns = [frame["llm"], frame["accelerator"], *count, frame["precision"], frame["engine"]]
+    return np.stack([np.asarray(c, dtype=str) for c in columns], axis=1)
+
+
+def logs_of(frame: DataFrame) -> Array:
+    """Natural logarithms of lengths and concurrency, (N, 3)."""
+    return np.log(np.maximum(frame[list(LOAD_COLUMNS)].to_numpy(float), 1.0))
+
+
+def kernel(
+    names_a: NDArray[np.str_], logs_a: Array, names_b: NDArray[np.str_], logs_b: Array
+) -> Array:
+    """Prior covariance of log corrections between points, (A, B)."""
+    same = [names_a[:, None, i] == names_b[None, :, i] for i in range(6)]
+    llm, pair = same[0], same[0] & same[1]
+    kind = pair & same[4] & same[5]
+    combination = kind & same[2] & same[3]
+    distance = np.abs(logs_a[:, None, :] - logs_b[None, :, :]).sum(axis=2) / KERNEL_LENGTH
+    near = np.exp(-distance)
+    w = KERNEL_WEIGHTS
+    return np.asarray(
+        w[0] * llm + w[1] * pair + kind * (w[2] * (0.5 + 0.5 * near)) + combination * w[3] * near
+    )
+
+
+def corrections(
+    names: NDArray[np.str_], logs: Array, anchors: Anchors
+) -> tuple[Array, Array, NDArray[np.str_]]:
+    """Factors on TPOT and TTFT and the provenance of points, (N,) each."""
+    covariance = kernel(names, logs, anchors.names, anchors.logs)
+    tpot = np.exp(covariance @ anchors.tpot_weight)
+    ttft = np.exp(covariance @ anchors.ttft_weight)
+    known = (names[:, None, :] == anchors.names[None, :, :]).all(axis=2)
+    close = (np.abs(logs[:, None, :] - anchors.logs[None, :, :]) <= NEAR).all(axis=2)
+    measured, interpolated = (known & close).any(axis=1), known.any(axis=1)
+    cards = np.isin(names[:, 1], np.unique(anchors.names[:, 1]))
+    provenance = np.where(cards, "transferred", "roofline")
+    provenance = np.where(interpolated, "interpolated", provenance)
+    return tpot, ttft, np.where(measured, "measured", provenance)
+
+
+# ------------------------------------------------------------------ shapes
+
+
+def shapes(
+    llms: NDArray[np.str_], accelerators: NDArray[np.str_]
+) -> tuple[LlmShape, AcceleratorShape]:
+    """Catalog figures of N llms and N accelerators; CatalogError for an unknown id."""
+    catalog = load_catalog()
+    llm_rows = {name: catalog.llm(str(name)) for name in np.unique(llms)}
+    card_rows = {name: catalog.accelerator(str(name)) for name in np.unique(accelerators)}
+
+    def llm_field(field: Any) -> Array:
+        values = {name: float(field(row)) for name, row in llm_rows.items()}
+        return np.array([values[name] for name in llms])
+
+    def card_field(field: Any) -> Array:
+        values = {name: float(field(row)) for name, row in card_rows.items()}
+        return np.array([values[name] for name in accelerators])
+
+    def width(row: dict[str, Any]) -> float:
+        known = row["attention_heads"] and row["head_dim"]
+        return float(row["attention_heads"] * row["head_dim"] if known else row["hidden_size"])
+
+    def share(row: dict[str, Any]) -> float:
+        return float(row["experts_per_token"] / row["experts"]) if row["experts"] else 1.0
+
+    def heads(row: dict[str, Any]) -> float:
+        return 1.0 if row["attention"] == "mla" or not row["kv_heads"] else float(row["kv_heads"])
+
+    llm = LlmShape(
+        layers=llm_field(lambda r: r["layers"]),
+        hidden_size=llm_field(lambda r: r["hidden_size"]),
+        attention_width=llm_field(width),
+        params_dense=llm_field(lambda r: r["params_dense_b"] * 1e9),
+        params_expert=llm_field(lambda r: (r["params_expert_b"] or 0.0) * 1e9),
+        expert_share=llm_field(share),
+        kv_bytes_per_token=llm_field(lambda r: r["kv_bytes_per_token_bf16"] or np.nan),
+        kv_heads=llm_field(heads),
+    )
+    families = {name: law_family(row) for name, row in card_rows.items()}
+    card = AcceleratorShape(
+        memory_bytes=card_field(lambda r: r["memory_gb"] * 1e9),
+        bandwidth_bytes_per_s=card_field(lambda r: r["memory_bandwidth_gb_per_s"] * 1e9),
+        bf16_flops=card_field(lambda r: (r["bf16_tflops"] or np.nan) * 1e12),
+        fp8_flops=card_field(lambda r: (r["fp8_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
+        fp4_flops=card_field(lambda r: (r["fp4_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
+        interconnect_bytes_per_s=card_field(
+            lambda r: (r["interconnect_gb_per_s"] or 64.0) * 1e9  # PCIe 4.0 x16, both directions
+        ),
+        family=np.array([families[name] for name in accelerators], dtype=str),
+    )
+    return llm, card
+
+
+def law_family(row: dict[str, Any]) -> str:
+    """The name under which the serving law knows an accelerator: GDDR cards are one family."""
+    if row["memory_kind"] == "gddr":
+        return "gddr"
+    return FAMILY_ALIAS.get(str(row["family"]), str(row["family"]))
+
+
+@dataclass(frozen=True, eq=False)
+class PlanningLaw:
+    """Iteration laws of N replicas for planning, with how they are known."""
+
+    law: IterationLaw
+    provenance: NDArray[np.str_]
+    tpot_low: Array
+    """(N,) 80 % band, factors on the decode times"""
+    tpot_high: Array
+    ttft_low: Array
+    ttft_high: Array
+
+
+def planning_law(
+    combinations: DataFrame,
+    calibration: Calibration | None = None,
+    *,
+    input_tokens: float = 1024.0,
+    output_tokens: float = 512.0,
+    concurrency: float = 32.0,
+) -> PlanningLaw:
+    """Calibrated iteration laws of replicas; `combinations` has ID_COLUMNS, (N,) rows.
+
+    The law of a known combination is scaled by its correction at the given lengths and batch (it is
+    scaled, not refitted: a line fitted at one length shape fails at another).
+    """
+    llm, card = shapes(combinations["llm"].to_numpy(str), combinations["accelerator"].to_numpy(str))
+    law = iteration_law(
+        llm,
+        card,
+        combinations["accelerators"].to_numpy(float),
+        combinations["precision"].to_numpy(str),
+        combinations["engine"].to_numpy(str),
+        load_parameters(),
+    )
+    names = names_of(combinations)
+    logs = np.tile(np.log([input_tokens, output_tokens, concurrency]), (len(names), 1))
+    tpot, ttft, provenance = corrections(names, logs, load_anchors())
+    # A plan never stands on the very point of a measurement.
+    provenance = np.where(provenance == "measured", "interpolated", provenance)
+    if calibration is not None:
+        tpot, ttft, provenance = calibration.apply(names, logs, tpot, ttft, provenance)
+    bands = _bands(provenance)
+    return PlanningLaw(law.scaled(tpot, ttft), provenance, *bands["tpot"], *bands["ttft"])
+
+
+def _bands(provenance: NDArray[np.str_]) -> dict[str, tuple[Array, Array]]:
+    table = load_bands()
+    # The user's own measurements predict like points of a known combination.
+    keys = ["interpolated" if p == "user" else str(p) for p in provenance]
+    return {
+        q: (np.array([table[k, q][0] for k in keys]), np.array([table[k, q][1] for k in keys]))
+        for q in ("tpot", "ttft", "rate")
+    }
+
+
+# ------------------------------------------------------------------ user's calibration
+
+
+@dataclass(frozen=True)
+class UserFit:
+    """Measured / predicted of one combination: log factor = a + b (log C - center)."""
+
+    combination: tuple[str, ...]
+    points: int
+    center: float
+    tpot: tuple[float, float]
+    ttft: tuple[float, float]
+    concurrency_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The user's own measurements, one fit per combination; stored as JSON."""
+
+    fits: tuple[UserFit, ...]
+
+    def apply(
+        self,
+        names: NDArray[np.str_],
+        logs: Array,
+        tpot: Array,
+        ttft: Array,
+        provenance: NDArray[np.str_],
+    ) -> tuple[Array, Array, NDArray[np.str_]]:
+        """Corrections multiplied by the fits where the combination is the user's, (N,) each."""
+        for fit in self.fits:
+            mine = (names == np.array(fit.combination, dtype=str)).all(axis=1)
+            low, high = np.log(fit.concurrency_range)
+            step = np.clip(logs[:, 2], low, high) - fit.center
+            tpot = np.where(mine, tpot * np.exp(fit.tpot[0] + fit.tpot[1] * step), tpot)
+            ttft = np.where(mine, ttft * np.exp(fit.ttft[0] + fit.ttft[1] * step), ttft)
+            provenance = np.where(mine, "user", provenance)
+        return tpot, ttft, provenance
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        document = {"format_version": 1, "fits": [asdict(fit) for fit in self.fits]}
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read what `save` wrote; PlannerError if it is something else."""
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            fits = tuple(
+                UserFit(
+                    tuple(map(str, f["combination"])),
+                    int(f["points"]),
+                    float(f["center"]),
+                    (float(f["tpot"][0]), float(f["tpot"][1])),
+                    (float(f["ttft"][0]), float(f["ttft"][1])),
+                    (float(f["concurrency_range"][0]), float(f["concurrency_range"][1])),
+                )
+                for f in document["fits"]
+            )
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise PlannerError(
+                f"{path}: not a calibration file ({error}); make one with `planner calibrate`"
+            ) from error
+        return cls(fits)
+
+
+def calibrate(measured: DataFrame) -> Calibration:
+    """Fit the user's measurements: POINT_COLUMNS, tpot_ms and ttft_ms (either may be blank).
+
+    One point per combination scales the law; with 3 or more over a factor 2 in concurrency the
+    log factor also gets a slope in log C, held inside the measured range.
+    """
+    points = checked(measured, extra=("ttft_ms", "tpot_ms"))
+    base = predict(points)
+    names, logs = names_of(points), logs_of(points)
+    ratio = {
+        q: np.log(points[f"{q}_ms"].to_numpy(float) / base[f"{q}_ms"].to_numpy(float))
+        for q in ("tpot", "ttft")
+    }
+    fits = []
+    for combination in sorted({tuple(map(str, row)) for row in names}):
+        mine = (names == np.array(combination, dtype=str)).all(axis=1)
+        x = logs[mine, 2]
+        center = float(x.mean())
+        fits.append(
+            UserFit(
+                combination,
+                int(mine.sum()),
+                center,
+                _line(x - center, ratio["tpot"][mine]),
+                _line(x - center, ratio["ttft"][mine]),
+                (float(np.exp(x.min())), float(np.exp(x.max()))),
+            )
+        )
+    return Calibration(tuple(fits))
+
+
+def _line(x: Array, y: Array) -> tuple[float, float]:
+    known = np.isfinite(y)
+    x, y = x[known], y[known]
+    if y.size == 0:
+        return 0.0, 0.0
+    if y.size < 3 or np.ptp(x) < np.log(2.0):
+        return float(np.median(y)), 0.0
+    slope, level = np.polyfit(x, y, 1)
+    return float(level), float(slope)
+
+
+# ------------------------------------------------------------------ prediction
+
+
+def checked(points: DataFrame, file: str = "points", extra: tuple[str, ...] = ()) -> DataFrame:
+    """The points with blanks filled (bf16, vllm, tp = accelerators) and numbers as float64.
+
+    Raises InstanceError that lists every bad cell with file, row, column, value and remedy; rows
+    are numbered as in a text editor (the header is row 1).
+    """
+    frame = points.reset_index(drop=True).copy()
+    frame.columns = [str(c).strip() for c in frame.columns]
+    findings: list[str] = []
+    required = ("llm", "accelerator", "input_tokens", "output_tokens", "concurrency", *extra)
+    for column in required:
+        if column not in frame.columns:
+            near = get_close_matches(column, list(frame.columns), 1)
+            hint = f"rename {near[0]!r}" if near else "add it"
+            findings.append(f"{file}: column {column!r} is missing: {hint}")
+    if findings:
+        raise InstanceError("\n".join(findings), tuple(findings))
+    for column, default in (("precision", "bf16"), ("engine", "vllm")):
+        frame[column] = _text(frame, column).replace("", default)
+    frame["precision"] = frame["precision"].replace({"fp16": "bf16", "f16": "bf16"})
+    for column in ("llm", "accelerator"):
+        frame[column] = _text(frame, column)
+    if "accelerators" not in frame.columns:
+        frame["accelerators"] = frame["tp"] if "tp" in frame.columns else 1
+    if "tp" not in frame.columns:
+        frame["tp"] = frame["accelerators"]
+    frame["accelerators"] = frame["accelerators"].where(_text(frame, "accelerators") != "", 1)
+    frame["tp"] = frame["tp"].where(_text(frame, "tp") != "", frame["accelerators"])
+    catalog = load_catalog()
+    known = {
+        "llm": list(catalog.llms["llm"].astype(str)),
+        "accelerator": list(catalog.accelerators["accelerator"].astype(str)),
+        "precision": list(BYTES_PER_PARAMETER),
+        "engine": sorted({g for _, g in load_parameters().factors} & set(_engines())),
+    }
+    for column, values in known.items():
+        for at in np.flatnonzero(~frame[column].isin(values).to_numpy()):
+            value = str(frame[column].iat[at])
+            near = get_close_matches(value, values, 3, 0.4)
+            hint = (
+                f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(values[:12])}"
+            )
+            findings.append(f"{file}, row {at + 2}, {column}: unknown {value!r}; {hint}")
+    for column in ("accelerators", "tp", *LOAD_COLUMNS, *extra):
+        numbers = _numbers(frame, column)
+        blank = (_text(frame, column) == "").to_numpy() if column in extra else np.zeros(
+            len(frame), dtype=bool)  # fmt: skip
+        low = 1.0 if column not in extra else 0.0
+        bad = ~(np.isfinite(numbers) & (numbers >= low) & (numbers < 1e9)) & ~blank
+        if column in ("accelerators", "tp"):
+            bad |= numbers != np.round(numbers)
+        for at in np.flatnonzero(bad):
+            kind = "a whole number" if column in ("accelerators", "tp") else "a number"
+            findings.append(
+                f"{file}, row {at + 2}, {column}: {frame[column].iat[at]!r} is not {kind} "
+                f"of at least {low:g}; write one"
+            )
+        frame[column] = numbers
+    if findings:
+        raise InstanceError("\n".join(findings), tuple(findings))
+    return frame
+
+
+def _engines() -> list[str]:
+    return sorted(set(load_anchors().names[:, 5].tolist()))
+
+
+def _text(frame: DataFrame, column: str) -> Any:
+    if column not in frame.columns:
+        frame[column] = ""
+    return frame[column].fillna("").astype(str).str.strip()
+
+
+def _numbers(frame: DataFrame, column: str) -> Array:
+    import pandas as pd
+
+    return pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
+
+
+def predict(
+    points: DataFrame, calibration: Calibration | None = None, file: str = "points"
+) -> DataFrame:
+    """TTFT, TPOT and output tokens/s of points, with 80 % bands, provenance and a note.
+
+    `points` has POINT_COLUMNS (precision and engine may be blank). Raises InstanceError with every
+    bad cell. A concurrency above the memory is limited to what fits; the rest queues, in TTFT.
+    """
+    frame = checked(points, file)
+    llm, card = shapes(frame["llm"].to_numpy(str), frame["accelerator"].to_numpy(str))
+    n, m, c = (frame[column].to_numpy(float) for column in LOAD_COLUMNS)
+    point = closed_loop(
+        llm,
+        card,
+        frame["accelerators"].to_numpy(float),
+        frame["precision"].to_numpy(str),
+        frame["engine"].to_numpy(str),
+        load_parameters(),
+        n,
+        m,
+        c,
+    )
+    names, logs = names_of(frame), logs_of(frame)
+    anchors = load_anchors()
+    tpot, ttft, provenance = corrections(names, logs, anchors)
+    if calibration is not None:
+        tpot, ttft, provenance = calibration.apply(names, logs, tpot, ttft, provenance)
+    tpot_ms, ttft_ms = point.tpot_s * tpot * 1e3, point.ttft_s * ttft * 1e3
+    rate = throughput_tokens_per_s(c, m, ttft_ms / 1e3, tpot_ms / 1e3)
+    bands = _bands(provenance)
+    out = points.reset_index(drop=True).copy()
+    for column in ID_COLUMNS:
+        out[column] = frame[column]
+    values = {"ttft_ms": ttft_ms, "tpot_ms": tpot_ms, "output_tokens_per_s": rate}
+    for (column, value), q in zip(values.items(), ("ttft", "tpot", "rate"), strict=True):
+        stem = column.removesuffix("_ms")
+        suffix = "_ms" if column.endswith("_ms") else ""
+        out[column] = np.round(value, 4)
+        out[f"{stem}_low{suffix}"] = np.round(value * bands[q][0], 4)
+        out[f"{stem}_high{suffix}"] = np.round(value * bands[q][1], 4)
+    out["provenance"] = provenance
+    out["note"] = _notes(provenance, logs, anchors, point.batch, c)
+    return out
+
+
+def _notes(
+    provenance: NDArray[np.str_], logs: Array, anchors: Anchors, batch: Array, c: Array
+) -> list[str]:
+    lowest, highest = anchors.logs.min(axis=0) - 0.01, anchors.logs.max(axis=0) + 0.01
+    outside = (logs < lowest) | (logs > highest)
+    notes = []
+    for at in range(len(c)):
+        parts = []
+        far = [name for name, out in zip(LOAD_COLUMNS, outside[at], strict=True) if out]
+        if far:
+            parts.append(f"outside the measured range: {', '.join(far)}")
+        if batch[at] <= 1.0 < c[at]:
+            parts.append("the weights or one context hardly fit the memory")
+        elif batch[at] < c[at]:
+            parts.append(f"memory holds {batch[at]:.0f} requests, the rest wait: in TTFT")
+        if provenance[at] == "roofline":
+            parts.append("no measurement on this accelerator")
+        notes.append("; ".join(parts))
+    return notes

@@ -1,0 +1,306 @@
+"""Fit the serving law to the measured points and write its two tables; print the errors.
+
+    python scripts/fit_serving.py            # fit, cross-validate, write the tables
+    python scripts/fit_serving.py --dry-run  # the same without writing
+
+Reads planner/catalog/tables/serving_points.csv.gz, accelerators.csv and llms.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import least_squares
+
+import planner.serving as serving
+from models.coefficients.serving import (
+    AcceleratorShape,
+    Coefficients,
+    LlmShape,
+    closed_loop_from_coefficients,
+    throughput_tokens_per_s,
+)
+from planner.catalog.reader import TABLES_FOLDER
+
+START = {
+    "weight_efficiency": 0.75,
+    "kv_efficiency": 0.7,
+    "layer_s": 1e-4,
+    "moe_layer_s": 3e-5,
+    "hop_s": 9e-6,
+    "sequence_s": 3e-5,
+    "decode_efficiency": 0.6,
+    "prefill_efficiency": 0.6,
+    "comm_efficiency": 0.8,
+    "ttft_fixed_s": 0.027,
+    "ttft_efficiency": 0.5,
+    "ttft_burst": 0.0146,
+    "ttft_burst_power": 1.31,
+    "ttft_iterations": 3.0,
+}
+TTFT_NAMES = [name for name in START if name.startswith("ttft")]
+TPOT_NAMES = [name for name in START if name not in TTFT_NAMES]
+PRIOR_SD, OFFSET_SD = 1.0, 0.5
+ROBUST, NOISE = 0.15, 0.10
+
+
+@dataclass(frozen=True)
+class Points:
+    """The measured points as arrays."""
+
+    frame: pd.DataFrame
+    groups: dict[str, np.ndarray]
+    spec: dict[str, list[str]]
+    combination: np.ndarray
+    shape: tuple[LlmShape, AcceleratorShape]
+
+    @classmethod
+    def load(cls) -> Points:
+        frame = pd.read_csv(TABLES_FOLDER / "serving_points.csv.gz")
+        keep = (frame["use"] == "latency") & frame["tpot_ms"].notna()
+        keep &= frame["concurrency"].notna() & frame["input_tokens"].notna()
+        frame = frame[keep].reset_index(drop=True)
+        frame["tp"] = frame["tp"].fillna(frame["accelerators"])
+        llm, card = serving.shapes(frame["llm"].to_numpy(str), frame["accelerator"].to_numpy(str))
+        families = [str(x) for x in np.unique(card.family)]
+        engines = [str(x) for x in np.unique(frame["engine"].to_numpy(str))]
+        precisions = [str(x) for x in np.unique(frame["precision"].to_numpy(str))]
+        labels = {"family": card.family, "engine": frame["engine"].to_numpy(str)}
+        labels["precision"] = frame["precision"].to_numpy(str)
+        groups = {g: np.asarray(col == g) for col in labels.values() for g in np.unique(col)}
+        groups["moe"] = llm.is_moe
+        groups["static"] = (frame["serving_mode"] == "static-batch").to_numpy()
+        groups["median"] = (frame["ttft_stat"] == "median").to_numpy() & ~groups["static"]
+        spec = {
+            "weight_efficiency": [*families, *precisions, "moe", "static"],
+            "kv_efficiency": families,
+            "layer_s": [*families, *engines, *precisions, "static"],
+            "moe_layer_s": [*families, *precisions, "static"],
+            "hop_s": [*families, *engines, "static"],
+            "sequence_s": [*families, *engines, "static"],
+            "decode_efficiency": [*families, *precisions, "moe"],
+            "prefill_efficiency": [*families, *engines, *precisions, "moe"],
+            "ttft_fixed_s": [*engines, *families, "static"],
+            "ttft_efficiency": [*engines, *families, *precisions, "moe", "static"],
+            "ttft_burst": [*engines, "median", "moe", "static"],
+            "ttft_iterations": [*engines, "median", "static"],
+        }
+        combination = (frame["llm"] + "|" + frame["accelerator"]).to_numpy(str)
+        named = {str(k): v for k, v in groups.items()}
+        return cls(frame, named, spec, combination, (llm, card))
+
+    def names(self, fields: list[str]) -> list[tuple[str, str]]:
+        return [(f, "base") for f in fields] + [
+            (f, g) for f in fields for g in self.spec.get(f, []) if self.groups[g].any()
+        ]
+
+    def coefficients(self, logs: dict[tuple[str, str], float]) -> Coefficients:
+        values = {f: np.full(len(self.frame), START[f]) for f in START}
+        for (field, group), log in logs.items():
+            if group == "base":
+                values[field] = np.full(len(self.frame), np.exp(log))
+        for (field, group), log in logs.items():
+            if group != "base":
+                values[field][self.groups[group]] *= np.exp(log)
+        return Coefficients(**values)
+
+    def predict(self, logs: dict[tuple[str, str], float]) -> tuple[np.ndarray, np.ndarray]:
+        llm, card = self.shape
+        f = self.frame
+        point = closed_loop_from_coefficients(
+            llm, card, f["accelerators"].to_numpy(float), f["precision"].to_numpy(str),
+            self.coefficients(logs), f["input_tokens"].to_numpy(float),
+            f["output_tokens"].to_numpy(float), f["concurrency"].to_numpy(float),
+            split_layers=self.groups["llama.cpp"],
+            interference=1.0 - self.groups["static"],
+        )  # fmt: skip
+        return point.tpot_s, point.ttft_s
+
+
+def measured(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    f = points.frame
+    tpot, ttft = f["tpot_ms"].to_numpy(float) / 1e3, f["ttft_ms"].to_numpy(float) / 1e3
+    m, c = f["output_tokens"].to_numpy(float), f["concurrency"].to_numpy(float)
+    rate = np.where(
+        f["throughput_kind"] == "measured",
+        f["output_tokens_per_s"],
+        throughput_tokens_per_s(c, m, ttft, tpot),
+    )
+    return tpot, ttft, rate
+
+
+def _fit(points, mask, fields, fixed, target, which):
+    names = points.names(fields)
+    start = np.array([np.log(START[f]) if g == "base" else 0.0 for f, g in names])
+    spread = np.array([PRIOR_SD if g == "base" else OFFSET_SD for _, g in names])
+    rows = np.flatnonzero(mask & np.isfinite(target) & (target > 0.0))
+    counts = pd.Series(points.combination[rows])
+    weight = counts.map(counts.value_counts()).to_numpy(float) ** -0.35
+    weight /= np.sqrt((weight**2).mean())
+
+    def residual(x):
+        prediction = points.predict({**fixed, **dict(zip(names, x, strict=True))})[which]
+        z = np.log(prediction[rows] / target[rows]) * weight / ROBUST
+        bent = ROBUST * np.sign(z) * np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))
+        return np.concatenate([bent / 0.15, (x - start) / spread * 1.5])
+
+    found = least_squares(residual, start, max_nfev=15, xtol=1e-4, ftol=1e-4)
+    return dict(zip(names, found.x, strict=True))
+
+
+def fit_law(points: Points, mask: np.ndarray) -> dict[tuple[str, str], float]:
+    tpot, ttft, _ = measured(points)
+    logs = _fit(points, mask, TPOT_NAMES, {}, tpot, 0)
+    return {**logs, **_fit(points, mask, TTFT_NAMES, logs, ttft, 1)}
+
+
+def fit_anchors(points: Points, mask: np.ndarray, law: tuple[np.ndarray, np.ndarray]):
+    """Weights of the log corrections: Gaussian-process regression on robust medians of repeats."""
+    tpot, ttft, _ = measured(points)
+    frame = points.frame.assign(
+        r_tpot=np.clip(np.log(tpot / law[0]), -1.2, 1.2),
+        r_ttft=np.clip(np.log(ttft / law[1]), -1.5, 1.5),
+    )[mask & ~points.groups["static"]]
+    keys = list(serving.POINT_COLUMNS)
+    table = frame.groupby(keys, as_index=False)[["r_tpot", "r_ttft"]].median()
+    names, logs = serving.names_of(table), serving.logs_of(table)
+    prior = serving.kernel(names, logs, names, logs)
+    noise = serving.KERNEL_WEIGHTS[4]
+    for column in ("tpot", "ttft"):
+        r = table[f"r_{column}"].to_numpy(float)
+        known = np.isfinite(r)
+        k = prior[np.ix_(known, known)] + noise * np.eye(int(known.sum()))
+        weight = np.zeros(len(table))
+        weight[known] = cho_solve(cho_factor(k), r[known])
+        table[f"{column}_weight"] = weight
+    return table[[*keys, "tpot_weight", "ttft_weight"]]
+
+
+def corrected(points: Points, law, anchors_table) -> tuple[np.ndarray, np.ndarray]:
+    anchors = serving.anchors_from(anchors_table)
+    a, b, _ = serving.corrections(
+        serving.names_of(points.frame), serving.logs_of(points.frame), anchors
+    )
+    return law[0] * a, law[1] * b
+
+
+def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    unique = np.unique(labels)
+    np.random.default_rng(seed).shuffle(unique)
+    number = {name: i % count for i, name in enumerate(unique)}
+    return np.array([number[name] for name in labels])
+
+
+def cross_validate(points: Points, labels: np.ndarray, count: int, refit: bool, full):
+    tpot, ttft = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    fold = folds(labels, count, 0)
+    for i in range(count):
+        law = points.predict(fit_law(points, fold != i)) if refit else full
+        table = fit_anchors(points, fold != i, law)
+        a, b = corrected(points, law, table)
+        tpot[fold == i], ttft[fold == i] = a[fold == i], b[fold == i]
+    return tpot, ttft
+
+
+def errors(points: Points, prediction) -> pd.DataFrame:
+    """Absolute relative errors in percent and log ratios measured / predicted."""
+    tpot, ttft, rate = measured(points)
+    f = points.frame
+    m, c = f["output_tokens"].to_numpy(float), f["concurrency"].to_numpy(float)
+    guess = throughput_tokens_per_s(c, m, prediction[1], prediction[0])
+    out = pd.DataFrame({"combination": points.combination})
+    for name, real, said in (
+        ("tpot", tpot, prediction[0]),
+        ("ttft", ttft, prediction[1]),
+        ("rate", rate, guess),
+    ):
+        out[f"{name}_error"] = np.abs(said / real - 1.0) * 100.0
+        out[f"{name}_log"] = np.log(real / said)
+    return out[~points.groups["static"]]
+
+
+def summary(table: pd.DataFrame, title: str) -> list[dict[str, object]]:
+    rows = []
+    for name in ("tpot", "ttft", "rate"):
+        e = table[f"{name}_error"].replace(np.inf, np.nan).dropna()
+        per = table.assign(e=table[f"{name}_error"]).groupby("combination")["e"].median()
+        rows.append(
+            {
+                "test": title, "quantity": name, "points": len(e),
+                "combinations": int(per.notna().sum()), "median": float(e.median()),
+                "mean": float(e.mean()), "p90": float(e.quantile(0.9)),
+                "median_of_combinations": float(per.median()),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def band(table: pd.DataFrame, name: str) -> tuple[float, float]:
+    logs = table[f"{name}_log"].replace([np.inf, -np.inf], np.nan).dropna()
+    return float(np.exp(logs.quantile(0.10))), float(np.exp(logs.quantile(0.90)))
+
+
+def evaluate(points: Points):
+    """Everything the tables and the accuracy page state."""
+    full = np.ones(len(points.frame), dtype=bool)
+    logs = fit_law(points, full)
+    law = points.predict(logs)
+    anchors = fit_anchors(points, full, law)
+    rows = np.array([str(i) for i in range(len(points.frame))])
+    keys = points.frame[list(serving.POINT_COLUMNS)].astype(str).agg("|".join, axis=1).to_numpy(str)
+    unseen = errors(points, cross_validate(points, points.combination, 8, True, None))
+    known = errors(points, cross_validate(points, keys, 5, False, law))
+    repeat = errors(points, cross_validate(points, rows, 5, False, law))
+    tables = {"transferred": unseen, "interpolated": known, "measured": repeat}
+    bands = {(p, q): band(t, q) for p, t in tables.items() for q in ("tpot", "ttft", "rate")}
+    report = [r for p, t in tables.items() for r in summary(t, p)]
+    return logs, anchors, bands, report, tables
+
+
+def parameters_table(logs, bands) -> pd.DataFrame:
+    source = "scripts/fit_serving.py on serving_points.csv.gz"
+    rows = [("law", f, g, np.exp(v)) for (f, g), v in logs.items() if g != "static"]
+    for (provenance, quantity), (low, high) in bands.items():
+        rows += [("band", f"{quantity}_low", provenance, low)]
+        rows += [("band", f"{quantity}_high", provenance, high)]
+    table = pd.DataFrame(rows, columns=["kind", "parameter", "group", "value"])
+    table["value"] = [float(f"{v:.6g}") for v in table["value"]]
+    unit = table["parameter"].str.endswith("_s") & (table["group"] == "base")
+    table["unit"] = np.where(unit, "s", "factor")
+    table["date"] = "2026-11-23"
+    table["source"] = source
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dry-run", action="store_true")
+    arguments = parser.parse_args()
+    points = Points.load()
+    logs, anchors, bands, report, tables = evaluate(points)
+    print(pd.DataFrame(report).round(1).to_string(index=False))
+    print(json.dumps({f"{p} {q}": [round(x, 2) for x in b] for (p, q), b in bands.items()}))
+    if arguments.dry_run:
+        return
+    # An accelerator without any point: serving.md's figure for an unseen family.
+    for quantity in ("tpot", "ttft"):
+        bands["roofline", quantity] = (0.45, 2.5)
+    bands["roofline", "rate"] = (0.4, 2.2)
+    parameters_table(logs, bands).to_csv(TABLES_FOLDER / "serving_parameters.csv", index=False)
+    anchors = anchors.assign(date="2026-11-23", source="serving_points.csv.gz")
+    for column in ("tpot_weight", "ttft_weight"):
+        anchors[column] = anchors[column].round(5)
+    anchors.to_csv(
+        TABLES_FOLDER / "serving_combinations.csv.gz",
+        index=False,
+        compression={"method": "gzip", "mtime": 0},
+    )
+
+
+if __name__ == "__main__":
+    main()
