@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+LONGEST_HINT = 120
+"""Longer words are no ids but accidents: not offered as matches."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One problem; `row` is the line of the file (None: the file as a whole)."""
@@ -28,9 +32,9 @@ class Finding:
 
 def near_matches(word: str, known: Iterable[str]) -> str:
     """``did you mean a or b?``, or the first known words where nothing is near."""
-    words = sorted(set(known))
+    words = sorted({name for name in known if len(name) <= LONGEST_HINT})
     lowered = {name.lower(): name for name in reversed(words)}
-    near = difflib.get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(word[:LONGEST_HINT].lower(), lowered, n=3, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(lowered[name] for name in near) + "?"
     if not words:
