@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from planner.instance.facts import Facts
 from planner.plan import Plan
-from planner.verify.check import Case, check_decisions
+from planner.verify.bound import verify_bound, verify_certificate
+from planner.verify.case import Case
+from planner.verify.check import check_decisions
+from planner.verify.prices import DualPrices
 from planner.verify.report import RULES, VerificationReport, Violation
 from planner.verify.totals import check_totals
 
-__all__ = ["RULES", "VerificationReport", "Violation", "verify_plan"]
+__all__ = [
+    "RULES",
+    "DualPrices",
+    "VerificationReport",
+    "Violation",
+    "verify_bound",
+    "verify_certificate",
+    "verify_plan",
+]
 
 
 def verify_plan(facts: Facts, plan: Plan, incumbent: Plan | None = None) -> VerificationReport:

@@ -61,8 +61,8 @@ def accelerator_shape(accelerator: AcceleratorFacts) -> AcceleratorShape:
         *(bf16 * 1e12, fp8 * 1e12, fp4 * 1e12),
         accelerator.interconnect_gb_per_s * 1e9,
     )
-    memory, bandwidth, *rates, interconnect = (np.asarray(float(x)) for x in figures)
-    return AcceleratorShape(memory, bandwidth, *rates, interconnect, np.asarray(family))
+    memory, bandwidth, r16, r8, r4, link = (np.asarray(float(x)) for x in figures)
+    return AcceleratorShape(memory, bandwidth, r16, r8, r4, link, np.asarray(family))
 
 
 @lru_cache(maxsize=8192)

@@ -16,13 +16,10 @@ from planner.verify.adaptation import (
     staff_usd,
     training_figures,
 )
-from planner.verify.check import (
-    Case,
-    added_accelerators,
-    changed_workloads,
-    price_usd_per_h,
-)
+from planner.verify.case import Case, price_usd_per_h
+from planner.verify.fleet import added_accelerators, changed_workloads
 from planner.verify.report import TOLERANCE
+from planner.verify.terms import Terms
 
 COST_LINES = (
     *("on-demand", "spot", "commit-1y", "commit-3y", "owned and committed"),
@@ -108,9 +105,8 @@ def _variants(case: Case, book: Ledger) -> None:
             book.water_l += run.water_l
 
 
-def instance_hour(case: Case, machine: MachineFacts, in_slice: str) -> tuple[float, float, float]:
+def instance_hour(terms: Terms, machine: MachineFacts, in_slice: str) -> tuple[float, float, float]:
     """One held hour of an instance: (idle kgCO2e, embodied kgCO2e, water l)."""
-    terms = case.terms
     accelerator, place = terms.accelerators[machine.accelerator], terms.regions[machine.region]
     kw = machine.accelerators * (accelerator.idle_w + host_w(terms)) / 1e3
     intensity = place.carbon_kgco2e_per_kwh[terms.slice_place[in_slice]]
@@ -129,7 +125,7 @@ def _machines(case: Case, book: Ledger) -> None:
             book.pay(line.market, line.instances * price * hours)
             book.machine_cost[name] += line.instances * price * hours
         for t in slices:
-            idle, embodied, water = instance_hour(case, machine, t)
+            idle, embodied, water = instance_hour(case.terms, machine, t)
             held_hours = line.instances * case.terms.slice_hours[t]
             book.emit("idle energy", idle * held_hours)
             book.emit("embodied", embodied * held_hours)
