@@ -160,7 +160,8 @@ def answer(
     returned.
     """
     from planner.answer import build_plan
-    from planner.candidates import fleet_candidates
+    from planner.candidates import build_candidates
+    from planner.serving import load_parameters
     from planner.solve.engine import minimize as search
     from planner.solve.index import FleetIndex
     from planner.solve.options import EngineOptions
@@ -174,7 +175,7 @@ def answer(
         incumbent = incumbent_of(facts)
     objective = facts.instance.settings.minimize
     with _timed("candidates", timings, log):
-        candidates = fleet_candidates(facts, incumbent)
+        candidates = build_candidates(facts, load_parameters())
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data)
 

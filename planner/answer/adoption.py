@@ -136,7 +136,7 @@ class Case:
     @property
     def adopted(self) -> VariantFacts:
         """The variant in question."""
-        return self.adopted
+        return self.variants[self.chosen]
 
     @property
     def period_days(self) -> float:
