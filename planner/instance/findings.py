@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 LONGEST_HINT = 120
 """Longer words are no ids but accidents: not offered as matches."""
 
