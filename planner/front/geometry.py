@@ -213,7 +213,8 @@ def _depths(
 
     From a cut: ``L <= w.f <= w.u - t w.R``. From a box: at depth t either ``u - t R`` is not yet
     below its upper corner, or ``level <= f_c <= u_c - t R_c``; so t is at most the larger of the
-    depth at which the box is entered and (u_c - level) / R_c. `steps` is (m,) or (k, m).
+    depth at which the box is entered (negative inside it) and (u_c - level) / R_c. `steps` is
+    (m,) or (k, m).
     """
     depth = np.full(len(origins), np.inf)
     infinite = np.isposinf(origins)
@@ -234,8 +235,10 @@ def _depths(
         with np.errstate(divide="ignore", invalid="ignore"):
             excess = (origins - box.upper) / per_row
             floor = (origins[:, c] - box.level) / per_row[:, c]
+        # Along a coordinate that does not move, the box is entered everywhere or nowhere.
         inside = origins <= box.upper
-        excess = np.where(inside, -np.inf, np.where(per_row > 0, excess, np.inf))
+        still = (per_row <= 0) | np.isposinf(box.upper)
+        excess = np.where(still, np.where(inside, -np.inf, np.inf), excess)
         flat = per_row[:, c] <= 0
         floor = np.where(flat, np.where(origins[:, c] < box.level, -np.inf, np.inf), floor)
         floor = np.where(box.level == np.inf, -np.inf, floor)

@@ -1,0 +1,87 @@
+"""The known problems themselves: two independent ways to the same front, and honest oracles."""
+
+import numpy as np
+import pytest
+
+from planner.errors import SolverError
+from tests.planner.front.known_problems import (
+    MilpOracle,
+    MockOracle,
+    assignment,
+    assignment_front,
+    front_by_epsilon_constraint,
+    knapsack,
+    knapsack_front,
+    mixed,
+)
+
+
+def test_enumeration_and_epsilon_constraint_agree_on_a_knapsack():
+    problem = knapsack(items=8, seed=1)
+    truth = knapsack_front(problem)
+    assert len(truth) > 3
+    np.testing.assert_allclose(front_by_epsilon_constraint(problem, step=1.0), truth, atol=1e-5)
+
+
+def test_enumeration_and_epsilon_constraint_agree_on_an_assignment():
+    problem = assignment(size=4, seed=2)
+    truth = assignment_front(problem)
+    assert len(truth) > 3
+    np.testing.assert_allclose(front_by_epsilon_constraint(problem, step=1.0), truth, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 0, 0), (0.2, 0.5, 0.3)])
+def test_weighted_bound_holds_on_the_whole_front_and_is_reached(weights):
+    problem = knapsack(items=10, seed=3)
+    point, bound = MilpOracle(problem).minimize_weighted(weights)
+    values = knapsack_front(problem) @ np.array(weights)
+    assert bound <= values.min() <= bound + 1e-3
+    assert np.array(weights) @ point == pytest.approx(values.min())
+
+
+def test_depth_below_a_corner_is_that_of_the_true_front():
+    problem = assignment(size=5, seed=4)
+    truth = assignment_front(problem)
+    ranges = np.ptp(truth, axis=0)
+    corner = np.array([np.inf, *truth.max(axis=0)[1:]])
+    point, bound = MilpOracle(problem).minimize_below(corner, ranges)
+    depths = ((corner - truth) / ranges).min(axis=1)
+    assert bound == pytest.approx(depths.max(), abs=1e-5)
+    assert np.all(point <= corner - depths.max() * ranges + 1e-5)
+
+
+def test_nothing_below_the_ideal_is_proved_empty():
+    problem = assignment(size=4, seed=5)
+    truth = assignment_front(problem)
+    point, bound = MilpOracle(problem).minimize_below(truth.min(axis=0) - 1.0, np.ones(3))
+    assert point is None
+    assert bound == -np.inf
+
+
+def test_every_point_comes_with_a_feasible_solution():
+    problem = mixed(binaries=4, continuous=4, rows=6, seed=6)
+    oracle = MilpOracle(problem)
+    point, bound = oracle.minimize_weighted([1, 1, 1])
+    solution = oracle.solutions[tuple(point.tolist())]
+    assert problem.feasible(solution)
+    np.testing.assert_array_equal(problem.value(solution), point)
+    assert bound <= point.sum()
+
+
+@pytest.mark.parametrize("fault", ["fail", "timeout", "nonsense"])
+def test_mock_is_honest_first_and_then_faulty(fault):
+    problem = knapsack(items=8, seed=7)
+    mock, honest = MockOracle(problem, good_calls=1, fault=fault), MilpOracle(problem)
+    first, bound = mock.minimize_weighted([1, 1, 1])
+    np.testing.assert_array_equal(first, honest.minimize_weighted([1, 1, 1])[0])
+    assert np.isfinite(bound)
+    if fault == "fail":
+        with pytest.raises(SolverError):
+            mock.minimize_weighted([1, 1, 1])
+        return
+    answers = [mock.minimize_weighted([1, 1, 1]), mock.minimize_below([0, 0, 0], [1, 1, 1])]
+    if fault == "timeout":
+        assert answers == [(None, -np.inf), (None, np.inf)]
+    else:
+        assert all(not np.isfinite(bound) for _, bound in answers)
+        assert all(point is not None for point, _ in answers)
