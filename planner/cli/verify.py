@@ -1,0 +1,119 @@
+"""`planner verify`: check run folders again, from their own copy of the instance."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    from planner.plan import Certificate
+    from planner.verify import VerificationReport, Violation
+
+UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
+
+
+def verify(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(help="Run folders, as `planner plan` writes them.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Recompute a plan and re-prove its bound from the run folder alone.
+
+    Needs neither program nor solver. Exit code 0: every plan holds; 1: a rule is broken, or a
+    folder cannot be read.
+    """
+    outcomes = [verified(folder) for folder in run_dirs]
+    if as_json:
+        bodies = [outcome.as_dict() for outcome in outcomes]
+        typer.echo(json.dumps({"runs": bodies} if len(bodies) > 1 else bodies[0], indent=1))
+    else:
+        for outcome in outcomes:
+            name = f"{outcome.folder}: " if len(outcomes) > 1 else ""
+            typer.echo(name + "\n".join(outcome.lines()))
+    if not all(outcome.ok for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the check of one run folder found."""
+
+    folder: Path
+    report: VerificationReport | None = None
+    certificate: Certificate | None = None
+    proved: float | None = None
+    """the bound re-proved from the stored prices; None: none are stored"""
+    violations: tuple[Violation, ...] = ()
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """The folder was read and nothing is wrong with it."""
+        return self.error is None and not self.violations
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        report = self.report
+        return {
+            "folder": str(self.folder),
+            "ok": self.ok,
+            "error": self.error,
+            "rules": [] if report is None else list(report.rules),
+            "violations": [dataclasses.asdict(violation) for violation in self.violations],
+            "objectives": None if report is None else dataclasses.asdict(report.objectives),
+            "bound_reproved": self.proved,
+        }
+
+    def lines(self) -> list[str]:
+        """For people: the answer, then every violation."""
+        if self.report is None or self.certificate is None:
+            return [f"not verified: {self.error}"]
+        verdict = "plan holds" if self.ok else "plan fails"
+        count = len(self.violations)
+        violations = "1 violation" if count == 1 else f"{count} violations"
+        cost = self.report.objectives.cost_usd
+        answer = (
+            f"{verdict}: {violations} of {len(self.report.rules)} rules; "
+            f"cost {cost:,.2f} USD recomputed; {self._bound()}"
+        )
+        return [answer, *(f"  {v.rule}: {v.message}" for v in self.violations)]
+
+    def _bound(self) -> str:
+        certificate = self.certificate
+        if self.proved is None or certificate is None:
+            return "no dual prices stored, the bound is not re-proved"
+        value, unit = certificate.value, UNITS.get(certificate.minimised, "")
+        if value <= 0:
+            return f"bound {self.proved:,.6g} {unit} re-proved"
+        below = (value - self.proved) / value
+        return f"bound on {certificate.minimised} re-proved {below:.2%} below {value:,.6g} {unit}"
+
+
+def verified(folder: Path) -> Outcome:
+    """Read a run folder and check everything in it; an unreadable one is an outcome as well."""
+    from planner.api import incumbent_of, load, with_request
+    from planner.runs import read_run
+    from planner.verify import DualPrices, verify_certificate, verify_plan
+
+    try:
+        run = read_run(folder)
+        facts = with_request(load(run.instance_folder), run.request)
+        incumbent = incumbent_of(facts)
+        report = verify_plan(facts, run.plan, incumbent)
+        proved, violations = None, report.violations
+        if run.certificate.exists():
+            prices = DualPrices.load(run.certificate)
+            bound, found = verify_certificate(facts, run.plan, prices, incumbent)
+            proved = bound if bound > float("-inf") else None
+            violations += found
+    except PlannerError as error:
+        return Outcome(folder, error=str(error))
+    return Outcome(folder, report, run.plan.certificate, proved, violations)
