@@ -25,9 +25,8 @@ from planner.logs import EventLog
 from planner.plan import Plan
 
 if TYPE_CHECKING:
-    from planner.solve.engine import EngineResult
     from planner.solve.options import Progress
-    from planner.verify import VerificationReport
+    from planner.verify import DualPrices, VerificationReport
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
 CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}
@@ -83,7 +82,8 @@ class Answer:
     request: Request
     plan: Plan
     report: VerificationReport
-    result: EngineResult
+    prices: DualPrices
+    """the proof of the bound"""
     log: EventLog
 
     @property
@@ -134,7 +134,7 @@ def verify(
     The report lists every violation; nothing is raised for a wrong plan.
     """
     from planner.runs import read_run
-    from planner.verify import verify_plan
+    from planner.verify import DualPrices, verify_plan
 
     if isinstance(what, Plan):
         if instance is None:
@@ -144,7 +144,9 @@ def verify(
     run = read_run(Path(what))
     given = run.instance_folder if instance is None else instance
     facts = with_request(given if isinstance(given, Facts) else load(given), run.request)
-    return verify_plan(facts, run.plan, incumbent_of(facts))
+    incumbent = incumbent_of(facts)
+    report = verify_plan(facts, run.plan, incumbent)
+    return with_certificate(report, facts, run.plan, DualPrices.load(run.certificate), incumbent)
 
 
 def answer(
@@ -160,8 +162,8 @@ def answer(
     returned.
     """
     from planner.answer import build_plan
+    from planner.answer.certificate import dual_prices
     from planner.candidates import build_candidates
-    from planner.serving import load_parameters
     from planner.solve.engine import minimize as search
     from planner.solve.index import FleetIndex
     from planner.solve.options import EngineOptions
@@ -175,7 +177,7 @@ def answer(
         incumbent = incumbent_of(facts)
     objective = facts.instance.settings.minimize
     with _timed("candidates", timings, log):
-        candidates = build_candidates(facts, load_parameters())
+        candidates = build_candidates(facts)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data)
 
@@ -194,11 +196,28 @@ def answer(
         draft = build_plan(facts, candidates, result, objective)
     with _timed("check", timings, log):
         report = verify_plan(facts, draft, incumbent)
+    with _timed("check of the bound", timings, log):
+        prices = dual_prices(facts, candidates, index, result.prices)
+        report = with_certificate(report, facts, draft, prices, incumbent)
     made = dataclasses.replace(draft, timings={**timings, **draft.timings})
     log.add("checked", violations=len(report.violations))
     if not report.ok:
         raise VerificationError(failed_check(report))
-    return Answer(facts, request, made, report, result, log)
+    return Answer(facts, request, made, report, prices, log)
+
+
+def with_certificate(
+    report: VerificationReport,
+    facts: Facts,
+    stated: Plan,
+    prices: DualPrices,
+    incumbent: Plan | None,
+) -> VerificationReport:
+    """The report with what the check of the stored dual prices found."""
+    from planner.verify import verify_certificate
+
+    _, wrong = verify_certificate(facts, stated, prices, incumbent)
+    return dataclasses.replace(report, violations=(*report.violations, *wrong))
 
 
 def failed_check(report: VerificationReport) -> str:

@@ -100,14 +100,11 @@ def write_run(folder: Path, answer: Answer) -> Path:
 
 
 def _fill(folder: Path, answer: Answer) -> None:
-    from planner.answer.certificate import write_certificate
-
     (folder / PLAN).write_text(answer.plan.to_json(), encoding="utf-8")
     request = json.dumps(dataclasses.asdict(answer.request), indent=1)
     (folder / REQUEST).write_text(request, encoding="utf-8")
     (folder / LOG).write_text(answer.log.text(), encoding="utf-8")
-    found = answer.result
-    write_certificate(folder / CERTIFICATE, found.index, found.prices, found.bound)
+    answer.prices.save(folder / CERTIFICATE)
     settings = answer.facts.instance.settings
     copy_instance(Path(answer.facts.instance.folder), folder / INSTANCE, settings.incumbent)
     (folder / TABLE_FOLDER).mkdir()

@@ -1,43 +1,97 @@
-"""The proof of the bound as a file: dual prices by name, for anyone to check.
-
-A zip of numpy arrays: every field of `planner.solve.bound.Prices`, and the names along its axes.
-Prices refer to the rows of ``models/FORMULATION.md``; names, not positions, identify a row.
-"""
+"""The engine's dual prices by name: the proof of the bound as anyone can check it."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from models.fleet.data import CAPACITY_ROWS
+from planner.candidates.kinds import Candidates
+from planner.instance.facts import Facts
 from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
+from planner.verify.prices import DualPrices
+
+Key = tuple[str, ...]
 
 
-def write_certificate(path: Path, index: FleetIndex, prices: Prices, bound: float) -> None:
-    """Write prices, bound and names to an ``.npz`` file."""
+def dual_prices(
+    facts: Facts, candidates: Candidates, index: FleetIndex, prices: Prices
+) -> DualPrices:
+    """Row numbers replaced by names; rows of price 0 are left out."""
     data = index.data
-    groups = int(index.spot_group.max(initial=-1)) + 1
-    spot = [""] * groups
+    one = [(name,) for name in data.workloads]
+    pools, machines = _single(data.pools), _single(data.machines)
+    regions, slices, origins = _single(data.regions), _single(data.slices), _single(data.origins)
+    variants, llms, rows = _single(data.variants), _single(data.llms), _single(CAPACITY_ROWS)
+    nothing: Sequence[Key] = [()]
+    axes: dict[str, tuple[ArrayLike, tuple[Sequence[Key], ...]]] = {
+        "replica": (prices.replica, (pools, slices, rows)),
+        "machine": (prices.machine, (machines, slices)),
+        "quota": (prices.quota, (_quotas(facts, data.quota_names), slices)),
+        "host": (prices.host, (variants, regions, origins)),
+        "survive": (prices.survive, (one, regions, slices)),
+        "spot": (prices.spot, (_spot_groups(index), slices)),
+        "attain": (prices.attain, (one,)),
+        "floor": (prices.floor, (one,)),
+        "spread": (prices.spread, (one, regions)),
+        "spread-count": (prices.spread_count, (one,)),
+        "open": (prices.open, (one, regions)),
+        "open-count": (prices.open_count, (nothing,)),
+        "keep": (prices.keep, (variants, llms)),
+        "keep-count": (prices.keep_count, (nothing,)),
+        "added": (prices.added, (machines, slices)),
+        "added-total": (prices.added_total, (nothing,)),
+        "changed": (prices.changed, (nothing,)),
+    }
+    return DualPrices(
+        weights=prices.weights,
+        cap=prices.cap,
+        rows={name: _named(values, names) for name, (values, names) in axes.items()},
+        dominated_configs=dict(candidates.dominated_pools),
+        dominated_machines=dict(candidates.dominated_machines),
+    )
+
+
+def _named(values: ArrayLike, names: Sequence[Sequence[Key]]) -> dict[Key, float]:
+    """Prices other than 0, keyed by the names along the axes joined in order."""
+    array = np.asarray(values, dtype=float).reshape([len(axis) for axis in names])
+    found: dict[Key, float] = {}
+    for place in zip(*np.nonzero(array), strict=True):
+        key = tuple(part for axis, at in zip(names, place, strict=True) for part in axis[at])
+        found[key] = found.get(key, 0.0) + float(array[place])
+    return found
+
+
+def _single(names: Sequence[str]) -> list[Key]:
+    return [(name,) for name in names]
+
+
+def _quotas(facts: Facts, names: Sequence[str]) -> list[Key]:
+    """(region, accelerator, market) of the program's quota rows, known by their names in words."""
+    keys = {
+        quota_name(row.region, row.accelerator, row.market): (
+            row.region,
+            row.accelerator,
+            row.market or "",
+        )
+        for row in facts.instance.quotas
+    }
+    return [keys[name] for name in names]
+
+
+def quota_name(region: str, accelerator: str, market: str | None) -> str:
+    """As the candidates name a quota."""
+    return f"{accelerator} in {region}" + (f", {market}" if market else "")
+
+
+def _spot_groups(index: FleetIndex) -> list[Key]:
+    """(region, accelerator) of each group of machines that shares a limit on spot."""
+    data = index.data
+    groups: dict[int, Key] = {}
     for machine, group in enumerate(index.spot_group):
         region = data.regions[data.machine_region[machine]]
-        spot[group] = f"{region}/{data.machine_accelerator[machine]}"
-    names = {
-        "workloads": data.workloads,
-        "variants": data.variants,
-        "regions": data.regions,
-        "slices": data.slices,
-        "origins": data.origins,
-        "llms": data.llms,
-        "machines": data.machines,
-        "pools": data.pools,
-        "quotas": data.quota_names,
-        "spot_groups": spot,
-    }
-    np.savez_compressed(
-        path,
-        bound=np.array(bound),
-        **{field.name: np.asarray(getattr(prices, field.name)) for field in fields(prices)},
-        **{f"names_{name}": np.array(values, dtype=np.str_) for name, values in names.items()},
-    )
+        groups[int(group)] = (region, data.machine_accelerator[machine])
+    return [groups[group] for group in range(len(groups))]

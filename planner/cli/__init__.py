@@ -57,8 +57,9 @@ def failed(error: Exception) -> int:
     from planner.cli.plan import error_text
     from planner.logs import write_crash
 
-    if isinstance(error, typer.TyperException):
-        error.show()
+    show = getattr(error, "show", None)
+    if isinstance(error, typer.TyperException) and show is not None:
+        show()
     elif isinstance(error, PlannerError):
         typer.echo(error_text(error, "planner"), err=True)
         return error.exit_code
