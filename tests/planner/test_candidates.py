@@ -25,6 +25,14 @@ from planner.instance.facts import Facts
 from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
 from planner.instance.schema import Quota
+from planner.plan import (
+    Adoption,
+    Certificate,
+    FleetLine,
+    InstanceRef,
+    Objectives,
+    Plan,
+)
 from planner.verify.figures import RouteAsk, route_figures
 from planner.verify.terms import Terms
 
@@ -510,3 +518,66 @@ def test_the_margin_scales_every_share(tiny: Facts) -> None:
     careful = with_settings(tiny, serving={"performance_margin": 0.25})
     found = candidates(careful, prune=False).data
     assert found.route_share == pytest.approx(1.25 * plain.route_share)
+
+
+def incumbent_plan(facts: Facts, variant: str, **fleet: Any) -> Plan:
+    """A plan that adopts one variant and holds one line of machines."""
+    machine = next(m for m in facts.machines if m.accelerator == "h100-sxm")
+    line = FleetLine(
+        **{
+            "region": machine.region,
+            "offer": machine.offer,
+            "accelerator": machine.accelerator,
+            "market": "on-demand",
+            "slice": None,
+            "accelerators": machine.accelerators,
+            "instances": 1,
+            **fleet,
+        }
+    )
+    workload, llm, adaptation = variant.split("/")
+    adopted = Adoption(
+        workload, llm, adaptation, None, None, None, 0.0, variant, "made up", "made up"
+    )
+    return Plan(
+        instance=InstanceRef("tiny", ""),
+        period_hours=728.0,
+        objectives=Objectives(0.0, 0.0, 0.0),
+        cost_lines={},
+        carbon_lines={},
+        water_l=0.0,
+        certificate=Certificate("cost", 0.0, 0.0, 0.0, "unproved", ""),
+        adoption=(adopted,),
+        fleet=(line, replace(line, slice="h00-12", instances=2)),
+        replicas=(),
+        routing=(),
+        hosting=(),
+        training=(),
+        workloads=(),
+        timings={},
+        assumptions=(),
+        provenance={},
+    )
+
+
+def test_the_incumbent_marks_its_variant_and_its_peak(tiny: Facts, tmp_path: Path) -> None:
+    variant = "chat/qwen3-32b/base"
+    plan = incumbent_plan(tiny, variant)
+    (tmp_path / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+    policy = tiny.instance.settings.policy.model_copy(
+        update={"change_usd_per_workload": 50.0, "max_changed_workloads": 1}
+    )
+    settings = tiny.instance.settings.model_copy(
+        update={"incumbent": "plan.json", "policy": policy}
+    )
+    facts = with_instance(tiny, settings=settings, folder=str(tmp_path))
+    data = candidates(facts).data
+    assert [name for name, same in zip(data.variants, data.variant_is_incumbent, strict=True)
+            if same] == [variant]  # fmt: skip
+    migration = data.variant_cost_lines_usd[:, 2]
+    assert (migration == np.where(data.variant_is_incumbent, 0.0, 50.0)).all()
+    line = plan.fleet[0]
+    peak = dict(zip(data.machines, data.machine_incumbent, strict=True))
+    assert peak[f"{line.region}/{line.offer}"] == 3 * line.accelerators  # 1 all period, 2 by day
+    assert data.max_changed_workloads == 1
+    assert np.isnan(candidates(tiny).data.max_changed_workloads)
