@@ -122,7 +122,7 @@ def names_of(frame: DataFrame) -> NDArray[np.str_]:
 
 def logs_of(frame: DataFrame) -> Array:
     """Natural logarithms of lengths and concurrency, (N, 3)."""
-    return np.log(np.maximum(frame[list(LOAD_COLUMNS)].to_numpy(float), 1.0))
+    return np.asarray(np.log(np.maximum(frame[list(LOAD_COLUMNS)].to_numpy(float), 1.0)))
 
 
 def kernel(
@@ -341,13 +341,13 @@ class Calibration:
         return cls(fits)
 
 
-def calibrate(measured: DataFrame) -> Calibration:
+def calibrate(measured: DataFrame, file: str = "measured") -> Calibration:
     """Fit the user's measurements: POINT_COLUMNS, tpot_ms and ttft_ms (either may be blank).
 
     One point per combination scales the law; with 3 or more over a factor 2 in concurrency the
     log factor also gets a slope in log C, held inside the measured range.
     """
-    points = checked(measured, extra=("ttft_ms", "tpot_ms"))
+    points = checked(measured, file, extra=("ttft_ms", "tpot_ms"))
     base = predict(points)
     names, logs = names_of(points), logs_of(points)
     ratio = {
@@ -386,7 +386,9 @@ def _line(x: Array, y: Array) -> tuple[float, float]:
 # ------------------------------------------------------------------ prediction
 
 
-def checked(points: DataFrame, file: str = "points", extra: tuple[str, ...] = ()) -> DataFrame:
+def checked(  # noqa: PLR0912 - one branch per rule
+    points: DataFrame, file: str = "points", extra: tuple[str, ...] = ()
+) -> DataFrame:
     """The points with blanks filled (bf16, vllm, tp = accelerators) and numbers as float64.
 
     Raises InstanceError that lists every bad cell with file, row, column, value and remedy; rows
@@ -422,7 +424,7 @@ def checked(points: DataFrame, file: str = "points", extra: tuple[str, ...] = ()
         "engine": sorted({g for _, g in load_parameters().factors} & set(_engines())),
     }
     for column, values in known.items():
-        for at in np.flatnonzero(~frame[column].isin(values).to_numpy()):
+        for at in map(int, np.flatnonzero(~frame[column].isin(values).to_numpy())):
             value = str(frame[column].iat[at])
             near = get_close_matches(value, values, 3, 0.4)
             hint = (
@@ -437,7 +439,7 @@ def checked(points: DataFrame, file: str = "points", extra: tuple[str, ...] = ()
         bad = ~(np.isfinite(numbers) & (numbers >= low) & (numbers < 1e9)) & ~blank
         if column in ("accelerators", "tp"):
             bad |= numbers != np.round(numbers)
-        for at in np.flatnonzero(bad):
+        for at in map(int, np.flatnonzero(bad)):
             kind = "a whole number" if column in ("accelerators", "tp") else "a number"
             findings.append(
                 f"{file}, row {at + 2}, {column}: {frame[column].iat[at]!r} is not {kind} "
@@ -498,6 +500,7 @@ def predict(
     out = points.reset_index(drop=True).copy()
     for column in ID_COLUMNS:
         out[column] = frame[column]
+    out[["accelerators", "tp"]] = out[["accelerators", "tp"]].astype(int)
     values = {"ttft_ms": ttft_ms, "tpot_ms": tpot_ms, "output_tokens_per_s": rate}
     for (column, value), q in zip(values.items(), ("ttft", "tpot", "rate"), strict=True):
         stem = column.removesuffix("_ms")

@@ -17,7 +17,6 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import least_squares
 
-import planner.serving as serving
 from models.coefficients.serving import (
     AcceleratorShape,
     Coefficients,
@@ -25,6 +24,7 @@ from models.coefficients.serving import (
     closed_loop_from_coefficients,
     throughput_tokens_per_s,
 )
+from planner import serving
 from planner.catalog.reader import TABLES_FOLDER
 
 START = {
@@ -134,7 +134,7 @@ def measured(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tpot, ttft, rate
 
 
-def _fit(points, mask, fields, fixed, target, which):
+def _fit(points, mask, fields, fixed, *, target, which):
     names = points.names(fields)
     start = np.array([np.log(START[f]) if g == "base" else 0.0 for f, g in names])
     spread = np.array([PRIOR_SD if g == "base" else OFFSET_SD for _, g in names])
@@ -155,8 +155,8 @@ def _fit(points, mask, fields, fixed, target, which):
 
 def fit_law(points: Points, mask: np.ndarray) -> dict[tuple[str, str], float]:
     tpot, ttft, _ = measured(points)
-    logs = _fit(points, mask, TPOT_NAMES, {}, tpot, 0)
-    return {**logs, **_fit(points, mask, TTFT_NAMES, logs, ttft, 1)}
+    logs = _fit(points, mask, TPOT_NAMES, {}, target=tpot, which=0)
+    return {**logs, **_fit(points, mask, TTFT_NAMES, logs, target=ttft, which=1)}
 
 
 def fit_anchors(points: Points, mask: np.ndarray, law: tuple[np.ndarray, np.ndarray]):
@@ -196,7 +196,7 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.array([number[name] for name in labels])
 
 
-def cross_validate(points: Points, labels: np.ndarray, count: int, refit: bool, full):
+def cross_validate(points: Points, labels: np.ndarray, count: int, *, refit: bool, full):
     tpot, ttft = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     fold = folds(labels, count, 0)
     for i in range(count):
@@ -253,9 +253,9 @@ def evaluate(points: Points):
     anchors = fit_anchors(points, full, law)
     rows = np.array([str(i) for i in range(len(points.frame))])
     keys = points.frame[list(serving.POINT_COLUMNS)].astype(str).agg("|".join, axis=1).to_numpy(str)
-    unseen = errors(points, cross_validate(points, points.combination, 8, True, None))
-    known = errors(points, cross_validate(points, keys, 5, False, law))
-    repeat = errors(points, cross_validate(points, rows, 5, False, law))
+    unseen = errors(points, cross_validate(points, points.combination, 8, refit=True, full=None))
+    known = errors(points, cross_validate(points, keys, 5, refit=False, full=law))
+    repeat = errors(points, cross_validate(points, rows, 5, refit=False, full=law))
     tables = {"transferred": unseen, "interpolated": known, "measured": repeat}
     bands = {(p, q): band(t, q) for p, t in tables.items() for q in ("tpot", "ttft", "rate")}
     report = [r for p, t in tables.items() for r in summary(t, p)]
@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true")
     arguments = parser.parse_args()
     points = Points.load()
-    logs, anchors, bands, report, tables = evaluate(points)
+    logs, anchors, bands, report, _ = evaluate(points)
     print(pd.DataFrame(report).round(1).to_string(index=False))
     print(json.dumps({f"{p} {q}": [round(x, 2) for x in b] for (p, q), b in bands.items()}))
     if arguments.dry_run:

@@ -1,0 +1,133 @@
+"""`planner predict`, `planner calibrate`, `planner size`: the serving law at the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.errors import InstanceError, PlannerError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def _read(path: Path) -> DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InstanceError(f"{path}: no such file; give the path of a CSV table") from None
+    except (OSError, ValueError) as error:
+        raise InstanceError(f"{path}: not a CSV table in UTF-8 ({error})") from error
+
+
+def predict(
+    points: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV: llm, accelerator, accelerators, tp, precision, engine, input_tokens, "
+            "output_tokens, concurrency. Blank precision is bf16, blank engine vllm."
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option(help="Write here instead of to stdout.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="File that `planner calibrate` wrote.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
+) -> None:
+    """Predict TTFT, TPOT and output tokens/s of serving points, with 80 % bands."""
+    from planner.serving import Calibration
+    from planner.serving import predict as predict_points
+
+    mine = Calibration.load(calibration) if calibration else None
+    result = predict_points(_read(points), mine, file=str(points))
+    if as_json:
+        text = json.dumps(json.loads(result.to_json(orient="records")), indent=2) + "\n"
+    else:
+        text = result.to_csv(index=False)
+    _emit(text, output)
+
+
+def calibrate(
+    measured: Annotated[
+        Path, typer.Argument(help="CSV: the columns of `predict`, and ttft_ms and tpot_ms.")
+    ],
+    output: Annotated[Path, typer.Option(help="Calibration file to write.")] = Path(
+        "calibration.json"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the fits as JSON.")] = False,
+) -> None:
+    """Fit your own measurements; use the file with `planner predict --calibration`."""
+    from dataclasses import asdict
+
+    from planner.serving import calibrate as calibrate_points
+
+    found = calibrate_points(_read(measured), file=str(measured))
+    found.save(output)
+    if as_json:
+        typer.echo(json.dumps([asdict(fit) for fit in found.fits], indent=2))
+        return
+    typer.echo(f"{len(found.fits)} combinations fitted, written to {output}")
+    for fit in found.fits:
+        import math
+
+        typer.echo(
+            f"  {' '.join(fit.combination)}: {fit.points} points, "
+            f"TPOT x {math.exp(fit.tpot[0]):.2f}, TTFT x {math.exp(fit.ttft[0]):.2f}"
+        )
+
+
+def size(  # noqa: PLR0917 - one parameter per option
+    llm: Annotated[str, typer.Argument(help="An llm of the catalog.")],
+    accelerator: Annotated[str, typer.Option(help="An accelerator of the catalog.")] = "h100-sxm",
+    precision: Annotated[str, typer.Option(help="bf16, fp8, int4, mxfp4 ...")] = "bf16",
+    engine: Annotated[str, typer.Option(help="Serving engine.")] = "vllm",
+    rate: Annotated[float, typer.Option(help="Requests/s to serve.", min=0.0)] = 1.0,
+    input_tokens: Annotated[float, typer.Option("--input", help="Prompt tokens.", min=1)] = 1024.0,
+    output_tokens: Annotated[float, typer.Option("--output", help="Answer tokens.", min=1)] = 256.0,
+    tpot_ms: Annotated[float, typer.Option(help="Mean time per token to hold.", min=0.1)] = 40.0,
+    training_tokens: Annotated[float, typer.Option(help="Tokens per epoch.", min=0.0)] = 1e7,
+    epochs: Annotated[float, typer.Option(help="Passes over them.", min=0.0)] = 3.0,
+    pue: Annotated[float, typer.Option(help="Power usage effectiveness.", min=1.0)] = 1.2,
+    gco2e_per_kwh: Annotated[float, typer.Option(help="Grid intensity.", min=0.0)] = 400.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Size an llm on an accelerator: memory, replicas, training hours, energy, carbon."""
+    from planner.sizing import size_llm
+
+    answer: dict[str, Any] = size_llm(
+        llm,
+        accelerator,
+        precision=precision,
+        engine=engine,
+        requests_per_s=rate,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        tpot_ms=tpot_ms,
+        training_tokens=training_tokens,
+        epochs=epochs,
+        pue=pue,
+        gco2e_per_kwh=gco2e_per_kwh,
+    )
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    typer.echo(answer["answer"])
+    for name, value in answer.items():
+        if name != "answer":
+            typer.echo(f"  {name:<34} {value:,.4g}" if isinstance(value, float) else
+                       f"  {name:<34} {value}")  # fmt: skip
+
+
+def _emit(text: str, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlannerError(f"cannot write {output}: {error}") from error

@@ -1,0 +1,179 @@
+"""What one replica does: identities, known answers, and the limits of the law."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from models.coefficients.queueing import latency_s, md1_ttft_s
+from models.coefficients.serving import (
+    AcceleratorShape,
+    LlmShape,
+    ServingParameters,
+    birth_death,
+    capacity_shares,
+    closed_loop,
+    iteration_law,
+    kv_bytes_per_token,
+    kv_capacity_bytes,
+    smallest_tp,
+    throughput_tokens_per_s,
+    weight_bytes,
+    weights_touched_bytes,
+)
+
+BASE = {
+    "weight_efficiency": 0.8, "kv_efficiency": 0.7, "layer_s": 5e-5, "moe_layer_s": 2e-5,
+    "hop_s": 1e-5, "sequence_s": 3e-5, "decode_efficiency": 0.7, "prefill_efficiency": 0.6,
+    "comm_efficiency": 0.8, "ttft_fixed_s": 0.03, "ttft_efficiency": 0.5, "ttft_burst": 0.02,
+    "ttft_burst_power": 1.2, "ttft_iterations": 3.0,
+}  # fmt: skip
+PARAMS = ServingParameters(BASE, {("layer_s", "hopper"): 0.5, ("sequence_s", "sglang"): 2.0})
+
+
+def llm(params=8.03e9, layers=32, hidden=4096, kv=131072.0, experts=0.0, share=1.0):
+    return LlmShape(*(np.asarray(float(x)) for x in (
+        layers, hidden, hidden, params, experts, share, kv, 8)))  # fmt: skip
+
+
+H100 = AcceleratorShape(
+    *(np.asarray(x) for x in (80e9, 3.35e12, 989e12, 1979e12, 989e12, 900e9)), np.asarray("hopper")
+)
+L8B = llm()
+L70B = llm(70.6e9, 80, 8192, 327680.0)
+
+
+def test_latency_of_the_source_paper():
+    assert latency_s(0.5, 0.05, 200) == pytest.approx(10.5)
+
+
+@pytest.mark.parametrize(("billions", "gigabytes"), [(175.0, 350.0), (70.6, 141.2)])
+def test_16_bit_weights_are_two_bytes_each(billions, gigabytes):
+    assert weight_bytes(llm(billions * 1e9), "bf16") == pytest.approx(gigabytes * 1e9)
+
+
+@pytest.mark.parametrize(
+    ("layers", "heads", "kib"),
+    [(96, 96, 4608), (80, 8, 320), (32, 8, 128), (40, 40, 800)],
+    ids=["gpt-3", "llama-3-70b", "llama-3-8b", "llama-2-13b"],
+)
+def test_cache_per_token(layers, heads, kib):
+    assert kv_bytes_per_token(layers, heads, 128) == kib * 1024
+
+
+def test_mxfp4_packs_only_the_experts():
+    moe = llm(2.098e9, 36, 2880, 36864.0, 114.702e9, 4 / 128)
+    assert weight_bytes(moe, "mxfp4") / 1e9 == pytest.approx(2.098 * 2 + 114.702 * 0.53125)
+
+
+def test_ideal_decode_of_8b_on_one_h100_is_4_8_ms():
+    ideal = weight_bytes(L8B, "bf16") / H100.bandwidth_bytes_per_s
+    assert ideal == pytest.approx(4.79e-3, rel=2e-3)
+
+
+def test_md1_ttft():
+    assert md1_ttft_s(0.1, np.array([2.0, 5.0, 8.0])) == pytest.approx([0.1125, 0.15, 0.30])
+
+
+def test_a_16_bit_70b_does_not_fit_two_h100_but_four():
+    assert kv_capacity_bytes(L70B, H100, 1, "bf16") < 0
+    assert smallest_tp(L70B, H100, "bf16") == 4
+    assert smallest_tp(L70B, H100, "fp8") == 2
+
+
+def test_a_compressed_cache_is_copied_to_every_accelerator():
+    mla = dataclasses.replace(L8B, kv_heads=np.asarray(1.0))
+    whole = kv_capacity_bytes(L8B, H100, 8, "bf16")
+    assert kv_capacity_bytes(mla, H100, 8, "bf16") == pytest.approx(whole / 8)
+
+
+def test_a_batch_touches_more_experts_up_to_all():
+    moe = llm(1e9, 32, 4096, 1e5, 30e9, 8 / 128)
+    touched = [float(weights_touched_bytes(moe, "fp8", c)) for c in (1, 16, 256, np.inf)]
+    assert touched[0] == pytest.approx(1e9 + 30e9 / 16)
+    assert touched == sorted(touched)
+    assert touched[-1] == pytest.approx(31e9)
+
+
+def test_queue_of_llm_inferno_first_form():
+    # alpha 12, beta .05, gamma .0005 ms; n 128, m 512, B 48, queue 128, 3 requests/s. Its service
+    # form counts B + 1 sequences in an iteration.
+    n, m, batch = 128, 512, np.arange(1, 49)
+    work_ms = 0.05 * (n + m) + 0.0005 * (n * m + m * (m + 1) / 2 + n)
+    per_step = work_ms / (m + 1)
+    mu = batch / ((m + 1) * (12 + batch * per_step) / 1e3)
+    state = birth_death(3.0, mu, 128)
+    assert state.max_rate_per_s == pytest.approx(3.82, rel=0.03)
+    assert state.mean_in_service == pytest.approx(31.6, rel=0.06)
+    assert state.mean_wait_s * 1e3 < 100
+    assert state.throughput_per_s == pytest.approx(3.0, rel=1e-6)
+
+
+def test_constant_service_rate_is_the_textbook_queue():
+    state = birth_death(0.5, [1.0], 400)
+    assert state.mean_wait_s == pytest.approx(1.0)
+    assert state.mean_in_service == pytest.approx(0.5)
+
+
+def test_iteration_of_llm_inferno_second_form():
+    # alpha 8, beta .033, gamma .000333, n 256, m 1024: delta .29695, itl(1) 8.289, M_ITL 40.
+    n, m = 256, 1024
+    delta = (0.033 * (n + m) + 0.000333 * (n + n * m + m * m / 2)) / (m + 1)
+    assert delta == pytest.approx(0.29695, rel=3e-3)
+    assert 8 + delta == pytest.approx(8.289, rel=2e-3)
+    assert int((20 - 8) / delta) == 40
+
+
+def test_groups_multiply_the_base_and_others_do_not():
+    c = PARAMS.resolve(np.array(["hopper", "ampere"]), np.array(["sglang", "vllm"]), "bf16", False)
+    assert c.layer_s == pytest.approx([2.5e-5, 5e-5])
+    assert c.sequence_s == pytest.approx([6e-5, 3e-5])
+
+
+def test_closed_loop_obeys_little_and_slows_with_company():
+    point = closed_loop(L8B, H100, 1, "bf16", "vllm", PARAMS, 512, 256, np.array([1.0, 8.0, 64.0]))
+    assert (np.diff(point.tpot_s) > 0).all()
+    assert (np.diff(point.ttft_s) > 0).all()
+    rate = throughput_tokens_per_s([1, 8, 64], 256, point.ttft_s, point.tpot_s)
+    assert point.output_tokens_per_s == pytest.approx(rate)
+
+
+def test_more_requests_than_the_memory_holds_wait_in_ttft():
+    point = closed_loop(L8B, H100, 1, "bf16", "vllm", PARAMS, 16000, 100, np.array([20.0, 200.0]))
+    assert point.batch[0] == 20
+    assert point.batch[1] < 40
+    assert point.ttft_s[1] > 3 * point.ttft_s[0]
+
+
+def test_capacity_of_one_class_matches_the_iteration_law():
+    law = iteration_law(L8B, H100, 1, "bf16", "vllm", PARAMS)
+    n, m, target = 512.0, 256.0, 0.04
+    work = capacity_shares(law, target, n, m, output_cv=0.0, derate=1.0, load_max=1.0)[0]
+    # B sequences whose iterations and prompts last the target exactly, by Little's law.
+    per_token = law.prompt_s(n) / m + law.sequence_s + law.context_s_per_token * (n + m / 2)
+    batch = (target - law.alpha_s) / per_token
+    assert 1.0 / work == pytest.approx(batch / (m * target))
+
+
+def test_longer_prompts_and_spread_answers_cost_more_and_a_cached_prefix_less():
+    law = iteration_law(L8B, H100, 1, "bf16", "vllm", PARAMS)
+    short = capacity_shares(law, 0.04, 512, 256)
+    assert (capacity_shares(law, 0.04, 2048, 256) > short).all()
+    assert capacity_shares(law, 0.04, 512, 256, output_cv=2.0)[0] > short[0]
+    whole = capacity_shares(law, 0.04, 4096, 256)
+    cached = capacity_shares(law, 0.04, 1024, 256, cached_tokens=3072)
+    assert cached[3] < whole[3]
+    assert cached[0] < whole[0]
+
+
+def test_impossible_is_infinite():
+    law = iteration_law(L70B, H100, 1, "bf16", "vllm", PARAMS)
+    assert np.isinf(capacity_shares(law, 0.04, 512, 256)).all()
+    small = iteration_law(L8B, H100, 1, "bf16", "vllm", PARAMS)
+    assert np.isinf(capacity_shares(small, 0.001, 512, 256)).all()
+    assert np.isinf(capacity_shares(small, 0.04, 1e7, 256)).all()
+
+
+def test_cached_and_uncached_attention_add_up():
+    law = iteration_law(L8B, H100, 1, "bf16", "vllm", PARAMS)
+    assert law.prompt_s(3000) == pytest.approx(law.prompt_s(1000) + law.prompt_s(2000, 1000))
