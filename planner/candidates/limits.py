@@ -70,7 +70,7 @@ def prove_supply(facts: Facts, data: FleetData, machines: Sequence[MachineFacts]
     alone, over the machines it may use, and of all together. A shortfall or hosted route needs 0.
     """
     routes = len(data.route_group)
-    if not routes or data.max_llms == 0.0:
+    if not routes:
         return
     pool = data.route_pool
     cards = np.where(pool >= 0, data.pool_accelerators[np.maximum(pool, 0)], 0)
