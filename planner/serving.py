@@ -44,6 +44,8 @@ KERNEL_LENGTH = 2.5
 KERNEL_WEIGHTS = (0.004, 0.012, 0.02, 0.06, 0.008)
 """Prior variances of the log correction shared by the same llm; llm and accelerator; those and
 engine and precision; the very combination near the point; and of the measurement itself."""
+CHUNK = 1024
+"""Points compared with all anchors at once: bounds the memory."""
 NEAR = 0.05
 """A point within 5 % of a measured one in every length and in concurrency counts as measured."""
 
@@ -145,6 +147,13 @@ def corrections(
     names: NDArray[np.str_], logs: Array, anchors: Anchors
 ) -> tuple[Array, Array, NDArray[np.str_]]:
     """Factors on TPOT and TTFT and the provenance of points, (N,) each."""
+    if len(names) > CHUNK:
+        parts = [
+            corrections(names[at : at + CHUNK], logs[at : at + CHUNK], anchors)
+            for at in range(0, len(names), CHUNK)
+        ]
+        tpots, ttfts, kinds = zip(*parts, strict=True)
+        return np.concatenate(tpots), np.concatenate(ttfts), np.concatenate(kinds)
     covariance = kernel(names, logs, anchors.names, anchors.logs)
     tpot = np.exp(covariance @ anchors.tpot_weight)
     ttft = np.exp(covariance @ anchors.ttft_weight)

@@ -93,7 +93,7 @@ def size_llm(
     hours = {
         method: float(
             training_accelerator_hours(
-                training_flops(active, training_tokens, epochs, method),  # type: ignore[arg-type]
+                training_flops(active, training_tokens, epochs, method),
                 peak / 1e12,
                 TRAINING_MFU,
             )

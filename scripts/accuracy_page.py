@@ -67,10 +67,16 @@ def main() -> None:
         figures = [f"{r[c]:.1f}" for c in ("median", "mean", "p90", "median_of_combinations")]
         lines.append(row(TESTS[key[0]], QUANTITY[key[1]], r["points"], r["combinations"],
                          *figures, GOALS.get(key, "-")))  # fmt: skip
-    lines += ["", "## 80 % bands", "",
-              "Factors on the prediction: the 10th and 90th percentile of measured / predicted.",
-              "Coverage: bands of one half of the combinations, judged on the other half.", "",
-              row("provenance", "quantity", "low", "high", "coverage, %"), row(*["---"] * 5)]  # fmt: skip
+    lines += [
+        "",
+        "## 80 % bands",
+        "",
+        "Factors on the prediction: the 10th and 90th percentile of measured / predicted.",
+        "Coverage: bands of one half of the combinations, judged on the other half.",
+        "",
+        row("provenance", "quantity", "low", "high", "coverage, %"),
+        row(*["---"] * 5),
+    ]
     for (provenance, quantity), (low, high) in bands.items():
         coverage = held_out_coverage(tables[provenance], quantity)
         lines.append(row(provenance, QUANTITY[quantity], f"{low:.2f}", f"{high:.2f}",
@@ -79,8 +85,13 @@ def main() -> None:
     table = worst[["tpot_error", "ttft_error", "rate_error"]].median()
     table["points"] = worst.size()
     table = table.sort_values("tpot_error", ascending=False)
-    lines += ["", "## Unseen combinations, one by one (median error, %)", "",
-              row("combination", "points", "TPOT", "TTFT", "tokens/s"), row(*["---"] * 5)]  # fmt: skip
+    lines += [
+        "",
+        "## Unseen combinations, one by one (median error, %)",
+        "",
+        row("combination", "points", "TPOT", "TTFT", "tokens/s"),
+        row(*["---"] * 5),
+    ]
     for name, r in table.iterrows():
         cells = ["-" if pd.isna(r[c]) else f"{r[c]:.1f}" for c in
                  ("tpot_error", "ttft_error", "rate_error")]  # fmt: skip
