@@ -219,7 +219,7 @@ def test_the_enclosure_of_the_whole_set_bounds_what_a_sublist_misses():
     ranges = np.ptp(listed, axis=0)
     cuts = cuts_of(feasible, rng, 30)
     epsilon = enclosure_epsilon(local_upper_bounds(listed, np.full(3, np.inf)), cuts, [], ranges)
-    # How far each feasible f must be worsened in every range at once until a listed point covers it.
+    # How far each feasible f must worsen in every range at once until a listed point covers it.
     missed = ((listed[None] - feasible[:, None]) / ranges).max(axis=2).min(axis=1)
     assert 0 < missed.max() <= epsilon < np.inf
 
