@@ -3,7 +3,8 @@
     configs.py   replica configurations and the load of every request class on them
     machines.py  offers in regions, markets, quotas
     routes.py    who may be served where, and what each user experiences
-    build.py     the arrays of the fleet program
+    build.py     the steps in order, and what makes a workload impossible
+    fleet.py     the arrays of the fleet program
 
 What pruning removes, and why no optimum is lost:
 
