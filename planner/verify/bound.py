@@ -136,25 +136,21 @@ class _Pricing:
                 yield _Purchase(machine, market, base, usable, float(limit))
 
     def _machine_price(self, machine: MachineFacts) -> Array | None:
-        """Price of an accelerator per slice; None where the machine can never be held.
+        """Price of an accelerator per slice, (T,); None where the machine can never be held.
 
         Where a purchase has no limit of its own the price is cut so that its reduced cost is not
-        negative; a machine without a stored price takes that of the one that dominates it.
+        negative. A machine without stored prices takes those of the one that dominates it, raised
+        as far as its own purchases allow: no instance of it is held whatever is decided, so that
+        costs the bound nothing.
         """
         mine = [p for p in self.purchases if p.machine is machine]
         if not mine and machine.fixed_instances == 0:
             return None
-        source = self._stand_in(machine.machine)
-        price = self.row("machine", source)
-        for purchase in mine:
-            if purchase.limit < MOST_INSTANCES:
-                continue
-            if purchase.market in RENTED:
-                price = np.minimum(price, np.maximum(purchase.base, 0.0) / purchase.usable)
-            elif price.sum() > 0:
-                total = max(float(purchase.base.sum()), 0.0) / purchase.usable
-                price = price * min(1.0, total / price.sum())
-        return price
+        price = self.row("machine", machine.machine)
+        if price.any() or machine.fixed_instances > 0:
+            return _lowered(price, [p for p in mine if p.limit >= MOST_INSTANCES])
+        price = _lowered(self.row("machine", self._stand_in(machine.machine)), mine)
+        return _raised(price, mine)
 
     # ---- pools
     def pool_price(self, machine: MachineFacts, weights: str, config: Config) -> Array:
@@ -196,6 +192,30 @@ class _Pricing:
         for _ in self.prices.dominated_machines:
             machine = self.prices.dominated_machines.get(machine, machine)
         return machine
+
+
+def _lowered(price: Array, purchases: list[_Purchase]) -> Array:
+    """The price, cut so that no purchase has a negative reduced cost."""
+    for purchase in purchases:
+        worth = np.maximum(purchase.base, 0.0) / purchase.usable
+        if purchase.market in RENTED:
+            price = np.minimum(price, worth)
+        elif price.sum() > 0:
+            most = max(float(purchase.base.sum()), 0.0) / purchase.usable
+            price = price * min(1.0, most / price.sum())
+    return price
+
+
+def _raised(price: Array, purchases: list[_Purchase]) -> Array:
+    """The price, raised evenly until some purchase has a reduced cost of zero."""
+    worths = [np.maximum(p.base, 0.0) / p.usable for p in purchases if p.market in RENTED]
+    sums = [float(p.base.sum()) / p.usable for p in purchases if p.market in COMMITTED]
+    worths += [np.full(price.shape, least) for least in sums]
+    room = np.maximum(np.min(worths, axis=0) - price, 0.0)
+    slack = min(sums, default=np.inf) - float(price.sum())
+    if room.sum() <= slack:
+        return np.asarray(price + room)
+    return np.asarray(price + room * max(slack, 0.0) / room.sum())
 
 
 def config_key(config: Config, weights: str) -> str:
