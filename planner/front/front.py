@@ -246,7 +246,7 @@ class Front:
         return cls.from_dict(data)
 
     def write(self, run_dir: Path) -> Path:
-        """Write ``front.json`` into a run folder in one step, so that a kill leaves no half file."""
+        """Write ``front.json`` into a run folder in one step: a kill leaves no half file."""
         run_dir.mkdir(parents=True, exist_ok=True)
         target, draft = run_dir / FILE_NAME, run_dir / f".{FILE_NAME}.{os.getpid()}"
         with draft.open("w", encoding="utf-8") as stream:
