@@ -73,6 +73,7 @@ class _Pricing:
         self.lam = prices.weights + prices.cap
         self.slices = tuple(self.terms.slice_hours)
         self.hours = np.array(list(self.terms.slice_hours.values()))
+        self._pool_prices: dict[tuple[str, str, Config], Array] = {}
         self.peak: dict[str, float] = {}
         self.counts_added = False
         policy = self.terms.settings.policy
@@ -154,6 +155,13 @@ class _Pricing:
 
     # ---- pools
     def pool_price(self, machine: MachineFacts, weights: str, config: Config) -> Array:
+        """Prices of the four capacity rows per slice, float (T, 4); kept, as legs share pools."""
+        key = (machine.machine, weights, config)
+        if key not in self._pool_prices:
+            self._pool_prices[key] = self._pool_price(machine, weights, config)
+        return self._pool_prices[key]
+
+    def _pool_price(self, machine: MachineFacts, weights: str, config: Config) -> Array:
         """Prices of the four capacity rows per slice, float (T, 4), adding up to G x machine.
 
         A pool without stored prices takes the split of the pool that dominates it, or puts all
