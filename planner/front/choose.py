@@ -7,6 +7,7 @@ objectives into one score as a result; each choice states its own rule.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,9 +122,9 @@ def bulge(f: ArrayLike) -> Floats:
     g = normalised(f)
     m = g.shape[1]
     corners = g[[best_of(f, i) for i in range(m)]]
-    normal = np.ones(m)
+    normal: Floats = np.ones(m)
     if np.linalg.matrix_rank(corners, tol=1e-9) == m:
-        candidate = np.linalg.solve(corners, np.ones(m))
+        candidate: Floats = np.linalg.solve(corners, np.ones(m))
         if np.all(candidate > 0):
             normal = candidate
     distance: Floats = (1.0 - g @ normal) / np.linalg.norm(normal)
@@ -223,7 +224,7 @@ def step(start: tuple[str, Objectives], end: tuple[str, Objectives]) -> Step:
 def steps_by_cost(points: Mapping[str, Objectives]) -> list[Step]:
     """Steps between neighbours in the order of cost."""
     ordered = sorted(points.items(), key=lambda item: item[1].cost_usd)
-    return [step(a, b) for a, b in zip(ordered, ordered[1:], strict=False)]
+    return [step(a, b) for a, b in itertools.pairwise(ordered)]
 
 
 @dataclass(frozen=True)
@@ -327,25 +328,37 @@ def changes(chosen: Plan, other: Plan) -> tuple[Change, ...]:
     return tuple(found)
 
 
+def is_near(chosen: Objectives, other: Objectives, near: float = NEAR) -> bool:
+    """Whether no objective of `other` is worse by more than `near` of the chosen one's value."""
+    cost, carbon, qoe = _relative(chosen, other)
+    return cost <= near and carbon <= near and qoe >= -near
+
+
 def alternatives(chosen: Plan, others: Mapping[str, Plan], near: float = NEAR) -> list[Alternative]:
     """Plans among `others` (by id) as good as `chosen` within `near`, but with other decisions.
 
     Near: no objective is worse by more than that share of the chosen plan's own value. Those
     with the most different decisions come first.
     """
-    base = chosen.objectives
     found = []
     for name, plan in others.items():
-        now = plan.objectives
-        cost = _share(now.cost_usd - base.cost_usd, base.cost_usd)
-        carbon = _share(now.carbon_kgco2e - base.carbon_kgco2e, base.carbon_kgco2e)
-        qoe = _share(now.qoe - base.qoe, base.qoe)
-        if cost > near or carbon > near or qoe < -near:
+        if not is_near(chosen.objectives, plan.objectives, near):
             continue
         differing = changes(chosen, plan)
         if differing:
-            found.append(Alternative(name, cost, carbon, qoe, differing))
+            found.append(
+                Alternative(name, *_relative(chosen.objectives, plan.objectives), differing)
+            )
     return sorted(found, key=lambda alternative: -len(alternative.changes))
+
+
+def _relative(base: Objectives, other: Objectives) -> tuple[float, float, float]:
+    """Changes of cost, carbon and QoE as shares of the base's values."""
+    return (
+        _share(other.cost_usd - base.cost_usd, base.cost_usd),
+        _share(other.carbon_kgco2e - base.carbon_kgco2e, base.carbon_kgco2e),
+        _share(other.qoe - base.qoe, base.qoe),
+    )
 
 
 def _share(change: float, base: float) -> float:
