@@ -28,8 +28,8 @@ from planner.solve.bound import Bound, Prices
 from planner.solve.index import FleetIndex
 
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "QoE"}
-EVEN = 1e-9
-"""Relative difference below which two values are the same."""
+NOISE = 1e-9
+"""Share of the plan's value below which a difference is rounding."""
 HOURS_PER_DAY = 24.0
 
 
@@ -60,26 +60,47 @@ class Market:
         return self.bound.value + self.worth(variant) - float(least) - self.value
 
     def by_demand(self, variant: int) -> tuple[float, float]:
-        """(part that does not change with demand, part in proportion to it), at the prices.
+        """(part that does not change with the workload's demand, part in proportion to it).
 
-        In proportion: cost, carbon and water of the cheapest routes and the replicas they use.
-        Fixed: adaptation, copies, and whatever is about shares of the demand (QoE, attainment).
+        Fixed: staff, re-embedding, training, copies of indexes and adapters. All else grows with
+        demand: answers and the machines under them, and what the workload's own rules cost
+        (attainment, QoE floor, spread over regions), which prices stated per share of the demand
+        scale with it.
         """
         index, prices = self.index, self.prices
-        groups = range(
+        span = slice(
             int(index.variant_group_start[variant]), int(index.variant_group_start[variant + 1])
         )
-        weights = prices.weights + prices.cap
-        flat = prices.replica.reshape(-1, 4)
-        growing = 0.0
-        for group in groups:
-            span = slice(int(index.group_start[group]), int(index.group_start[group + 1]))
-            best = span.start + int(np.argmin(self.bound.reduced[span]))
-            growing += float(weights[0] * index.cost[best] + weights[1] * index.carbon[best])
-            growing += float(weights[3] * index.water[best])
-            if index.pool_slice[best] >= 0:
-                growing += float(index.share[best] @ flat[index.pool_slice[best]])
-        return self.worth(variant) - growing, growing
+        copies = 0.0
+        if prices.host.any():
+            flat = prices.host.reshape(-1)
+            for group in range(span.start, span.stop):
+                first, end = int(index.group_start[group]), int(index.group_start[group + 1])
+                best = first + int(np.argmin(self.bound.reduced[first:end]))
+                if index.host_row[best] >= 0:
+                    copies += float(flat[index.host_row[best]] * index.host_weight[best])
+        answers = float(self.bound.group_value[span].sum()) - copies
+        return self.worth(variant) - answers, answers + self._rules(variant)
+
+    def _rules(self, variant: int) -> float:
+        """Right-hand sides of the workload's own rules at the prices: the same for its variants."""
+        data, prices = self.data, self.prices
+        w = int(data.variant_workload[variant])
+        rules = (
+            (prices.attain[w], data.attainment_min[w], 1.0),
+            (prices.floor[w], data.workload_loss_max[w] * self.index.workload_qoe_weight[w], -1.0),
+            (prices.survive[w].sum(), data.region_share_max[w], -1.0),
+            (prices.spread_count[w], data.min_regions[w], 1.0),
+        )
+        return sum(float(price * limit) * sign for price, limit, sign in rules if price > 0)
+
+    def said(self, value: float) -> str:
+        """An amount in the unit of the objective; rounding noise is 0."""
+        return amount(0.0 if self.is_noise(value) else value, self.unit)
+
+    def is_noise(self, value: float) -> bool:
+        """Too small beside the plan's value to mean anything."""
+        return abs(value) <= NOISE * abs(self.value)
 
     def refresh_part(self, variant: int) -> float:
         """What a fine-tune's refreshes cost in the period: staff and training, at the prices."""
@@ -151,54 +172,55 @@ class Case:
         rivals = self._rivals()
         same = [v for v in rivals if self._llms(v) == self._llms(self.chosen)]
         other = [v for v in rivals if self.variants[v].llm != self.adopted.llm]
-        for group in (same, other):
-            if group:
-                said.append(self._dearer(group[0]))
-        if not rivals:
-            said.append("it is the only way of answering that meets every rule")
-        said += self._ruled_out()
-        return "; ".join(said) + "."
+        beside = [self._beside(group[0]) for group in (same, other) if group]
+        if beside:
+            said.append("Instead: " + "; ".join(beside) + ".")
+        elif not rivals:
+            said.append("No other way of answering meets every rule.")
+        ruled_out = self._ruled_out()
+        if ruled_out:
+            said.append("Ruled out: " + "; ".join(ruled_out) + ".")
+        return " ".join(said)
 
     def _quality_said(self) -> str:
-        text = f"answers with quality {self._quality(self.chosen):.3f} after staleness"
+        text = f"Quality {self._quality(self.chosen):.3f} after staleness"
         if self.workload.quality_min > 0:
-            text += f" (floor {self.workload.quality_min:.3f})"
-        return text
+            text += f", floor {self.workload.quality_min:.3f}"
+        return text + "."
 
-    def _dearer(self, variant: int) -> str:
+    def _beside(self, variant: int) -> str:
         """How much worse a rival is, and whether that is proved."""
-        name = self._name(variant)
-        proved = self.market.proved_excess(variant)
-        guess = self.market.worth(variant) - self.market.worth(self.chosen)
-        unit = self.market.unit
-        worse = {"USD": "dearer", "kgCO2e": "more", "QoE": "of QoE lost more"}[unit]
-        if proved > EVEN * max(abs(self.market.value), 1.0):
-            text = f"{name} would be at least {amount(proved, unit)} {worse} (proved)"
-        elif guess >= 0:
-            text = (
-                f"{name} would be about {amount(guess, unit)} {worse} at the plan's marginal "
-                "prices, which is within the proven gap"
-            )
+        market = self.market
+        proved = market.proved_excess(variant)
+        guess = market.worth(variant) - market.worth(self.chosen)
+        worse, better = {
+            "USD": ("dearer", "cheaper"),
+            "kgCO2e": ("more", "less"),
+            "QoE": ("worse", "better"),
+        }[market.unit]
+        if proved > 0 and not market.is_noise(proved):
+            price = f"at least {market.said(proved)} {worse}, proved"
+        elif market.is_noise(guess):
+            price = "level at marginal prices"
+        elif guess > 0:
+            price = f"about {market.said(guess)} {worse} at marginal prices, not proved"
         else:
-            text = (
-                f"{name} looks {amount(-guess, unit)} better at the plan's marginal prices, but "
-                "whole replicas and the proven gap decide otherwise so far"
-            )
-        return f"{text}, with quality {self._quality(variant):.3f}"
+            price = f"about {market.said(-guess)} {better} at marginal prices, no such plan found"
+        return f"{self._name(variant)} ({price}; quality {self._quality(variant):.3f})"
 
     def _ruled_out(self) -> list[str]:
         """Adaptations of the adopted llm that never came into question, and why."""
         llm, removed = self.adopted.llm, self.candidates.removed_variants
         mine = [v for v in self.facts.variants if v.workload == self.workload.workload]
         gone = [v for v in mine if v.llm == llm and v.variant in removed]
-        said = [f"{v.adaptation} is ruled out: {removed[v.variant]}" for v in gone[:3]]
+        said = [f"{tuned_name(v)} ({removed[v.variant]})" for v in gone[:3]]
         others: dict[str, str] = {}
         for v in mine:
             if v.llm != llm and v.variant in removed:
-                others.setdefault(v.llm, f"{v.adaptation}: {removed[v.variant]}")
+                others.setdefault(v.llm, f"{tuned_name(v)}: {removed[v.variant]}")
         standing = {self.variants[v].llm for v in self._rivals()}
         missing = {name: why for name, why in others.items() if name not in standing}
-        said += [f"{name} is ruled out ({why})" for name, why in list(missing.items())[:2]]
+        said += [f"{name} ({why})" for name, why in list(missing.items())[:2]]
         return said
 
     # ------------------------------------------------------------------ the break-even
@@ -230,34 +252,30 @@ class Case:
         return None
 
     def _demand_said(self, rival: int) -> str:
-        fixed, growing = self.market.by_demand(self.chosen)
-        rival_fixed, rival_growing = self.market.by_demand(rival)
-        name, unit = self._name(rival), self.market.unit
+        market, name = self.market, self._name(rival)
+        if market.unit == "QoE":
+            return f"Against {name}: QoE per answer does not depend on demand."
+        fixed, growing = market.by_demand(self.chosen)
+        rival_fixed, rival_growing = market.by_demand(rival)
         requests = self._requests()
         each = (
-            f" (per 1,000 requests {amount(growing / requests * 1e3, unit)} here, "
-            f"{amount(rival_growing / requests * 1e3, unit)} there; per period "
-            f"{amount(fixed, unit)} and {amount(rival_fixed, unit)} whatever the demand)"
+            f"per 1,000 requests {market.said(growing / requests * 1e3)} here, "
+            f"{market.said(rival_growing / requests * 1e3)} there; fixed {market.said(fixed)} "
+            f"here, {market.said(rival_fixed)} there"
         )
         saving, extra = growing - rival_growing, rival_fixed - fixed
-        if unit == "QoE":
-            return f"Against {name}: QoE per answer does not depend on demand."
-        turn = extra / saving if saving != 0 else float("inf")
-        if saving > 0 and turn > 1:
-            per_day = requests / self.period_days * turn
-            return (
-                f"{name} pays above {times(turn)} today's demand, "
-                f"{count(per_day)} requests/day{each}."
-            )
-        if saving < 0 and 0 < turn < 1:
-            per_day = requests / self.period_days * turn
-            return (
-                f"{name} pays below {times(turn)} today's demand, "
-                f"{count(per_day)} requests/day{each}."
-            )
-        if saving <= 0 and extra >= 0:
-            return f"No demand makes {name} pay{each}."
-        return f"At the marginal prices {name} is level with this choice{each}."
+        saving = 0.0 if market.is_noise(saving) else saving
+        extra = 0.0 if market.is_noise(extra) else extra
+        turn = extra / saving if saving else np.inf
+        if saving <= 0 and extra >= 0 and (saving or extra):
+            verdict = f"No demand makes {name} pay"
+        elif 0 < turn < np.inf and not 0.999 < turn < 1.001:
+            per_day = count(requests / self.period_days * turn)
+            side = "above" if saving > 0 else "below"
+            verdict = f"{name} pays {side} {times(turn)} today's demand, {per_day} requests/day"
+        else:
+            verdict = f"{name} is level with it at today's demand"
+        return f"{verdict} ({each})."
 
     def _refresh_said(self, tuned: int, other: int) -> str:
         """The refresh interval from which the fine-tune is the cheaper of the two."""
@@ -268,8 +286,9 @@ class Case:
         turn = float(
             break_even_refresh_days(part * days / self.period_days, 1.0, room / self.period_days, 0)
         )
+        name = self._name(tuned, refresh=False)
         if not np.isfinite(turn):
-            return f"No refresh interval makes {facts.adaptation} the cheaper one."
+            return f"No refresh interval makes {name} the cheaper one."
         quality = float(
             longest_refresh_days(
                 self.workload.facts_change_per_day,
@@ -278,12 +297,9 @@ class Case:
                 self.workload.quality_min,
             )
         )
-        text = (
-            f"{facts.adaptation} is the cheaper one when refreshed every {turn:.3g} days or less "
-        )
-        text += f"often (now every {days:g}"
+        text = f"{name} is the cheaper one from {turn:.3g} days between refreshes (now {days:g}"
         if np.isfinite(quality):
-            text += f"; its quality keeps the floor up to {quality:.3g} days"
+            text += f"; its quality keeps the floor up to {quality:.3g}"
         return text + ")."
 
     def _quality_gap_said(self, tuned: int, other: int) -> str:
@@ -300,8 +316,8 @@ class Case:
         )
         lead = fine.quality - rag.quality
         return (
-            f"To answer as well, {fine.adaptation} needs a lead of {needed:.3f} in fresh quality "
-            f"over {rag.adaptation}; it has {lead:+.3f}."
+            f"To answer as well as {self._name(other, refresh=False)}, its fresh quality must be "
+            f"{needed:.3f} higher; it is {abs(lead):.3f} {'higher' if lead >= 0 else 'lower'}."
         )
 
     # ------------------------------------------------------------------ pieces
@@ -321,20 +337,18 @@ class Case:
         facts = self.variants[variant]
         return facts.llm, facts.check_llm
 
-    def _name(self, variant: int) -> str:
-        """The adaptation, with the llm where it is not the adopted one."""
+    def _name(self, variant: int, *, refresh: bool = True) -> str:
+        """The adaptation, with refresh interval and llm where they tell it from others."""
         facts = self.variants[variant]
-        name = facts.adaptation + (" (full)" if facts.method == "full" else "")
-        same = [
-            v
-            for v in self._rivals()
-            if self._llms(v) == self._llms(variant)
-            and self.variants[v].adaptation == facts.adaptation
-        ]
-        if facts.refresh_days is not None and (
-            len(same) > 1 or facts.adaptation == self.adopted.adaptation
-        ):
-            name += f" every {facts.refresh_days:g} days"
+        name = tuned_name(facts)
+        if refresh and facts.refresh_days is not None:
+            like = [
+                v
+                for v in (*self._rivals(), self.chosen)
+                if self._llms(v) == self._llms(variant) and tuned_name(self.variants[v]) == name
+            ]
+            if len(like) > 1:
+                name += f" every {facts.refresh_days:g} days"
         if facts.llm != self.adopted.llm:
             name = f"{facts.llm} {name}"
         return f"{name} checked by {facts.check_llm}" if facts.check_llm else name
@@ -342,3 +356,11 @@ class Case:
     def _requests(self) -> float:
         data = self.market.data
         return float(data.item_requests[data.item_workload == self.position].sum())
+
+
+def tuned_name(variant: VariantFacts) -> str:
+    """``LoRA fine-tune``, ``rag + full fine-tune``, ``base``."""
+    if variant.method is None:
+        return variant.adaptation
+    tune = "LoRA fine-tune" if variant.method == "lora" else "full fine-tune"
+    return f"rag + {tune}" if "rag" in variant.adaptation else tune

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from planner.cli import catalog, instance, plan
+from planner.cli import catalog, instance, plan, predict, verify
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -27,6 +27,10 @@ def _commands() -> dict[str, Callable[..., Any]]:
         "new": instance.new,
         "validate": instance.validate,
         "plan": plan.plan,
+        "verify": verify.verify,
+        "size": predict.size,
+        "predict": predict.predict,
+        "calibrate": predict.calibrate,
         "catalog": catalog.catalog,
     }
 

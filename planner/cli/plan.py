@@ -161,7 +161,7 @@ def planned(
     try:
         if output is not None:
             check_place(output)
-        with live_progress(folder, request, shows_progress) as live:
+        with live_progress(folder, request, shows_progress) as live, silent_stdout():
             found = answer(folder, request, on_progress=live.show if live else None, log=log)
         place = output or new_folder(found.facts.instance.settings.name)
         written = write_run(place, found)
@@ -171,6 +171,24 @@ def planned(
     except Exception as error:
         crash = write_crash(error, log)
         return Outcome(folder, time.monotonic() - began, error=error, crash_log=crash)
+
+
+@contextmanager
+def silent_stdout() -> Iterator[None]:
+    """Nothing written by compiled libraries (banners) reaches stdout, which is for answers."""
+    import os
+    import sys
+
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextmanager

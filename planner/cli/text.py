@@ -52,6 +52,11 @@ def section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", title, *body] if body else []
 
 
+def share(value: float) -> str:
+    """``29.4 %``; ``<0.1 %`` for what is hardly there."""
+    return f"{100.0 * value:.1f} %" if value >= 0.0005 else "<0.1 %"
+
+
 def seconds(value: float) -> str:
     """``850 ms`` or ``1.24 s``."""
     return f"{value * 1e3:,.0f} ms" if value < 1.0 else f"{value:,.2f} s"
@@ -74,7 +79,7 @@ def plan_text(plan: Plan, slice_hours: Mapping[str, float], run_folder: str | No
         *section("Workloads", workloads(plan)),
         *section("How the figures are known", known(plan)),
         *section("Assumptions", assumptions(plan)),
-        *section("Time", [f"  {times(plan)}"]),
+        *section("Time", paragraph(times(plan), "  ", "    ")),
     ]
     if run_folder is not None:
         lines += ["", f"run folder: {run_folder}"]
@@ -92,8 +97,10 @@ def headline(plan: Plan) -> list[str]:
     period = (
         f"In the period of {hours:g} h: {amount(o.cost_usd, 'USD')}, "
         f"{amount(o.carbon_kgco2e, 'kgCO2e')}, {amount(plan.water_l, 'l')} of water. "
-        "Every rule and figure was checked again from the instance alone."
+        "Every rule, figure and the bound were checked again from the instance alone."
     )
+    if plan.certificate.status != "optimal":
+        period = "Stopped at a limit before the gap asked for was proved. " + period
     return [*paragraph(said), *paragraph(period)]
 
 
@@ -102,8 +109,7 @@ def gap_said(plan: Plan) -> str:
     c = plan.certificate
     names = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
     gap = percent(c.gap_relative) if c.gap_relative > 5e-6 else "0 %"
-    text = f"{names[c.minimised]} proved within {gap} of the least possible"
-    return text if c.status == "optimal" else f"{text} (stopped at a limit)"
+    return f"{names[c.minimised]} proved within {gap} of optimal"
 
 
 def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
@@ -179,7 +185,7 @@ def variant_said(row: Adoption) -> str:
         notes.append("every day" if row.refresh_days == 1 else f"every {row.refresh_days:g} days")
     text = f"{row.llm}, {row.adaptation}" + (f" ({', '.join(notes)})" if notes else "")
     if row.check_llm is not None:
-        text += f", {percent(row.check_share)} checked by {row.check_llm}"
+        text += f", {share(row.check_share)} checked by {row.check_llm}"
     return text
 
 
@@ -187,7 +193,7 @@ def money_lines(lines: Mapping[str, float]) -> list[str]:
     """Lines above zero, largest first, with their share and total."""
     whole = sum(lines.values())
     rows = [
-        [name, number(value), percent(value / whole) if whole else ""]
+        [name, number(value), share(value / whole) if whole else ""]
         for name, value in sorted(lines.items(), key=lambda part: -part[1])
         if value > 0
     ]
@@ -224,7 +230,7 @@ def known(plan: Plan) -> list[str]:
     for name, title in titles.items():
         shares = plan.provenance.get(name) or {}
         if shares:
-            parts = ", ".join(f"{kind} {percent(share)}" for kind, share in shares.items())
+            parts = ", ".join(f"{kind} {share(value)}" for kind, value in shares.items())
             lines += paragraph(parts, f"  {title}: ", "      ")
     return lines
 

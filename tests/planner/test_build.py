@@ -164,7 +164,7 @@ def test_the_checker_proves_the_stored_prices(
     prices = dual_prices(facts, candidates, found.index, found.prices)
     proved, wrong = verify_certificate(facts, plan, prices)
     assert wrong == ()
-    assert proved == pytest.approx(plan.certificate.bound, rel=1e-5)
+    assert proved >= plan.certificate.bound - 1e-6
 
 
 def test_json_has_every_field_of_the_contract_and_comes_back(plan: Plan) -> None:
@@ -230,8 +230,7 @@ def test_an_excluded_adaptation_is_explained(facts: Facts) -> None:
     made = build_plan(strict, candidates, result(candidates.data), "cost")
     chat = next(row for row in made.adoption if row.workload == "chat")
     assert (chat.llm, chat.adaptation) == ("llama-3.1-8b", "fine-tune")
-    assert "base is ruled out" in chat.reason
-    assert "0.6" in chat.reason
+    assert "Ruled out: base (quality 0.620 after staleness, the floor is 0.660)" in chat.reason
 
 
 # ------------------------------------------------------------------ numbers in words
