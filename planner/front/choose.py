@@ -21,9 +21,6 @@ from planner.plan import Objectives, Plan
 NEIGHBOURHOOD = 0.125
 """Radius, in ranges, of the neighbours a knee is compared with (as in pymoo's high_tradeoff)."""
 
-FEWEST_NEIGHBOURS = 6
-"""Neighbours taken at least, nearest first."""
-
 MOST_KNEES = 3
 AUGMENTATION = 1e-3
 """Weight of the sum beside the maximum: of equal maxima the better in all else is taken."""
@@ -94,7 +91,9 @@ def proved_impossible(
     finite = np.where(np.isinf(corner), 0.0, corner)
     by_cut = any(float(cut.weights @ finite) < cut.level for cut in seen)
     by_box = any(
-        bool(np.all(corner <= box.upper)) and corner[box.coordinate] < box.level for box in boxes
+        bool(np.all(corner <= box.upper))
+        and (box.level == np.inf or corner[box.coordinate] < box.level)
+        for box in boxes
     )
     return by_cut or by_box
 
@@ -124,7 +123,7 @@ def bulge(f: ArrayLike) -> Floats:
     corners = g[[best_of(f, i) for i in range(m)]]
     normal: Floats = np.ones(m)
     if np.linalg.matrix_rank(corners, tol=1e-9) == m:
-        candidate: Floats = np.linalg.solve(corners, np.ones(m))
+        candidate: Floats = np.asarray(np.linalg.solve(corners, np.ones(m)), dtype=np.float64)
         if np.all(candidate > 0):
             normal = candidate
     distance: Floats = (1.0 - g @ normal) / np.linalg.norm(normal)
@@ -172,14 +171,15 @@ def knees(f: ArrayLike, most: int = MOST_KNEES) -> list[int]:
 
 
 def _neighbours(g: Floats) -> list[np.ndarray[tuple[int], np.dtype[np.intp]]]:
-    """For each point the others within the radius, and at least the nearest few."""
+    """For each point the others within the radius, and at least the nearest 2 (m - 1)."""
+    fewest = 2 * (g.shape[1] - 1)
     between = np.linalg.norm(g[:, None, :] - g[None, :, :], axis=2)
     np.fill_diagonal(between, np.inf)
     order = np.argsort(between, axis=1, kind="stable")
     found = []
     for i in range(len(g)):
         count = int((between[i] <= NEIGHBOURHOOD).sum())
-        found.append(order[i, : min(len(g) - 1, max(count, FEWEST_NEIGHBOURS))])
+        found.append(order[i, : min(len(g) - 1, max(count, fewest))])
     return found
 
 

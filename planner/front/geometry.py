@@ -330,7 +330,8 @@ def cost_bounds(
             level = min(box.level, box.upper[coordinate])
             bound = np.where(within, np.maximum(bound, level), bound)
         else:
-            forbidden = within & (rows[:, box.coordinate] < box.level)
+            below = (rows[:, box.coordinate] < box.level) | (box.level == np.inf)
+            forbidden = within & below
             bound = np.where(forbidden, np.maximum(bound, box.upper[coordinate]), bound)
     return bound
 

@@ -289,6 +289,7 @@ def test_cost_bound_by_hand():
     assert cost_bounds(point, [], [Box([3, 2, 2], 0, 4.0)])[0] == 3.0
     assert cost_bounds(point, [], [Box([3, 2, 2], 1, 2.5)])[0] == 3.0
     assert cost_bounds(point, [], [Box([3, 1, 2], 0, 4.0)])[0] == -np.inf
+    assert cost_bounds([[9, np.inf]], [], [Box([3, np.inf], 1, np.inf)])[0] == 3.0
 
 
 def test_relative_gap_is_a_share_of_the_points_own_cost():
