@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from planner.cli import catalog, instance, plan, predict, verify
+from planner.cli import catalog, instance, pick, plan, predict, verify
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ def _commands() -> dict[str, Callable[..., Any]]:
         "validate": instance.validate,
         "plan": plan.plan,
         "verify": verify.verify,
+        "pick": pick.pick,
         "size": predict.size,
         "predict": predict.predict,
         "calibrate": predict.calibrate,

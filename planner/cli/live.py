@@ -1,4 +1,4 @@
-"""One live line on the terminal while a search runs, and Ctrl-C that keeps what is held."""
+"""While a search runs: one live line on the terminal, and Ctrl-C that keeps what is held."""
 
 from __future__ import annotations
 
@@ -19,20 +19,48 @@ if TYPE_CHECKING:
 REFRESH_PER_S = 4
 
 
-class LiveProgress:
-    """Phase, value, bound, gap and time left, on stderr; removed at the end.
+class Interrupts:
+    """Ctrl-C that keeps what is held.
 
-    The first Ctrl-C asks the search to stop with the plan it holds (the next call of `show` raises
-    KeyboardInterrupt, which the engine answers with what it has); the second one stops at once.
+    The first one asks the search to stop: the next news of it (`check`) raises KeyboardInterrupt,
+    which the engine answers with the plan it holds. The second one leaves at once.
     """
 
-    def __init__(self, name: str, time_limit_s: float) -> None:
-        self.name, self.time_limit_s = name, time_limit_s
+    def __init__(self) -> None:
+        self.stopping = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def check(self, progress: Progress) -> None:
+        """Raise KeyboardInterrupt once a stop was asked for and there is a plan to keep."""
+        if self.stopping and progress.value < float("inf"):
+            raise KeyboardInterrupt
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.stopping:
+            raise KeyboardInterrupt
+        self.stopping = True
+
+
+class LiveProgress:
+    """Phase, value, bound, gap and time left, on stderr; removed at the end."""
+
+    def __init__(self, name: str, time_limit_s: float, interrupts: Interrupts) -> None:
+        self.name, self.time_limit_s, self.interrupts = name, time_limit_s, interrupts
         self.began = time.monotonic()
         self.latest: Progress | None = None
-        self.stopping = False
         self._spinner = Spinner("dots")
-        self._before: Any = None
         self._live = Live(
             get_renderable=self._line,
             console=Console(stderr=True),
@@ -41,7 +69,6 @@ class LiveProgress:
         )
 
     def __enter__(self) -> LiveProgress:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
         self._live.start()
         return self
 
@@ -52,18 +79,10 @@ class LiveProgress:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
-        signal.signal(signal.SIGINT, self._before)
 
     def show(self, progress: Progress) -> None:
-        """Take the news of the search; raises KeyboardInterrupt once a stop was asked for."""
+        """Take the news of the search."""
         self.latest = progress
-        if self.stopping and progress.value < float("inf"):
-            raise KeyboardInterrupt
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.stopping:
-            raise KeyboardInterrupt
-        self.stopping = True
 
     def _line(self) -> Spinner:
         self._spinner.update(text=self.text())
@@ -86,6 +105,8 @@ class LiveProgress:
             if p.gap_relative < float("inf"):
                 parts.append(f"gap {percent(p.gap_relative)}")
         parts.append(
-            "stopping, Ctrl-C again to leave at once" if self.stopping else f"{left:.0f} s left"
+            "stopping, Ctrl-C again to leave at once"
+            if self.interrupts.stopping
+            else f"{left:.0f} s left"
         )
         return "  ".join(parts)

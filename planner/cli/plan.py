@@ -6,8 +6,8 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ from planner.errors import InfeasibleError, InstanceError, PlannerError
 
 if TYPE_CHECKING:
     from planner.api import Answer, Request
-    from planner.cli.live import LiveProgress
+    from planner.solve.options import Progress
 
 STOPPED_AT_LIMIT = 5
 AMBIGUOUS_GAP = 0.1
@@ -161,8 +161,8 @@ def planned(
     try:
         if output is not None:
             check_place(output)
-        with live_progress(folder, request, shows_progress) as live, silent_stdout():
-            found = answer(folder, request, on_progress=live.show if live else None, log=log)
+        with watched(folder, request, shows_progress) as listener, silent_stdout():
+            found = answer(folder, request, on_progress=listener, log=log)
         place = output or new_folder(found.facts.instance.settings.name)
         written = write_run(place, found)
         return Outcome(folder, time.monotonic() - began, found, written)
@@ -192,17 +192,23 @@ def silent_stdout() -> Iterator[None]:
 
 
 @contextmanager
-def live_progress(folder: Path, request: Request, wanted: bool) -> Iterator[LiveProgress | None]:
-    """A line on the terminal that follows the search; nothing where stderr is not a terminal."""
+def watched(folder: Path, request: Request, wanted: bool) -> Iterator[Callable[[Progress], None]]:
+    """Listens to the search: Ctrl-C, and a live line where stderr is a terminal."""
     import sys
 
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    from planner.cli.live import LiveProgress
+    from planner.cli.live import Interrupts, LiveProgress
 
-    with LiveProgress(folder.name, request.time_limit_s) as live:
-        yield live
+    with Interrupts() as interrupts, ExitStack() as stack:
+        live = None
+        if wanted and sys.stderr.isatty():
+            live = stack.enter_context(LiveProgress(folder.name, request.time_limit_s, interrupts))
+
+        def listener(progress: Progress) -> None:
+            if live is not None:
+                live.show(progress)
+            interrupts.check(progress)
+
+        yield listener
 
 
 # ------------------------------------------------------------------ printing

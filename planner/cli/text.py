@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,8 @@ from planner.answer.words import amount, number, percent
 from planner.plan import Adoption, Plan
 
 WIDTH = 100
+NUMBER_AND_UNIT = re.compile(r"(\d) (USD|kgCO2e|QoE|l|h|ms|s|%|days|times|requests)(?!\w)")
+"""Not torn apart at the end of a line."""
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
 HOURS_PER_MONTH = 730.0
 MARKET_ORDER = ("owned", "commit-3y", "commit-1y", "on-demand", "spot")
@@ -36,14 +39,16 @@ def table(
 
 def paragraph(text: str, first: str = "", indent: str = "") -> list[str]:
     """Text wrapped to the width, `first` before it and `indent` on the lines that follow."""
-    return textwrap.wrap(
-        text,
+    joined = NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", text)
+    lines = textwrap.wrap(
+        joined,
         WIDTH,
         initial_indent=first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def section(title: str, lines: Iterable[str]) -> list[str]:

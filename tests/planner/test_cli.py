@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ import pytest
 
 from planner.cli import run
 from planner.cli.plan import parse_gap, worst
-from planner.cli.text import WIDTH, seconds, table
+from planner.cli.text import WIDTH, paragraph, seconds, table
 from planner.errors import InfeasibleError
 from planner.plan import Plan
 from planner.solve.options import Progress
@@ -225,9 +227,9 @@ def test_of_several_exit_codes_the_worst_counts(codes: list[int], code: int) -> 
 
 
 def test_the_live_line_says_phase_value_bound_gap_and_time_left() -> None:
-    from planner.cli.live import LiveProgress
+    from planner.cli.live import Interrupts, LiveProgress
 
-    live = LiveProgress("reference", 60.0)
+    live = LiveProgress("reference", 60.0, Interrupts())
     assert "reading" in live.text()
     live.show(Progress("improvement", 3.0, 412_345.0, 410_100.0))
     assert live.text().startswith(
@@ -237,20 +239,24 @@ def test_the_live_line_says_phase_value_bound_gap_and_time_left() -> None:
 
 
 def test_the_first_interrupt_asks_and_the_second_leaves() -> None:
-    import os
-    import signal
+    from planner.cli.live import Interrupts
 
-    from planner.cli.live import LiveProgress
-
-    with pytest.raises(KeyboardInterrupt), LiveProgress("reference", 60.0) as live:
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
-        assert live.stopping
-        live.show(Progress("relaxation", 1.0, float("inf"), 1.0))
+        assert interrupts.stopping
+        interrupts.check(Progress("relaxation", 1.0, float("inf"), 1.0))
         with pytest.raises(KeyboardInterrupt):
-            live.show(Progress("improvement", 1.0, 2.0, 1.0))
+            interrupts.check(Progress("improvement", 1.0, 2.0, 1.0))
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
+
+
+def test_numbers_stay_with_their_units() -> None:
+    for gap in range(60):
+        lines = paragraph("x " * gap + "costs 1,234 USD in 728 h or 5.2 % less", "  - ", "    ")
+        assert not any(line.split()[0] in {"USD", "h", "%"} for line in lines)
+        assert max(len(line) for line in lines) <= WIDTH
 
 
 def test_help_is_fast_and_lists_the_commands() -> None:
