@@ -103,12 +103,7 @@ def least_cost_within(
 ) -> float:
     """Least proved ``f[0]`` of any plan within the caps on the others; -inf where none."""
     corner = np.array([caps.get(i, np.inf) for i in range(objectives)])
-    open_ones = np.isinf(corner)
-    open_ones[0] = False
-    seen = [cut for cut in cuts if not np.any((cut.weights > 0) & open_ones)]
-    finite = np.where(np.isinf(corner), 0.0, corner)
-    whole = [box for box in boxes if np.all(np.isinf(box.upper) | ~open_ones)]
-    return float(cost_bounds(finite, seen, whole)[0])
+    return float(cost_bounds(corner, cuts, boxes)[0])
 
 
 def bulge(f: ArrayLike) -> Floats:

@@ -30,7 +30,7 @@ VOLUME_MARGIN = 1e-7
 THINNEST = 1e-9
 """Radius (normalised box = 1) below which a polytope is bounded rather than measured."""
 
-MOST_BOXES = 64
+MOST_BOXES = 400
 """Boxes subtracted from an upper hypervolume; leaving some out keeps it an upper bound."""
 
 BLOCK = 2_000_000
@@ -312,15 +312,19 @@ def cost_bounds(
 
     By a cut ``(L - sum of w_i p_i over the others) / w_coordinate``; a cut without that weight
     can only prove that no such f exists (+inf). By a box around the others: its level, or its
-    upper corner where its level forbids the point. -inf where nothing is proved.
+    upper corner where its level forbids the point. -inf where nothing is proved. A point may
+    hold +inf where an objective is left open.
     """
     rows = np.atleast_2d(np.asarray(points, dtype=float))
     others = np.delete(rows, coordinate, axis=1)
     bound = np.full(len(rows), -np.inf)
     weights, levels = stack_cuts(cuts, rows.shape[1])
     if len(levels):
-        rest = levels - others @ np.delete(weights, coordinate, axis=1).T
-        own = weights[:, coordinate]
+        beside, own = np.delete(weights, coordinate, axis=1), weights[:, coordinate]
+        infinite = np.isposinf(others)
+        rest = levels - np.where(infinite, 0.0, others) @ beside.T
+        # A weight on an objective left open proves nothing.
+        rest[infinite.astype(float) @ (beside > 0).T.astype(float) > 0] = -np.inf
         with np.errstate(divide="ignore", invalid="ignore"):
             by_cut = np.where(own > 0, rest / own, np.where(rest > 0, np.inf, -np.inf))
         bound = by_cut.max(axis=1)

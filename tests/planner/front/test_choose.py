@@ -144,6 +144,12 @@ def test_least_cost_within_caps():
     assert least_cost_within({1: 2.5}, cuts, [box], 3) == pytest.approx(5.0)
 
 
+def test_a_level_on_an_objective_left_open_says_nothing_of_the_cost():
+    box = Box([50.0, np.inf, 0.1], 1, 5.0)
+    assert least_cost_within({2: 0.1}, [], [box], 3) == -np.inf
+    assert least_cost_within({1: 4.0, 2: 0.1}, [], [box], 3) == 50.0
+
+
 # ---------------------------------------------------------------- steps
 
 

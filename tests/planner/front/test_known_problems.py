@@ -1,9 +1,21 @@
 """The known problems themselves: two independent ways to the same front, and honest oracles."""
 
+import moocore
 import numpy as np
 import pytest
 
 from planner.errors import SolverError
+from planner.front.geometry import (
+    Box,
+    Cut,
+    LocalUpperBounds,
+    contradicted,
+    cost_bounds,
+    enclosure_epsilon,
+    epsilons,
+    hypervolume_interval,
+)
+from planner.front.indicators import additive_epsilon
 from tests.planner.front.known_problems import (
     MilpOracle,
     MockOracle,
@@ -85,3 +97,40 @@ def test_mock_is_honest_first_and_then_faulty(fault):
     else:
         assert all(not np.isfinite(bound) for _, bound in answers)
         assert all(point is not None for point, _ in answers)
+
+
+@pytest.mark.parametrize(
+    ("problem", "enumerate_front"),
+    [(knapsack(12, 8), knapsack_front), (assignment(5, 9), assignment_front)],
+    ids=["knapsack", "assignment"],
+)
+def test_an_enclosure_from_the_oracle_holds_the_true_front(problem, enumerate_front):
+    truth = enumerate_front(problem)
+    ranges = np.ptp(truth, axis=0)
+    oracle = MilpOracle(problem)
+    points, cuts, boxes = [], [], []
+    for weights in [*np.eye(3), np.ones(3), [1, 2, 3], [3, 2, 1]]:
+        point, level = oracle.minimize_weighted(weights / ranges)
+        points.append(point)
+        cuts.append(Cut(weights / ranges, level))
+    corners = LocalUpperBounds(np.full(3, np.inf))
+    corners.insert_all(points)
+    before = enclosure_epsilon(corners.corners, cuts, boxes, ranges)
+    for _ in range(8):
+        open_corners = corners.corners
+        corner = open_corners[np.argmax(epsilons(open_corners, cuts, boxes, ranges))]
+        point, depth = oracle.minimize_below(corner, ranges)
+        # No feasible f is deeper below the corner than `depth`: an empty box there.
+        boxes.append(Box(corner if depth == -np.inf else corner - depth * ranges, 0, np.inf))
+        if point is not None:
+            points.append(point)
+            corners.insert(point)
+    assert not contradicted(truth, cuts, boxes, ranges).any()
+    assert np.all(cost_bounds(truth, cuts, boxes) <= truth[:, 0] + 1e-9)
+    epsilon = enclosure_epsilon(corners.corners, cuts, boxes, ranges)
+    uncovered = additive_epsilon(points, truth, ranges)
+    assert uncovered <= epsilon < before
+    reference = truth.max(axis=0) + 0.1 * ranges
+    interval = hypervolume_interval(points, cuts, boxes, reference)
+    whole = moocore.hypervolume(truth, ref=reference)
+    assert interval.lower <= whole <= interval.upper
