@@ -21,23 +21,21 @@ app = typer.Typer(
 )
 
 
-def _commands() -> dict[str, Callable[..., Any]]:
-    """Commands in the order of the help."""
-    return {
-        "new": instance.new,
-        "validate": instance.validate,
-        "plan": plan.plan,
-        "verify": verify.verify,
-        "pick": pick.pick,
-        "size": predict.size,
-        "predict": predict.predict,
-        "calibrate": predict.calibrate,
-        "catalog": catalog.catalog,
-    }
+COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
+    "new": (instance.new, "write a commented starter instance"),
+    "validate": (instance.validate, "list everything wrong in an instance"),
+    "plan": (plan.plan, "find the cheapest, greenest or best fleet, with proof"),
+    "verify": (verify.verify, "check a run again, without solver"),
+    "pick": (pick.pick, "choose from a front of plans"),
+    "size": (predict.size, "memory, replicas, training and energy of one llm"),
+    "predict": (predict.predict, "TTFT, TPOT and tokens/s of serving points"),
+    "calibrate": (predict.calibrate, "fit your own measurements"),
+    "catalog": (catalog.catalog, "list and filter the shipped figures"),
+}
+"""In the order of the help."""
 
-
-for _name, _command in _commands().items():
-    app.command(_name)(_command)
+for _name, (_command, _short) in COMMANDS.items():
+    app.command(_name, short_help=_short)(_command)
 
 
 def main() -> None:
