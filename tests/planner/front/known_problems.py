@@ -2,11 +2,14 @@
 
 Three families, all written as minimisation of three linear objectives over a mixed-integer set:
 
-- knapsack: maximise three profits under one capacity; profits and weights uniform on 10..100,
-  capacity half of the total weight (Kirlik and Sayin, EJOR 232, 2014, section 5);
-- assignment: three n x n cost matrices uniform on 1..20 (the same source);
-- mixed: the classes of Mavrotas and Diakoulaki (EJOR 107, 1998): binary and continuous variables
-  together under <= rows, objectives maximised.
+- knapsack: maximise three profits under one capacity; profits and weights are integers uniform
+  on 1..1000, the capacity half of the total weight, rounded up (Kirlik and Sayin, EJOR 232, 2014,
+  and their library of instances);
+- assignment: least of three costs of a perfect matching (the same source); costs are integers,
+  here uniform on 1..20;
+- mixed: the class of Mavrotas and Diakoulaki (Applied Mathematics and Computation 171, 2005), as
+  also used by Boland, Charkhgard and Savelsbergh (INFORMS J. Computing 27, 2015): binary and
+  continuous variables under <= rows, objectives maximised.
 
 The fronts of the first two are found by enumeration, the points of the third by a complete
 epsilon-constraint walk on scipy's `milp`, independent of the engine under test.
@@ -70,15 +73,15 @@ class MultiMilp:
 def knapsack(items: int, seed: int) -> MultiMilp:
     """Three profits, one capacity of half the total weight; negated to minimise."""
     rng = np.random.default_rng(seed)
-    profits = rng.integers(10, 101, size=(3, items)).astype(float)
-    weights = rng.integers(10, 101, size=items).astype(float)
+    profits = rng.integers(1, 1001, size=(3, items)).astype(float)
+    weights = rng.integers(1, 1001, size=items).astype(float)
     return MultiMilp(
         name=f"knapsack-{items}-{seed}",
         objectives=-profits,
         constant=np.zeros(3),
         rows=weights[None, :],
         low=np.array([-np.inf]),
-        high=np.array([np.floor(weights.sum() / 2)]),
+        high=np.array([np.ceil(weights.sum() / 2)]),
         lower=np.zeros(items),
         upper=np.ones(items),
         integral=np.ones(items),
@@ -107,26 +110,34 @@ def assignment(size: int, seed: int) -> MultiMilp:
 def mixed(binaries: int, continuous: int, rows: int, seed: int) -> MultiMilp:
     """Binary and continuous variables under <= rows, three objectives maximised (negated).
 
-    As in Mavrotas and Diakoulaki: coefficients of the objectives uniform on -10..10 (continuous)
-    and on -200..200 (binary), of the rows on -1..20, right-hand sides on 50..100; every third
-    entry of a row is zero. Continuous variables are bounded by 10 to keep the set compact.
+    All coefficients are integers: of the objectives uniform on -200..200 (binary) and -10..10
+    (continuous), of the rows on -1..20, right-hand sides on 50..100. Each binary has a row of its
+    own among the first ``rows - 1``, which hold every continuous variable; the last row allows a
+    third of the binaries. Ours: continuous variables end at 100, so that no draw is unbounded.
     """
+    if rows <= binaries:
+        raise ValueError("each binary needs a row of its own, and all of them one together")
     rng = np.random.default_rng(seed)
-    n = binaries + continuous
     objectives = np.column_stack(
-        [rng.uniform(-200, 200, size=(3, binaries)), rng.uniform(-10, 10, size=(3, continuous))]
-    )
-    matrix = rng.uniform(-1, 20, size=(rows, n))
-    matrix[rng.random((rows, n)) < 1 / 3] = 0.0
+        [
+            rng.integers(-200, 201, size=(3, binaries)),
+            rng.integers(-10, 11, size=(3, continuous)),
+        ]
+    ).astype(float)
+    own = np.zeros((rows, binaries))
+    own[np.arange(binaries), np.arange(binaries)] = rng.integers(-1, 21, size=binaries)
+    own[-1] = 1.0
+    shared = rng.integers(-1, 21, size=(rows, continuous)).astype(float)
+    shared[-1] = 0.0
     return MultiMilp(
         name=f"mixed-{binaries}-{continuous}-{rows}-{seed}",
         objectives=-objectives,
         constant=np.zeros(3),
-        rows=matrix,
+        rows=np.column_stack([own, shared]),
         low=np.full(rows, -np.inf),
-        high=rng.uniform(50, 100, size=rows),
-        lower=np.zeros(n),
-        upper=np.concatenate([np.ones(binaries), np.full(continuous, 10.0)]),
+        high=np.append(rng.integers(50, 101, size=rows - 1), binaries / 3).astype(float),
+        lower=np.zeros(binaries + continuous),
+        upper=np.concatenate([np.ones(binaries), np.full(continuous, 100.0)]),
         integral=np.concatenate([np.ones(binaries), np.zeros(continuous)]),
     )
 

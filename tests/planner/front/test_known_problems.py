@@ -134,3 +134,20 @@ def test_an_enclosure_from_the_oracle_holds_the_true_front(problem, enumerate_fr
     interval = hypervolume_interval(points, cuts, boxes, reference)
     whole = moocore.hypervolume(truth, ref=reference)
     assert interval.lower <= whole <= interval.upper
+
+
+def test_points_of_the_mixed_problem_lie_on_its_front():
+    problem = mixed(binaries=9, continuous=6, rows=12, seed=0)
+    front = front_by_epsilon_constraint(problem, step=40.0)
+    assert len(front) > 5
+    ranges = np.ptp(front, axis=0)
+    oracle = MilpOracle(problem)
+    for point in front[::4]:
+        _, depth = oracle.minimize_below(point, ranges)
+        # Nothing is better in all three by more than the tolerances.
+        assert depth <= 1e-5
+
+
+def test_a_mixed_problem_needs_a_row_per_binary():
+    with pytest.raises(ValueError, match="row of its own"):
+        mixed(binaries=5, continuous=2, rows=5, seed=0)
