@@ -28,6 +28,12 @@ from planner.solve.bound import Bound, Prices
 from planner.solve.index import FleetIndex
 
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "QoE"}
+WORSE_AND_BETTER = {
+    "USD": ("dearer", "cheaper"),
+    "kgCO2e": ("more", "less"),
+    "QoE": ("worse", "better"),
+}
+WINS = {"USD": "is cheaper", "kgCO2e": "is cleaner"}
 NOISE = 1e-9
 """Share of the plan's value below which a difference is rounding."""
 HOURS_PER_DAY = 24.0
@@ -193,11 +199,7 @@ class Case:
         market = self.market
         proved = market.proved_excess(variant)
         guess = market.worth(variant) - market.worth(self.chosen)
-        worse, better = {
-            "USD": ("dearer", "cheaper"),
-            "kgCO2e": ("more", "less"),
-            "QoE": ("worse", "better"),
-        }[market.unit]
+        worse, better = WORSE_AND_BETTER[market.unit]
         if proved > 0 and not market.is_noise(proved):
             price = f"at least {market.said(proved)} {worse}, proved"
         elif market.is_noise(guess):
@@ -254,7 +256,7 @@ class Case:
     def _demand_said(self, rival: int) -> str:
         market, name = self.market, self._name(rival)
         if market.unit == "QoE":
-            return f"Against {name}: QoE per answer does not depend on demand."
+            return f"No demand turns it against {name}: QoE is a mean over answers."
         fixed, growing = market.by_demand(self.chosen)
         rival_fixed, rival_growing = market.by_demand(rival)
         requests = self._requests()
@@ -263,22 +265,26 @@ class Case:
             f"{market.said(rival_growing / requests * 1e3)} there; fixed {market.said(fixed)} "
             f"here, {market.said(rival_fixed)} there"
         )
+        wins = WINS[market.unit]
         saving, extra = growing - rival_growing, rival_fixed - fixed
         saving = 0.0 if market.is_noise(saving) else saving
         extra = 0.0 if market.is_noise(extra) else extra
         turn = extra / saving if saving else np.inf
         if saving <= 0 and extra >= 0 and (saving or extra):
-            verdict = f"No demand makes {name} pay"
+            verdict = f"At no demand {name} {wins}"
         elif 0 < turn < np.inf and not 0.999 < turn < 1.001:
             per_day = count(requests / self.period_days * turn)
             side = "above" if saving > 0 else "below"
-            verdict = f"{name} pays {side} {times(turn)} today's demand, {per_day} requests/day"
+            verdict = f"{name} {wins} {side} {times(turn)} today's demand, {per_day} requests/day"
         else:
             verdict = f"{name} is level with it at today's demand"
         return f"{verdict} ({each})."
 
     def _refresh_said(self, tuned: int, other: int) -> str:
-        """The refresh interval from which the fine-tune is the cheaper of the two."""
+        """The refresh interval from which the fine-tune is the better one in cost or carbon."""
+        if self.market.unit == "QoE":
+            return ""
+        wins = WINS[self.market.unit]
         facts = self.variants[tuned]
         days = facts.refresh_days or 30.0
         part = self.market.refresh_part(tuned)
@@ -288,7 +294,7 @@ class Case:
         )
         name = self._name(tuned, refresh=False)
         if not np.isfinite(turn):
-            return f"No refresh interval makes {name} the cheaper one."
+            return f"At no refresh interval {name} {wins}."
         quality = float(
             longest_refresh_days(
                 self.workload.facts_change_per_day,
@@ -297,7 +303,7 @@ class Case:
                 self.workload.quality_min,
             )
         )
-        text = f"{name} is the cheaper one from {turn:.3g} days between refreshes (now {days:g}"
+        text = f"{name} {wins} from {turn:.3g} days between refreshes (now {days:g}"
         if np.isfinite(quality):
             text += f"; its quality keeps the floor up to {quality:.3g}"
         return text + ")."

@@ -78,7 +78,7 @@ def plan_text(plan: Plan, slice_hours: Mapping[str, float], run_folder: str | No
         *section(
             "Where demand is answered (share of each origin's requests)", served(plan, slice_hours)
         ),
-        *section("Adaptation", adaptation(plan)),
+        *section(f"Adaptation (amounts in {plan.period_hours:g} h)", adaptation(plan)),
         *section(f"Cost, USD in {plan.period_hours:g} h", money_lines(plan.cost_lines)),
         *section(f"Carbon, kgCO2e in {plan.period_hours:g} h", money_lines(plan.carbon_lines)),
         *section("Workloads", workloads(plan)),

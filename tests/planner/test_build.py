@@ -203,6 +203,33 @@ def test_a_dearer_alternative_is_named_with_its_price(facts: Facts, candidates: 
         assert row.break_even
 
 
+@pytest.mark.parametrize(
+    ("objective", "unit", "foreign"),
+    [("cost", "USD", "cleaner"), ("carbon", "kgCO2e", "cheaper"), ("qoe-loss", "QoE", "cheaper")],
+)
+def test_reasons_speak_of_what_was_minimised(
+    facts: Facts, candidates: Candidates, objective: str, unit: str, foreign: str
+) -> None:
+    made = build_plan(facts, candidates, result(candidates.data, objective), objective)
+    said = " ".join(row.reason + row.break_even for row in made.adoption)
+    assert f" {unit}" in said
+    assert foreign not in said
+
+
+def test_break_even_demand_balances_the_two_values(facts: Facts, candidates: Candidates) -> None:
+    """At today's demand the fixed and the growing part are the variant's whole value."""
+    from planner.answer.adoption import Market
+    from planner.solve.bound import evaluate_bound
+
+    found = result(candidates.data)
+    bound = evaluate_bound(found.index, found.prices)
+    market = Market(found.index, found.prices, bound, found.value, "USD")
+    for v in range(len(candidates.data.variants)):
+        fixed, growing = market.by_demand(v)
+        assert fixed + growing == pytest.approx(market.worth(v))
+        assert fixed >= -1e-9
+
+
 def test_what_is_proved_is_never_more_than_a_forced_plan_costs(
     facts: Facts, candidates: Candidates
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,3 +212,36 @@ def test_modules_and_functions_of_one_name_live_together() -> None:
     assert callable(planner.verify)
     with pytest.raises(AttributeError, match="harvest"):
         _ = planner.harvest
+
+
+# ------------------------------------------------------------------ an incumbent
+
+
+def test_an_incumbent_is_copied_and_priced(
+    answered: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change against the plan in force is paid in the line `migration`, and checked so."""
+    before = dataclasses.replace(
+        answered.plan,
+        adoption=tuple(
+            dataclasses.replace(row, variant=f"{row.variant}-of-old")
+            for row in answered.plan.adoption
+        ),
+    )
+    folder = tmp_path / "instance"
+    shutil.copytree(TINY, folder)
+    (folder / "old").mkdir()
+    (folder / "old" / "plan.json").write_text(before.to_json())
+    settings = (folder / "instance.toml").read_text()
+    policy = "[policy]\nchange_usd_per_workload = 50.0"
+    settings = settings.replace("[policy]", policy).replace(
+        "[period]", 'incumbent = "old"\n\n[period]'
+    )
+    (folder / "instance.toml").write_text(settings)
+    monkeypatch.setattr("planner.solve.engine.minimize", by_hand)
+    found = answer(folder, Request())
+    assert found.plan.cost_lines["migration"] == 100.0
+    run = write_run(tmp_path / "run", found)
+    assert (run / "instance" / "old" / "plan.json").is_file()
+    assert content_sha256(run / "instance", "old") == found.plan.instance.sha256
+    assert planner.verify(run).ok
