@@ -109,7 +109,7 @@ def choose(
     best = Choice(f"{chosen} within the caps" if caps else chosen, points[found[chosen]])
     values = {point.id: point.objectives for point in points}
     up = {
-        line.point: [step for step in (line.for_carbon, line.for_qoe) if step]
+        line.point: list(dict.fromkeys(step for step in (line.for_carbon, line.for_qoe) if step))
         for line in rules.steps_up(values)
     }
     named = {choice.point.id: choice.point.objectives for choice in choices}
@@ -168,7 +168,8 @@ def _nothing_within(front: Front, limits: Mapping[int, float], proved: bool) -> 
     closest = front.points[rules.nearest(front.minimised, limits)]
     told = f"the closest is {closest.id}: {_values(closest)}"
     if proved:
-        return InfeasibleError(f"proved: no plan keeps these caps; {told}", repair=(told,))
+        repair = f"the closest listed plan, {closest.id}: {_values(closest)}"
+        return InfeasibleError("no plan keeps these caps", repair=(repair,))
     return PlannerError(
         f"none of the {len(front.points)} listed plans keeps these caps, "
         f"and it is not proved that none can; {told}"
