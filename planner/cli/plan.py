@@ -74,7 +74,8 @@ def plan(  # noqa: PLR0917 - one parameter per option
             break
     if as_json:
         bodies = [outcome.as_dict() for outcome in outcomes]
-        typer.echo(json.dumps({"plans": bodies} if several else bodies[0]["plan"] or bodies[0]))
+        body = {"plans": bodies} if several else bodies[0]["plan"] or bodies[0]
+        typer.echo(json.dumps(body, indent=1, allow_nan=False))
         for outcome in outcomes:
             if outcome.error is not None:
                 typer.echo(error_text(outcome.error, str(outcome.folder)), err=True)
@@ -251,15 +252,25 @@ def error_text(error: BaseException, folder: str) -> str:
     if isinstance(error, InstanceError) and error.findings:
         count = len(error.findings)
         first = f"{folder}: the instance is invalid: {count} finding{'s' if count > 1 else ''}"
-        return "\n".join([first, *(f"  {finding}" for finding in error.findings)])
+        lines = [line for finding in error.findings for line in bullet(str(finding))]
+        return "\n".join([first, *lines])
     lines = [f"{folder}: {error}"]
     if isinstance(error, InfeasibleError):
         lines[0] = f"{folder}: no plan exists (proved): {error}"
         if error.conflict:
-            lines += ["these cannot all hold:", *(f"  - {part}" for part in error.conflict)]
+            lines.append("these cannot all hold:")
+            lines += [line for part in error.conflict for line in bullet(part)]
         if error.repair:
-            lines += ["the cheapest repair:", *(f"  - {part}" for part in error.repair)]
+            lines.append("the cheapest repair:")
+            lines += [line for part in error.repair for line in bullet(part)]
     return "\n".join(lines)
+
+
+def bullet(text: str) -> list[str]:
+    """One item of a list, wrapped."""
+    from planner.cli.text import paragraph
+
+    return paragraph(text, "  - ", "    ")
 
 
 def error_dict(error: BaseException) -> dict[str, Any]:
