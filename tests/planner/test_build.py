@@ -157,6 +157,24 @@ def test_the_checker_agrees_for_every_adaptation(
     assert verify_plan(facts, made).violations == ()
 
 
+FIGURES = {
+    "cost-lines", "carbon-lines", "water", "objectives", "workload-lines", "allocation", "rates",
+    "known-names", "adoption", "hosting", "training", "demand-served", "replica-capacity",
+    "machine-capacity", "certificate",
+}  # fmt: skip
+
+
+def test_hosted_llms_and_hybrids_are_told_as_the_checker_knows_them() -> None:
+    """By hand no rule of policy is kept; every figure must be right all the same."""
+    facts = planner.load(TINY.parent / "reference")
+    candidates = build_candidates(facts)
+    made = build_plan(facts, candidates, result(candidates.data, choice=8), "cost")
+    assert any(line.pool is None and line.region is not None for line in made.routing)
+    assert any(line.leg == 1 for line in made.routing)
+    broken = [v for v in verify_plan(facts, made).violations if v.rule in FIGURES]
+    assert broken == []
+
+
 def test_the_checker_proves_the_stored_prices(
     facts: Facts, candidates: Candidates, plan: Plan
 ) -> None:
