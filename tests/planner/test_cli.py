@@ -282,3 +282,22 @@ def test_tables_align_text_left_and_numbers_right() -> None:
 
 def test_short_times_are_milliseconds() -> None:
     assert (seconds(0.85), seconds(1.2345)) == ("850 ms", "1.23 s")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["cost", "carbon", "qoe-loss"])
+def test_the_real_engine_answers_in_time_and_its_run_verifies(objective: str) -> None:
+    limit_s = 10.0
+    planner = [sys.executable, "-c", "from planner.cli import main; main()"]
+    options = ["--minimize", objective, "--time-limit", str(limit_s), "--json", "--output", "here"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*planner, "plan", TINY, *options], capture_output=True, text=True, check=False
+    )
+    assert time.perf_counter() - began < limit_s + 3.0
+    assert done.returncode in {0, 5}, done.stderr
+    assert Plan.from_json(done.stdout) == Plan.read(Path("here"))
+    check = subprocess.run(
+        [*planner, "verify", "here"], capture_output=True, text=True, check=False
+    )
+    assert check.returncode == 0, check.stdout
