@@ -1,0 +1,1 @@
+"""Fronts of cost, carbon and QoE: their geometry, the points on them, choosing one."""
