@@ -130,8 +130,8 @@ class Bound:
     """float (B, T) reduced cost of one instance in each slice (all period: the sum counts)"""
 
 
-def with_default_replica_prices(index: FleetIndex, prices: Prices, known: FloatArray) -> Prices:
-    """Fill pools outside `known` (bool (P, T)) and scale all to sum to G x machine price.
+def with_main_rows(index: FleetIndex, prices: Prices) -> Prices:
+    """Give every pool's main row what its machine price leaves over the other rows' prices.
 
     A replica count has no cost of its own, so sum_i price_i <= G_p machine price is all that
     dual feasibility asks; the sum is taken at the limit because larger prices only help.
@@ -139,13 +139,12 @@ def with_default_replica_prices(index: FleetIndex, prices: Prices, known: FloatA
     data = index.data
     limit = prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
     replica = prices.replica.copy()
-    default = np.zeros((len(data.pools), 4))
-    default[np.arange(len(data.pools)), index.pool_main_row] = 1.0
+    pools = np.arange(len(data.pools))
+    replica[pools, :, index.pool_main_row] = 0.0
     total = replica.sum(axis=2)
-    fill = ~known.astype(bool) | (total <= 0)
-    replica = np.where(fill[:, :, None], default[:, None, :], replica)
-    total = replica.sum(axis=2)
-    replica *= np.where(total > 0, limit / np.where(total > 0, total, 1.0), 0.0)[:, :, None]
+    over = total > limit
+    replica[over] *= (limit[over] / total[over])[:, None]
+    replica[pools, :, index.pool_main_row] = np.maximum(limit - replica.sum(axis=2), 0.0)
     return replace(prices, replica=replica)
 
 

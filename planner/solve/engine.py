@@ -16,10 +16,10 @@ import numpy as np
 
 from models.fleet.data import FleetData, FloatArray, IntArray
 from planner.errors import InfeasibleError, SolverError
-from planner.solve.bound import Bound, Prices, evaluate_bound
-from planner.solve.improve import best_per_group, neighbourhood, random_neighbourhood, routes_of
-from planner.solve.index import FleetIndex
-from planner.solve.master import Master, Relaxation, on_demand_prices
+from planner.solve.bound import Bound, Prices
+from planner.solve.improve import random_neighbourhood
+from planner.solve.index import FleetIndex, best_per_group, routes_of
+from planner.solve.master import Master, Relaxation
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
 from planner.solve.restricted import Restricted, Solution
 
@@ -92,14 +92,12 @@ class Search:
         self._timed("improvement", self._improve)
 
     def _relax(self) -> Relaxation:
-        start = on_demand_prices(self.index, self.weights)
-        first = evaluate_bound(self.index, start)
-        self.scale = 1e4 / max(abs(first.value), 1e-9)
-        self.master = Master(self.index, self.weights, scale=self.scale)
-        self.master.start(start)
-        relaxation = self.master.generate(
-            deadline=self.began + 0.6 * self.options.time_limit_s, on_bound=self._keep_bound
-        )
+        self.master = Master(self.index, self.weights)
+        self._keep_bound(self.master.start())
+        self.scale = self.master.scale
+        deadline = self.began + 0.6 * self.options.time_limit_s
+        self.master.settle(deadline, self._keep_bound)
+        relaxation = self.master.generate(1e-4, deadline, on_bound=self._keep_bound)
         if relaxation.artificial > 1e-6:
             raise InfeasibleError("no plan meets every rule even with fractional machines")
         return relaxation

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
-from planner.solve.index import FleetIndex
+from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.restricted import Solution
 
 
@@ -22,30 +22,6 @@ class Neighbourhood:
     name: str
     variants: IntArray
     routes: IntArray
-
-
-def best_per_group(
-    index: FleetIndex, score: FloatArray, routes: IntArray, keep: int
-) -> IntArray:
-    """Of the given routes the `keep` of lowest score in each group."""
-    order = np.lexsort((score, index.route_group[routes]))
-    ranked = routes[order]
-    group = index.route_group[ranked]
-    start = np.flatnonzero(np.diff(group, prepend=-1))
-    rank = np.arange(len(group)) - np.repeat(start, np.diff(np.append(start, len(group))))
-    return ranked[rank < keep]
-
-
-def routes_of(index: FleetIndex, variants: IntArray) -> IntArray:
-    """All routes of the variants, int (n,)."""
-    spans = [
-        np.arange(
-            index.group_start[index.variant_group_start[v]],
-            index.group_start[index.variant_group_start[v + 1]],
-        )
-        for v in variants
-    ]
-    return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
 
 
 def open_pools(index: FleetIndex, solution: Solution) -> BoolArray:

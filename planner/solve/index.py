@@ -225,6 +225,33 @@ class FleetIndex:
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return np.array([numbers[key] for key in keys], dtype=np.int64)
 
+    # ---- siblings: the same pool for the same users, in another slice
+    @cached_property
+    def sibling_key(self) -> IntArray:
+        """int (J,) equal for routes that differ in their slice only"""
+        data = self.data
+        names = {name: number for number, name in enumerate(dict.fromkeys(data.item_class))}
+        classes = np.array([names[name] for name in data.item_class], dtype=np.int64)
+        item = self.group_item
+        family = (self.group_variant * 2 + self.group_leg) * len(names) + classes[item]
+        family = family * len(data.origins) + data.item_origin[item]
+        place = np.where(self.pool >= 0, self.pool, len(data.pools) + self.region + 1)
+        return family[self.route_group] * (len(data.pools) + len(data.regions) + 2) + place
+
+    @cached_property
+    def _sibling_order(self) -> tuple[IntArray, IntArray]:
+        order = np.argsort(self.sibling_key, kind="stable")
+        return order, self.sibling_key[order]
+
+    def siblings(self, routes: IntArray) -> IntArray:
+        """The routes and all their siblings, int (n,)."""
+        order, ranked = self._sibling_order
+        keys = np.unique(self.sibling_key[routes])
+        low, high = np.searchsorted(ranked, keys), np.searchsorted(ranked, keys, side="right")
+        count = high - low
+        start = np.repeat(low - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
+        return order[start + np.arange(count.sum())]
+
     # ---- pools
     @cached_property
     def pool_rows(self) -> BoolArray:
@@ -330,3 +357,27 @@ class FleetIndex:
             np.flatnonzero((data.variant_workload == w) & self.variant_complete)
             for w in range(len(data.workloads))
         )
+
+
+def best_per_group(
+    index: FleetIndex, score: FloatArray, routes: IntArray, keep: int
+) -> IntArray:
+    """Of the given routes the `keep` of lowest score in each group."""
+    order = np.lexsort((score, index.route_group[routes]))
+    ranked = routes[order]
+    group = index.route_group[ranked]
+    start = np.flatnonzero(np.diff(group, prepend=-1))
+    rank = np.arange(len(group)) - np.repeat(start, np.diff(np.append(start, len(group))))
+    return ranked[rank < keep]
+
+
+def routes_of(index: FleetIndex, variants: IntArray) -> IntArray:
+    """All routes of the variants, int (n,)."""
+    spans = [
+        np.arange(
+            index.group_start[index.variant_group_start[v]],
+            index.group_start[index.variant_group_start[v + 1]],
+        )
+        for v in variants
+    ]
+    return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)

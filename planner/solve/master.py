@@ -12,19 +12,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import highspy
 import numpy as np
 
-from models.fleet.data import BoolArray, FloatArray, IntArray
+from models.fleet.data import FloatArray, IntArray
 from planner.errors import SolverError
 from planner.solve.bound import (
     Bound,
     Prices,
     caps_of,
     evaluate_bound,
-    with_default_replica_prices,
+    with_main_rows,
 )
 from planner.solve.highs import INFINITY, add_columns, add_rows, new_highs, run
-from planner.solve.index import FleetIndex
+from planner.solve.index import FleetIndex, best_per_group, routes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,19 @@ class Relaxation:
     converged: bool
 
 
+LAST_PENALTY = 1e9
+KEEP_ROUTES = 5000
+COLUMN_TABLES = (
+    "col_adopt", "col_route", "col_replica", "col_host", "col_train", "col_rent", "col_buy", "col_loose",
+    "col_serves", "col_open", "col_keep",
+)  # fmt: skip
+
+
 class Master:
     """A growing linear program; see the module docstring."""
 
-    penalty = 1e6
+    first_penalty = 2e4
+    """price of an artificial column in the scaled objective (about 1e4 in all); grows if needed"""
 
     def __init__(
         self,
@@ -70,9 +80,17 @@ class Master:
         self.index = index
         self.weights = np.asarray(weights, dtype=float)
         self.caps = caps_of(index) if caps is None else np.asarray(caps, dtype=float)
-        self.highs = new_highs(presolve="off", solver="simplex", simplex_strategy=4)
+        # Primal simplex keeps its basis when columns enter; perturbing bounds only costs it time here.
+        self.highs = new_highs(
+            presolve="off",
+            solver="simplex",
+            simplex_strategy=4,
+            primal_simplex_bound_perturbation_multiplier=0.0,
+        )
         self.totals = np.zeros((0, 4))
         self.scale = scale
+        self.penalty = self.first_penalty
+        self.centre: Bound | None = None
         self.ranges = ranges
         self.corner: FloatArray | None = None
         W, V, R = len(data.workloads), len(data.variants), len(data.regions)
@@ -95,7 +113,7 @@ class Master:
         self.row_open = np.full((W, R), -1)
         self.row_spread = np.full((W, R), -1)
         self.row_keep = np.full((V, L), -1)
-        self.single_row: BoolArray = (index.pool_rows.sum(axis=1) <= 1) & (not all_replicas)
+        self.all_replicas = all_replicas
         self._build_fixed_part(W, R, T, H, K, L)
 
     # ------------------------------------------------------------------ building
@@ -187,7 +205,7 @@ class Master:
             self._columns(totals, entries)
         self.row_attain = np.full(W, -1)
         self.row_floor = np.full(W, -1)
-        artificial_rows = []
+        artificial_rows = [(int(row), 1.0) for row in self.row_one]
         attained = np.flatnonzero(~np.isnan(data.attainment_min))
         if len(attained):
             self.row_attain[attained] = self._rows(
@@ -253,49 +271,58 @@ class Master:
             self._artificial(np.array([row]), np.array([sign]))
 
     def _build_purchases(self, T: int) -> None:
+        data = self.index.data
+        sliced = np.flatnonzero(data.purchase_per_slice)
+        held = np.flatnonzero(~data.purchase_per_slice)
+        self.col_rent[sliced] = self._slice_columns(sliced, T)
+        # Commitments as if they could be had slice by slice: closed but in the first phase.
+        self.col_loose = np.full(self.col_rent.shape, -1)
+        if not self.all_replicas:
+            self.col_loose[held] = self._slice_columns(held, T)
+        if len(held):
+            totals = self.index.purchase_totals[held].sum(axis=1)
+            entries = [e for t in range(T) for e in self._purchase_entries(held, t, np.arange(len(held)))]
+            self.col_buy[held] = self._columns(totals, entries, data.purchase_limit[held])
+
+    def _slice_columns(self, chosen: IntArray, T: int) -> IntArray:
+        """A column per purchase and slice, (n, T)."""
+        n = len(chosen)
+        entries = [
+            e for t in range(T) for e in self._purchase_entries(chosen, t, np.arange(n) * T + t)
+        ]
+        totals = self.index.purchase_totals[chosen].reshape(n * T, 4)
+        limit = np.repeat(self.index.data.purchase_limit[chosen], T)
+        return self._columns(totals, entries, limit).reshape(n, T)
+
+    def _purchase_entries(
+        self, chosen: IntArray, t: int, where: IntArray
+    ) -> list[tuple[IntArray, IntArray, FloatArray]]:
+        """What one instance of each chosen purchase does in slice t."""
         index, data = self.index, self.index.data
-        machine = data.purchase_machine
+        machine = data.purchase_machine[chosen]
         size = data.machine_size[machine].astype(float)
-        totals = index.purchase_totals
-        for per_slice in (True, False):
-            chosen = np.flatnonzero(data.purchase_per_slice == per_slice)
-            n = len(chosen)
-            if n == 0:
-                continue
-            usable = size[chosen] * (data.purchase_availability[chosen] if per_slice else 1.0)
-            spot = (data.purchase_market[chosen] == 1).astype(float)
-            share = 0.0 if np.isnan(data.spot_share_max) else data.spot_share_max
-            counts = n * T if per_slice else n
-            entries = []
-            for t in range(T):
-                where = np.arange(n) * T + t if per_slice else np.arange(n)
-                entries.append((self.row_machine[machine[chosen], t], where, -usable))
-                entries.append(
-                    (
-                        self.row_spot[index.spot_group[machine[chosen]], t],
-                        where,
-                        size[chosen] * (spot - share),
-                    )
-                )
-                entries.append((self.row_added[machine[chosen], t], where, size[chosen]))
-                for k in range(len(data.quota_names)):
-                    counted = data.quota_purchase[k, chosen]
-                    entries.append(
-                        (
-                            np.full(n, self.row_quota[k, t]),
-                            where,
-                            np.where(counted, size[chosen], 0.0),
-                        )
-                    )
-            if per_slice:
-                column = self._columns(
-                    totals[chosen].reshape(counts, 4), entries, np.repeat(data.purchase_limit[chosen], T)
-                )
-                self.col_rent[chosen] = column.reshape(n, T)
-            else:
-                self.col_buy[chosen] = self._columns(
-                    totals[chosen].sum(axis=1), entries, data.purchase_limit[chosen]
-                )
+        spot = (data.purchase_market[chosen] == 1).astype(float)
+        share = 0.0 if np.isnan(data.spot_share_max) else data.spot_share_max
+        entries = [
+            (self.row_machine[machine, t], where, -size * data.purchase_availability[chosen]),
+            (self.row_spot[index.spot_group[machine], t], where, size * (spot - share)),
+            (self.row_added[machine, t], where, size),
+        ]
+        for k in range(len(data.quota_names)):
+            counted = data.quota_purchase[k, chosen]
+            row = np.full(len(chosen), self.row_quota[k, t])
+            entries.append((row, where, np.where(counted, size, 0.0)))
+        return entries
+
+    def _open_loose(self, open_: bool) -> None:
+        """Allow commitments slice by slice (a relaxation that separates the slices), or not."""
+        held = np.flatnonzero(~self.index.data.purchase_per_slice)
+        columns = self.col_loose[held].ravel()
+        columns = columns[columns >= 0].astype(np.int32)
+        limit = np.repeat(self.index.data.purchase_limit[held], self.col_loose.shape[1])
+        upper = limit if open_ else np.zeros(len(columns))
+        if len(columns):
+            self.highs.changeColsBounds(len(columns), columns, np.zeros(len(columns)), upper)
 
     def _artificial(self, rows: IntArray, signs: FloatArray) -> None:
         """Columns that make a row satisfiable at a price no plan would pay."""
@@ -354,21 +381,24 @@ class Master:
         n = len(routes)
         if n == 0:
             return
-        self._ensure_replica_rows(routes)
+        if self.all_replicas:
+            self._add_replicas(routes)
         self._ensure_host_rows(routes)
         where = np.arange(n)
         pool, t = index.pool[routes], index.slice[routes]
         share = index.share[routes]
         served = pool >= 0
         entries = [(self.row_group[index.route_group[routes]], where, np.ones(n))]
-        single = served & self.single_row[np.maximum(pool, 0)]
         machine = data.pool_machine[np.maximum(pool, 0)]
         per_replica = data.pool_accelerators[np.maximum(pool, 0)].astype(float)
         main = share[where, index.pool_main_row[np.maximum(pool, 0)]]
-        entries.append((np.where(single, self.row_machine[machine, t], -1), where, per_replica * main))
+        if not self.all_replicas:
+            number = np.where(served, self.row_machine[machine, t], -1)
+            entries.append((number, where, per_replica * main))
         for row in range(4):
-            number = self.row_replica[np.maximum(pool, 0), t, row]
-            entries.append((np.where(served & ~single, number, -1), where, share[:, row]))
+            number = np.where(served, self.row_replica[np.maximum(pool, 0), t, row], -1)
+            excess = share[:, row] if self.all_replicas else share[:, row] - main
+            entries.append((number, where, excess))
         host = index.host_row[routes]
         flat = self.row_host.reshape(-1)
         entries.append((np.where(host >= 0, flat[np.maximum(host, 0)], -1), where, index.host_weight[routes]))
@@ -394,32 +424,92 @@ class Master:
         self.col_route[routes] = self._columns(totals, entries)
         self.routes_in.append(routes)
 
-    def _ensure_replica_rows(self, routes: IntArray) -> None:
-        """Replica columns and their rows for pools with several binding rows."""
+    def _add_replicas(self, routes: IntArray) -> None:
+        """Replica columns, and the rows of (3) that can bind, of the pools the routes use."""
         index, data = self.index, self.index.data
-        T = len(data.slices)
-        pool = index.pool[routes]
-        multi = (pool >= 0) & ~self.single_row[np.maximum(pool, 0)]
-        keys = np.unique(index.pool_slice[routes[multi]])
-        p, t = keys // T, keys % T
+        keys = np.unique(index.pool_slice[routes])
+        p, t = np.divmod(keys[keys >= 0], len(data.slices))
         fresh = self.col_replica[p, t] < 0
         p, t = p[fresh], t[fresh]
-        n = len(p)
-        if n == 0:
+        if len(p) == 0:
             return
-        machine = self.row_machine[data.pool_machine[p], t]
-        per_replica = data.pool_accelerators[p].astype(float)
-        self.col_replica[p, t] = self._columns(np.zeros((n, 4)), [(machine, np.arange(n), per_replica)])
+        self.col_replica[p, t] = self._replica_columns(p, t)
         which, row = np.nonzero(index.pool_rows[p])
+        self._replica_rows(p[which], t[which], row, [])
+
+    def _replica_columns(self, p: IntArray, t: IntArray) -> IntArray:
+        machine = self.row_machine[self.index.data.pool_machine[p], t]
+        per_replica = self.index.data.pool_accelerators[p].astype(float)
+        return self._columns(np.zeros((len(p), 4)), [(machine, np.arange(len(p)), per_replica)])
+
+    def _replica_rows(
+        self,
+        p: IntArray,
+        t: IntArray,
+        row: IntArray,
+        entries: list[tuple[IntArray, IntArray, FloatArray]],
+    ) -> None:
+        """Rows ``entries - replica column <= 0`` for the given pools, slices and capacity rows."""
+        n = len(p)
+        entries = [*entries, (np.arange(n), self.col_replica[p, t], -np.ones(n))]
         first = add_rows(
             self.highs,
-            np.full(len(row), -INFINITY),
-            np.zeros(len(row)),
-            np.arange(len(row)),
-            self.col_replica[p, t][which],
-            -np.ones(len(row)),
+            np.full(n, -INFINITY),
+            np.zeros(n),
+            np.concatenate([e[0] for e in entries]),
+            np.concatenate([e[1] for e in entries]),
+            np.concatenate([e[2] for e in entries]),
         )
-        self.row_replica[p[which], t[which], row] = first + np.arange(len(row))
+        self.row_replica[p, t, row] = first + np.arange(n)
+
+    def _separate_rows(self, x: FloatArray) -> int:
+        """Add the capacity rows that the current point breaks; how many.
+
+        Routes pay for their pool's main row in the machine row. Where another row of the pool
+        asks for more replicas, an excess column makes up the difference.
+        """
+        index, data = self.index, self.index.data
+        T = len(data.slices)
+        routes = np.concatenate(self.routes_in)
+        serve = x[self.col_route[routes]]
+        routes, serve = routes[serve > 1e-9], serve[serve > 1e-9]
+        key = index.pool_slice[routes]
+        routes, serve, key = routes[key >= 0], serve[key >= 0], key[key >= 0]
+        load = np.zeros((len(data.pools) * T, 4))
+        np.add.at(load, key, index.share[routes] * serve[:, None])
+        used = np.unique(key)
+        p, t = np.divmod(used, T)
+        main = load[used, index.pool_main_row[p]]
+        excess = np.where(
+            self.col_replica[p, t] >= 0, x[np.maximum(self.col_replica[p, t], 0)], 0.0
+        )
+        broken = load[used] > (main + excess)[:, None] * (1.0 + 1e-7) + 1e-7
+        broken &= (self.row_replica[p, t] < 0) & index.pool_rows[p]
+        which, row = np.nonzero(broken)
+        if len(which) == 0:
+            return 0
+        p, t = p[which], t[which]
+        fresh = np.unique(np.stack([p, t], axis=1)[self.col_replica[p, t] < 0], axis=0)
+        if len(fresh):
+            self.col_replica[fresh[:, 0], fresh[:, 1]] = self._replica_columns(fresh[:, 0], fresh[:, 1])
+        every = np.concatenate(self.routes_in)
+        number = np.full((len(data.pools) * T, 4), -1)
+        number[p * T + t, row] = np.arange(len(p))
+        entries = []
+        at = index.pool_slice[every]
+        main_share = index.share[np.arange(len(index.pool))[every], index.pool_main_row[np.maximum(index.pool[every], 0)]]
+        for capacity in range(4):
+            mine = np.where(at >= 0, number[np.maximum(at, 0), capacity], -1)
+            inside = np.flatnonzero(mine >= 0)
+            entries.append(
+                (
+                    mine[inside],
+                    self.col_route[every[inside]],
+                    index.share[every[inside], capacity] - main_share[inside],
+                )
+            )
+        self._replica_rows(p, t, row, entries)
+        return len(p)
 
     def _ensure_host_rows(self, routes: IntArray) -> None:
         """Host columns, and the row of (7) of each origin."""
@@ -519,7 +609,7 @@ class Master:
             added_total=single(self.row_added_total),
             changed=single(self.row_changed),
         ).clipped()
-        return with_default_replica_prices(index, raw, self.col_replica >= 0)
+        return with_main_rows(index, raw)
 
     def goal(self, bound: Bound) -> float:
         """What the bound says of this master's objective: of t, when a corner is set."""
@@ -529,15 +619,55 @@ class Master:
         finite = np.isfinite(self.corner)
         return bound.value - float(pull[finite] @ self.corner[finite])
 
-    def start(self, prices: Prices) -> None:
-        """First columns: for each workload its two best variants at the prices."""
-        found = evaluate_bound(self.index, prices)
+    def profile_prices(self) -> Prices:
+        """Prices before any route: what one more accelerator of each machine costs in each slice
+        when it is bought for a load of the shape of total demand (duals of that small program).
+        """
+        data = self.index.data
+        interactive = data.item_slice >= 0
+        rate = np.bincount(
+            data.item_slice[interactive], data.item_requests[interactive], minlength=len(data.slices)
+        ) / data.slice_hours
+        profile = np.maximum(rate / max(rate.max(), 1e-12), 1e-3)
+        # A load so small that no limit or quota speaks, on machines that can be bought at all.
+        sold = np.isin(np.arange(len(data.machines)), data.purchase_machine[data.purchase_limit > 0])
+        self._bound_machines(np.where(sold[:, None], -1e-3 * profile, 0.0))
+        run(self.highs, 60.0)
+        solution = self.highs.getSolution()
+        prices = self.prices(np.array(solution.row_dual))
+        fixed = data.machine_size.astype(float) * data.machine_fixed
+        self._bound_machines(np.broadcast_to(fixed[:, None], self.row_machine.shape))
+        machine = replace(Prices.zero(self.index, self.weights), machine=prices.machine, spot=prices.spot)
+        return with_main_rows(self.index, machine)
+
+    def _bound_machines(self, upper: FloatArray) -> None:
+        rows = self.row_machine.ravel().astype(np.int32)
+        self.highs.changeRowsBounds(
+            len(rows), rows, np.full(len(rows), -INFINITY), np.ascontiguousarray(upper.ravel())
+        )
+
+    def start(self, columns_per_group: int = 3) -> Bound:
+        """First columns: for each workload its two best variants at the profile prices."""
+        self._open_loose(False)
+        found = evaluate_bound(self.index, self.profile_prices())
+        if self.scale == 1.0 and found.value > 0:
+            self.scale = 1e4 / found.value
+            self._refresh_costs()
         for variants in self.index.workload_variants:
             if len(variants):
                 best = variants[np.argsort(found.variant_value[variants])[:2]]
                 self.add_variants(best)
         active = np.flatnonzero(self.col_adopt >= 0)
-        self.add_routes(self._best_routes(found, active))
+        mine = routes_of(self.index, active)
+        self.add_routes(best_per_group(self.index, found.reduced[mine], mine, columns_per_group))
+        if (~np.isnan(self.index.data.attainment_min)).any():
+            # Also routes that keep their promise: the cheapest at a price on attainment.
+            eager = np.full(len(self.index.data.workloads), max(abs(found.value), 1e-9))
+            paid = found.reduced[mine] - eager[self.index.route_workload[mine]] * (
+                self.index.attainment[mine]
+            )
+            self.add_routes(best_per_group(self.index, paid, mine, 1))
+        return found
 
     def _best_routes(self, found: Bound, variants: IntArray) -> IntArray:
         """The cheapest route of every group of the variants, int (n,)."""
@@ -561,7 +691,7 @@ class Master:
         tolerance: float = 1e-5,
         deadline: float = float("inf"),
         max_iterations: int = 200,
-        smoothing: float = 0.6,
+        smoothing: float = 0.85,
         floor: float = 1e-9,
         on_bound: Callable[[Bound], None] | None = None,
     ) -> Relaxation:
@@ -571,9 +701,10 @@ class Master:
         (Wentges smoothing): degenerate duals swing, their mixtures do not.
         """
         index = self.index
-        best: Bound | None = None
+        best = self.centre
+        self.centre = None
         converged = False
-        value, x = np.inf, np.zeros(0)
+        value, artificial, x = np.inf, np.inf, np.zeros(0)
         iteration = 0
         while iteration < max_iterations:
             iteration += 1
@@ -589,6 +720,7 @@ class Master:
             x, dual = np.array(solution.col_value), np.array(solution.row_dual)
             constant = float(self.weights @ index.fixed_totals)
             value = end.objective / self.scale + constant
+            artificial = float(x[self.artificial].sum())
             current = self.prices(dual)
             found = [evaluate_bound(index, current)]
             if best is not None and smoothing > 0.0:
@@ -599,37 +731,96 @@ class Master:
                     if on_bound is not None:
                         on_bound(one)
             assert best is not None
-            if value - self.goal(best) <= tolerance * max(abs(value), floor):
-                converged = True
-                break
-            if not self._grow(found, dual):
-                converged = True
-                break
+            rows = self._separate_rows(x)
+            closed = value - self.goal(best) <= tolerance * max(abs(value), floor)
+            if not closed:
+                self._purge(KEEP_ROUTES)
+            grown = self._grow(found, dual, widen=iteration % 5 == 0)
+            grown = grown or rows > 0 or self._grow(found[:1], dual, widen=True)
+            if (closed and rows == 0) or not grown:
+                if artificial <= 1e-7 or self.penalty >= LAST_PENALTY:
+                    converged = True
+                    break
+                self.penalty *= 10.0
+                self._refresh_costs()
         assert best is not None
-        return self._result(value, best, x, iteration, converged)
+        return self._result(value, best, x, artificial, iteration, converged)
 
-    def _grow(self, found: list[Bound], dual: FloatArray) -> bool:
-        """Add what prices in at the master's prices (`found[0]`) ; False when nothing does."""
+    def settle(
+        self, deadline: float = float("inf"), on_bound: Callable[[Bound], None] | None = None
+    ) -> None:
+        """A first phase with commitments by the slice: cheap, and its columns and prices last."""
+        self._open_loose(True)
+        self.centre = self.generate(0.01, deadline, on_bound=on_bound).bound
+        self._open_loose(False)
+
+    def _grow(
+        self, found: list[Bound], dual: FloatArray, *, widen: bool, siblings: bool = True
+    ) -> bool:
+        """Add what prices in at the master's prices (`found[0]`); False when nothing does.
+
+        Variants enter only to `widen` the program: early prices flatter all of them.
+        """
         index, data = self.index, self.index.data
         theta = dual[self.row_one] / self.scale
         value = found[0].variant_value - theta[data.variant_workload]
         tolerance = 1e-9 * (1.0 + np.abs(theta[data.variant_workload]))
-        inactive = np.flatnonzero((self.col_adopt < 0) & (value < -tolerance) & index.variant_complete)
+        cheaper = (self.col_adopt < 0) & (value < -tolerance) & index.variant_complete
+        inactive = np.flatnonzero(cheaper & widen)
         best_first = inactive[np.argsort(value[inactive])]
         workload = data.variant_workload[best_first]
         _, first = np.unique(workload, return_index=True)
         before = self.highs.getNumCol()
         self.add_variants(best_first[first])
         active = np.flatnonzero(self.col_adopt >= 0)
-        candidates = np.unique(np.concatenate([self._best_routes(one, active) for one in found]))
+        candidates = np.unique(np.concatenate([self._best_routes(found[-1], active)]))
         row = self.row_group[index.route_group[candidates]]
         sigma = np.where(row < len(dual), dual[np.minimum(row, len(dual) - 1)], np.inf) / self.scale
         gain = sigma - found[0].reduced[candidates]
-        self.add_routes(candidates[gain > 1e-9 * (1.0 + np.abs(sigma))])
+        chosen = candidates[gain > 1e-9 * (1.0 + np.abs(sigma))]
+        if len(chosen):
+            # What pays in one slice tends to pay in the others: their prices settle together.
+            self.add_routes(index.siblings(chosen) if siblings else chosen)
         return self.highs.getNumCol() > before
 
+    def _purge(self, keep: int) -> None:
+        """Drop the dearest nonbasic routes when more than twice `keep` are in; the basis stays."""
+        routes = np.concatenate(self.routes_in) if self.routes_in else np.zeros(0, dtype=np.int64)
+        if len(routes) <= 2 * keep:
+            return
+        basis = self.highs.getBasis()
+        status = np.array([int(s) for s in basis.col_status])
+        reduced = np.array(self.highs.getSolution().col_dual)
+        columns = self.col_route[routes]
+        basic = status[columns] == int(highspy.HighsBasisStatus.kBasic)
+        rank = np.where(basic, -np.inf, reduced[columns])
+        order = np.argsort(rank)
+        stay = max(keep, int(basic.sum()))
+        gone = np.sort(columns[order[stay:]])
+        self.col_route[routes[order[stay:]]] = -1
+        self.routes_in = [routes[order[:stay]]]
+        self.highs.deleteCols(len(gone), gone.astype(np.int32))
+        left = np.ones(len(status), dtype=bool)
+        left[gone] = False
+        number = np.cumsum(left) - 1
+        for name in COLUMN_TABLES:
+            table = getattr(self, name)
+            setattr(self, name, np.where(table >= 0, number[np.maximum(table, 0)], -1))
+        self.artificial = [int(number[c]) for c in self.artificial]
+        if self.ranges is not None:
+            self.col_depth = int(number[self.col_depth])
+        self.totals = self.totals[left]
+        basis.col_status = [s for s, kept in zip(basis.col_status, left, strict=True) if kept]
+        self.highs.setBasis(basis)
+
     def _result(
-        self, value: float, best: Bound, x: FloatArray, iteration: int, converged: bool
+        self,
+        value: float,
+        best: Bound,
+        x: FloatArray,
+        artificial: float,
+        iteration: int,
+        converged: bool,
     ) -> Relaxation:
         def take(cols: IntArray) -> FloatArray:
             inside = (cols >= 0) & (cols < len(x))
@@ -638,11 +829,10 @@ class Master:
         routes = np.concatenate(self.routes_in) if self.routes_in else np.zeros(0, dtype=np.int64)
         serve = take(self.col_route[routes])
         used = serve > 1e-9
-        extra = [c for c in self.artificial if c < len(x)]
         return Relaxation(
             value=value,
             bound=best,
-            artificial=float(x[extra].sum()),
+            artificial=artificial,
             adopt=take(self.col_adopt),
             routes=routes[used],
             serve=serve[used],
@@ -651,16 +841,3 @@ class Master:
             iterations=iteration,
             converged=converged,
         )
-
-
-def on_demand_prices(index: FleetIndex, weights: FloatArray) -> Prices:
-    """Prices before anything is solved: an accelerator costs its cheapest rental in the slice."""
-    data = index.data
-    prices = Prices.zero(index, weights)
-    cost = np.full(prices.machine.shape, np.inf)
-    per_instance = index.purchase_totals @ prices.weights
-    usable = data.machine_size[data.purchase_machine] * data.purchase_availability
-    np.minimum.at(cost, data.purchase_machine, per_instance / usable[:, None])
-    machine = np.where(np.isfinite(cost), cost, 0.0)
-    unseen = np.zeros((len(data.pools), len(data.slices)), dtype=bool)
-    return with_default_replica_prices(index, replace(prices, machine=machine), unseen)

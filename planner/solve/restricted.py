@@ -81,8 +81,6 @@ def totals_of(index: FleetIndex, solution: Solution) -> FloatArray:
 class Restricted(Master):
     """The mixed-integer program over given variants and routes."""
 
-    penalty = 1e5
-
     def __init__(
         self,
         index: FleetIndex,
