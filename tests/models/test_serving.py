@@ -10,7 +10,6 @@ from models.coefficients.serving import (
     AcceleratorShape,
     LlmShape,
     ServingParameters,
-    birth_death,
     capacity_shares,
     closed_loop,
     iteration_law,
@@ -95,26 +94,6 @@ def test_a_batch_touches_more_experts_up_to_all():
     assert touched[0] == pytest.approx(1e9 + 30e9 / 16)
     assert touched == sorted(touched)
     assert touched[-1] == pytest.approx(31e9)
-
-
-def test_queue_of_llm_inferno_first_form():
-    # alpha 12, beta .05, gamma .0005 ms; n 128, m 512, B 48, queue 128, 3 requests/s. Its service
-    # form counts B + 1 sequences in an iteration.
-    n, m, batch = 128, 512, np.arange(1, 49)
-    work_ms = 0.05 * (n + m) + 0.0005 * (n * m + m * (m + 1) / 2 + n)
-    per_step = work_ms / (m + 1)
-    mu = batch / ((m + 1) * (12 + batch * per_step) / 1e3)
-    state = birth_death(3.0, mu, 128)
-    assert state.max_rate_per_s == pytest.approx(3.82, rel=0.03)
-    assert state.mean_in_service == pytest.approx(31.6, rel=0.06)
-    assert state.mean_wait_s * 1e3 < 100
-    assert state.throughput_per_s == pytest.approx(3.0, rel=1e-6)
-
-
-def test_constant_service_rate_is_the_textbook_queue():
-    state = birth_death(0.5, [1.0], 400)
-    assert state.mean_wait_s == pytest.approx(1.0)
-    assert state.mean_in_service == pytest.approx(0.5)
 
 
 def test_iteration_of_llm_inferno_second_form():

@@ -19,7 +19,10 @@ ONLY_IN = {
     "plotly": "planner/report/",
     "jinja2": "planner/report/",
 }
-EXTRAS = {"fastapi", "uvicorn", "apscheduler", "psycopg", "dask", "distributed", "openpyxl", "httpx"}
+EXTRAS = {
+    *("fastapi", "uvicorn", "apscheduler", "psycopg", "dask", "distributed"),
+    *("openpyxl", "httpx", "gpuhunt", "weasyprint"),
+}
 
 
 def imported(path: Path) -> set[str]:
