@@ -96,13 +96,24 @@ def test_a_batch_touches_more_experts_up_to_all():
     assert touched[-1] == pytest.approx(31e9)
 
 
-def test_iteration_of_llm_inferno_second_form():
-    # alpha 8, beta .033, gamma .000333, n 256, m 1024: delta .29695, itl(1) 8.289, M_ITL 40.
-    n, m = 256, 1024
-    delta = (0.033 * (n + m) + 0.000333 * (n + n * m + m * m / 2)) / (m + 1)
-    assert delta == pytest.approx(0.29695, rel=3e-3)
-    assert 8 + delta == pytest.approx(8.289, rel=2e-3)
-    assert int((20 - 8) / delta) == 40
+def test_an_iteration_is_linear_in_the_batch_where_oracle_measured_it():
+    """Llama-3.3-70B on Oracle's dedicated cluster, 480 in and 300 out, tokens/s of one user."""
+    users = np.array([1, 2, 4, 8, 16, 32, 64, 128])
+    measured_s = 1.0 / np.array([58.64, 57.98, 56.74, 54.74, 50.89, 44.32, 35.74, 25.60])
+    fitted = np.isin(users, [1, 8, 32, 64])
+    slope_s, alpha_s = np.polyfit(users[fitted], measured_s[fitted], 1)
+    assert alpha_s == pytest.approx(16.91e-3, abs=5e-6)
+    assert slope_s == pytest.approx(0.1737e-3, abs=5e-8)
+    base = iteration_law(L70B, H100, 4, "bf16", "vllm", PARAMS)
+    law = dataclasses.replace(
+        base,
+        alpha_s=np.asarray(alpha_s),
+        sequence_s=np.asarray(slope_s),
+        context_s_per_token=np.asarray(0.0),
+    )
+    predicted_s = law.iteration_s(users, 480 + 150)
+    assert predicted_s[-1] * 1e3 == pytest.approx(39.1, abs=0.1)
+    assert predicted_s == pytest.approx(measured_s, rel=4.5e-3)
 
 
 def test_groups_multiply_the_base_and_others_do_not():
