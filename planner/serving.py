@@ -8,7 +8,8 @@ A prediction is the law of `models.coefficients.serving` with the fitted global 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from models.coefficients.serving import (
 )
 from planner.catalog import load_catalog
 from planner.errors import InstanceError, PlannerError
+from planner.instance.facts import AcceleratorFacts, LlmFacts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,6 +46,12 @@ KERNEL_LENGTH = 2.5
 KERNEL_WEIGHTS = (0.004, 0.012, 0.02, 0.06, 0.008)
 """Prior variances of the log correction shared by the same llm; llm and accelerator; those and
 engine and precision; the very combination near the point; and of the measurement itself."""
+WIDEST_BITS = 16
+ARITHMETIC_BITS = {"fp8": 8, "fp4": 4}
+"""Arithmetic that a precision needs; 16 bits otherwise: int8, int4, mxfp4 and q4_k_m can be
+unpacked as the weights are read, and save memory and bandwidth on every accelerator."""
+PLANNING_LOAD = (1024.0, 512.0, 32.0)
+"""Input tokens, output tokens and batch at which a plan's laws are corrected: mid-range chat."""
 CHUNK = 1024
 """Points compared with all anchors at once: bounds the memory."""
 NEAR = 0.05
@@ -97,6 +105,10 @@ class Anchors:
     """(K, 3) natural logarithms of input tokens, output tokens, concurrency"""
     tpot_weight: Array
     ttft_weight: Array
+
+    def take(self, index: NDArray[np.int64]) -> Anchors:
+        """The points `index`."""
+        return Anchors(*(np.asarray(getattr(self, f.name))[index] for f in fields(self)))
 
 
 def anchors_from(frame: DataFrame) -> Anchors:
@@ -154,13 +166,14 @@ def corrections(
         ]
         tpots, ttfts, kinds = zip(*parts, strict=True)
         return np.concatenate(tpots), np.concatenate(ttfts), np.concatenate(kinds)
+    cards = np.isin(names[:, 1], np.unique(anchors.names[:, 1]))
+    anchors = anchors.take(np.flatnonzero(np.isin(anchors.names[:, 0], names[:, 0])))  # others: 0
     covariance = kernel(names, logs, anchors.names, anchors.logs)
     tpot = np.exp(covariance @ anchors.tpot_weight)
     ttft = np.exp(covariance @ anchors.ttft_weight)
     known = (names[:, None, :] == anchors.names[None, :, :]).all(axis=2)
     close = (np.abs(logs[:, None, :] - anchors.logs[None, :, :]) <= NEAR).all(axis=2)
     measured, interpolated = (known & close).any(axis=1), known.any(axis=1)
-    cards = np.isin(names[:, 1], np.unique(anchors.names[:, 1]))
     provenance = np.where(cards, "transferred", "roofline")
     provenance = np.where(interpolated, "interpolated", provenance)
     return tpot, ttft, np.where(measured, "measured", provenance)
@@ -169,62 +182,114 @@ def corrections(
 # ------------------------------------------------------------------ shapes
 
 
+def llm_shapes(llms: Sequence[LlmFacts]) -> LlmShape:
+    """Structure of llms, fields (N,)."""
+    return _llm_shape([vars(llm) for llm in llms])
+
+
+def accelerator_shapes(accelerators: Sequence[AcceleratorFacts]) -> AcceleratorShape:
+    """Datasheet figures of accelerators, fields (N,)."""
+    return _accelerator_shape([vars(card) for card in accelerators])
+
+
 def shapes(
     llms: NDArray[np.str_], accelerators: NDArray[np.str_]
 ) -> tuple[LlmShape, AcceleratorShape]:
     """Catalog figures of N llms and N accelerators; CatalogError for an unknown id."""
     catalog = load_catalog()
-    llm_rows = {name: catalog.llm(str(name)) for name in np.unique(llms)}
-    card_rows = {name: catalog.accelerator(str(name)) for name in np.unique(accelerators)}
+    names, llm = np.unique(llms, return_inverse=True)
+    cards, card = np.unique(accelerators, return_inverse=True)
+    return (
+        _llm_shape([catalog.llm(str(name)) for name in names]).take(llm),
+        _accelerator_shape([catalog.accelerator(str(name)) for name in cards]).take(card),
+    )
 
-    def llm_field(field: Any) -> Array:
-        values = {name: float(field(row)) for name, row in llm_rows.items()}
-        return np.array([values[name] for name in llms])
 
-    def card_field(field: Any) -> Array:
-        values = {name: float(field(row)) for name, row in card_rows.items()}
-        return np.array([values[name] for name in accelerators])
+def _llm_shape(rows: Sequence[Mapping[str, Any]]) -> LlmShape:
+    """Rows of the catalog, or facts, which have its names.
 
-    def width(row: dict[str, Any]) -> float:
+    Where they are silent: attention as wide as the hidden size, and a cache that cannot be split (1
+    head), which is safe. A compressed (MLA) cache has one head.
+    """
+
+    def field(of: Callable[[Mapping[str, Any]], Any]) -> Array:
+        return np.array([of(row) for row in rows], dtype=np.float64)
+
+    def width(row: Mapping[str, Any]) -> float:
         known = row["attention_heads"] and row["head_dim"]
         return float(row["attention_heads"] * row["head_dim"] if known else row["hidden_size"])
 
-    def share(row: dict[str, Any]) -> float:
-        return float(row["experts_per_token"] / row["experts"]) if row["experts"] else 1.0
+    def share(row: Mapping[str, Any]) -> float:
+        sparse = row["experts"] and row["experts_per_token"] and row["params_expert_b"]
+        return float(row["experts_per_token"] / row["experts"]) if sparse else 1.0
 
-    def heads(row: dict[str, Any]) -> float:
+    def heads(row: Mapping[str, Any]) -> float:
         return 1.0 if row["attention"] == "mla" or not row["kv_heads"] else float(row["kv_heads"])
 
-    llm = LlmShape(
-        layers=llm_field(lambda r: r["layers"]),
-        hidden_size=llm_field(lambda r: r["hidden_size"]),
-        attention_width=llm_field(width),
-        params_dense=llm_field(lambda r: r["params_dense_b"] * 1e9),
-        params_expert=llm_field(lambda r: (r["params_expert_b"] or 0.0) * 1e9),
-        expert_share=llm_field(share),
-        kv_bytes_per_token=llm_field(lambda r: r["kv_bytes_per_token_bf16"] or np.nan),
-        kv_heads=llm_field(heads),
+    return LlmShape(
+        layers=field(lambda r: r["layers"]),
+        hidden_size=field(lambda r: r["hidden_size"]),
+        attention_width=field(width),
+        params_dense=field(lambda r: r["params_dense_b"] * 1e9),
+        params_expert=field(lambda r: (r["params_expert_b"] or 0.0) * 1e9),
+        expert_share=field(share),
+        kv_bytes_per_token=field(lambda r: r["kv_bytes_per_token_bf16"] or np.nan),
+        kv_heads=field(heads),
     )
-    families = {name: law_family(row) for name, row in card_rows.items()}
-    card = AcceleratorShape(
-        memory_bytes=card_field(lambda r: r["memory_gb"] * 1e9),
-        bandwidth_bytes_per_s=card_field(lambda r: r["memory_bandwidth_gb_per_s"] * 1e9),
-        bf16_flops=card_field(lambda r: (r["bf16_tflops"] or np.nan) * 1e12),
-        fp8_flops=card_field(lambda r: (r["fp8_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
-        fp4_flops=card_field(lambda r: (r["fp4_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
-        interconnect_bytes_per_s=card_field(
-            lambda r: (r["interconnect_gb_per_s"] or 64.0) * 1e9  # PCIe 4.0 x16, both directions
-        ),
-        family=np.array([families[name] for name in accelerators], dtype=str),
-    )
-    return llm, card
 
 
-def law_family(row: dict[str, Any]) -> str:
+def _accelerator_shape(rows: Sequence[Mapping[str, Any]]) -> AcceleratorShape:
+    """Rows of the catalog, or facts, which have its names.
+
+    Without a unit for a precision the rate is that of 16 bits (`has_arithmetic` says where that is
+    meant); without an interconnect, that of PCIe 4.0 x16.
+    """
+
+    def field(of: Callable[[Mapping[str, Any]], Any]) -> Array:
+        return np.array([of(row) for row in rows], dtype=np.float64)
+
+    return AcceleratorShape(
+        memory_bytes=field(lambda r: r["memory_gb"] * 1e9),
+        bandwidth_bytes_per_s=field(lambda r: r["memory_bandwidth_gb_per_s"] * 1e9),
+        bf16_flops=field(lambda r: (r["bf16_tflops"] or np.nan) * 1e12),
+        fp8_flops=field(lambda r: (r["fp8_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
+        fp4_flops=field(lambda r: (r["fp4_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
+        interconnect_bytes_per_s=field(lambda r: (r["interconnect_gb_per_s"] or 64.0) * 1e9),
+        family=np.array([law_family(r["accelerator"]) for r in rows], dtype=str),
+    )
+
+
+@lru_cache(maxsize=256)
+def law_family(accelerator: str) -> str:
     """The name under which the serving law knows an accelerator: GDDR cards are one family."""
+    row = load_catalog().accelerator(accelerator)
     if row["memory_kind"] == "gddr":
         return "gddr"
     return FAMILY_ALIAS.get(str(row["family"]), str(row["family"]))
+
+
+def has_arithmetic(accelerator: AcceleratorFacts, precision: str) -> bool:
+    """Whether the accelerator computes at a precision, `ARITHMETIC_BITS` wide."""
+    return ARITHMETIC_BITS.get(precision, WIDEST_BITS) >= narrowest_bits(accelerator)
+
+
+def narrowest_bits(accelerator: AcceleratorFacts) -> int:
+    """Bits of the narrowest floating-point arithmetic of an accelerator."""
+    return 4 if accelerator.fp4_tflops else 8 if accelerator.fp8_tflops else WIDEST_BITS
+
+
+# ------------------------------------------------------------------ laws for planning
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica as facts know it."""
+
+    llm: LlmFacts
+    accelerator: AcceleratorFacts
+    accelerators: int
+    precision: str
+    engine: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,14 +304,47 @@ class PlanningLaw:
     ttft_low: Array
     ttft_high: Array
 
+    def take(self, index: NDArray[np.int64]) -> PlanningLaw:
+        """The rows `index`."""
+        other = [f.name for f in fields(self) if f.name != "law"]
+        return PlanningLaw(
+            law=self.law.take(index), **{name: getattr(self, name)[index] for name in other}
+        )
+
+
+PlanningLaws = Callable[[Sequence[Replica]], PlanningLaw]
+
+
+def planning_laws(
+    replicas: Sequence[Replica], calibration: Calibration | None = None
+) -> PlanningLaw:
+    """Calibrated iteration laws of replicas, (N,) rows; see `planning_law`."""
+    llms = {id(r.llm): r.llm for r in replicas}
+    cards = {id(r.accelerator): r.accelerator for r in replicas}
+    llm_at = {key: at for at, key in enumerate(llms)}
+    card_at = {key: at for at, key in enumerate(cards)}
+    llm = np.array([llm_at[id(r.llm)] for r in replicas], dtype=np.int64)
+    card = np.array([card_at[id(r.accelerator)] for r in replicas], dtype=np.int64)
+    names = [
+        (r.llm.llm, r.accelerator.accelerator, *[str(r.accelerators)] * 2, r.precision, r.engine)
+        for r in replicas
+    ]
+    return _planning_law(
+        llm_shapes(list(llms.values())).take(llm),
+        accelerator_shapes(list(cards.values())).take(card),
+        np.array([r.accelerators for r in replicas], dtype=np.float64),
+        np.array(names, dtype=str).reshape(-1, 6),
+        calibration,
+    )
+
 
 def planning_law(
     combinations: DataFrame,
     calibration: Calibration | None = None,
     *,
-    input_tokens: float = 1024.0,
-    output_tokens: float = 512.0,
-    concurrency: float = 32.0,
+    input_tokens: float = PLANNING_LOAD[0],
+    output_tokens: float = PLANNING_LOAD[1],
+    concurrency: float = PLANNING_LOAD[2],
 ) -> PlanningLaw:
     """Calibrated iteration laws of replicas; `combinations` has ID_COLUMNS, (N,) rows.
 
@@ -254,16 +352,27 @@ def planning_law(
     scaled, not refitted: a line fitted at one length shape fails at another).
     """
     llm, card = shapes(combinations["llm"].to_numpy(str), combinations["accelerator"].to_numpy(str))
-    law = iteration_law(
+    return _planning_law(
         llm,
         card,
         combinations["accelerators"].to_numpy(float),
-        combinations["precision"].to_numpy(str),
-        combinations["engine"].to_numpy(str),
-        load_parameters(),
+        names_of(combinations),
+        calibration,
+        (input_tokens, output_tokens, concurrency),
     )
-    names = names_of(combinations)
-    logs = np.tile(np.log([input_tokens, output_tokens, concurrency]), (len(names), 1))
+
+
+def _planning_law(  # noqa: PLR0917
+    llm: LlmShape,
+    card: AcceleratorShape,
+    accelerators: Array,
+    names: NDArray[np.str_],
+    calibration: Calibration | None,
+    load: tuple[float, float, float] = PLANNING_LOAD,
+) -> PlanningLaw:
+    """`names` (N, 6) as `Anchors.names`."""
+    law = iteration_law(llm, card, accelerators, names[:, 4], names[:, 5], load_parameters())
+    logs = np.tile(np.log(load), (len(names), 1))
     tpot, ttft, provenance = corrections(names, logs, load_anchors())
     # A plan never stands on the very point of a measurement.
     provenance = np.where(provenance == "measured", "interpolated", provenance)

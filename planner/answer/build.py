@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.coefficients.serving import iteration_law
 from models.fleet.data import FleetData, FloatArray
 from planner.answer.adoption import UNITS, Market, adoption_lines
 from planner.answer.decisions import (
@@ -26,10 +25,9 @@ from planner.answer.decisions import (
 from planner.answer.lines import carbon_lines, cost_lines, machine_cost_usd, qoe, water_l
 from planner.answer.workloads import Latency, workload_lines
 from planner.candidates.kinds import Candidates, PoolInfo
-from planner.candidates.shapes import accelerator_shapes, llm_shapes
 from planner.instance.facts import Facts
 from planner.plan import Certificate, InstanceRef, Objectives, Plan
-from planner.serving import load_parameters
+from planner.serving import Replica, planning_laws
 from planner.solve.bound import evaluate_bound
 
 if TYPE_CHECKING:
@@ -166,18 +164,14 @@ def latency_of(facts: Facts, candidates: Candidates, decisions: Decisions) -> La
 
 def residual_s(facts: Facts, pools: list[PoolInfo]) -> FloatArray:
     """Mean residual prefill an arrival meets at most: half the longest prompt of the lane, (n,)."""
-    llms = {llm.llm: at for at, llm in enumerate(facts.llms)}
-    cards = {card.accelerator: at for at, card in enumerate(facts.accelerators)}
-    law = iteration_law(
-        llm_shapes(facts.llms).take(np.array([llms[p.llm] for p in pools])),
-        accelerator_shapes(facts.accelerators).take(
-            np.array([cards[p.accelerator] for p in pools])
-        ),
-        np.array([p.accelerators for p in pools]),
-        np.array([p.precision for p in pools]),
-        facts.instance.settings.serving.engine,
-        load_parameters(),
-    )
+    llms = {llm.llm: llm for llm in facts.llms}
+    cards = {card.accelerator: card for card in facts.accelerators}
+    law = planning_laws(
+        [
+            Replica(llms[p.llm], cards[p.accelerator], p.accelerators, p.precision, p.engine)
+            for p in pools
+        ]
+    ).law
     return np.asarray(law.prefill_s(np.array([p.lane_tokens for p in pools]), 0.0) / 2.0)
 
 

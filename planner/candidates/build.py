@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from models.coefficients.serving import ServingParameters
 from models.fleet.data import FloatArray
 from planner.candidates.adaptation import (
     TrainingOption,
@@ -23,7 +22,7 @@ from planner.candidates.configs import (
 )
 from planner.candidates.demand import demand_items
 from planner.candidates.exclusions import Tally
-from planner.candidates.fleet import Parts, Provenance, fleet_data, known_as, workload_index
+from planner.candidates.fleet import Parts, fleet_data, workload_index
 from planner.candidates.kinds import Candidates, Exclusion
 from planner.candidates.legs import Leg, legs_of, mixture_quality
 from planner.candidates.limits import prove_supply
@@ -40,20 +39,18 @@ from planner.candidates.routes import (
 from planner.errors import InfeasibleError
 from planner.instance.facts import Facts
 from planner.plan import Plan
-from planner.serving import load_parameters
+from planner.serving import PlanningLaws, planning_laws
 
 
 def build_candidates(
     facts: Facts,
-    params: ServingParameters | None = None,
+    laws: PlanningLaws = planning_laws,
     *,
-    provenance: Provenance | None = None,
     prune: bool = True,
 ) -> Candidates:
     """Every eligible, undominated route with its coefficients.
 
-    `params` and `provenance` default to the catalog's fitted serving law and what it was fitted
-    on. `prune=False` keeps dominated pools and
+    `laws` gives the iteration laws of all replicas at once. `prune=False` keeps dominated pools and
     machines (the optimum is the same: the package's docstring has the proofs). Raises
     InfeasibleError, with numbers, where a workload cannot be served at all or demand exceeds all
     quotas; RunError where the incumbent cannot be read.
@@ -69,7 +66,7 @@ def build_candidates(
     removed: dict[str, str] = {}
     legs = _legs(facts, classes, tally, removed)
 
-    configs = configurations(facts, params or load_parameters(), tally)
+    configs = configurations(facts, laws, tally)
     cells = cells_of(facts, legs, classes, configs, tally)
     dominated = dominated_configs(facts, legs, configs, cells) if prune else {}
     at_machine = usable(facts, tally)
@@ -101,9 +98,7 @@ def build_candidates(
     parts = Parts(facts, items, regions, legs, configs, cells, pools, kernels)
     order = list(dict.fromkeys(legs[at].variant for at in chosen))
     options = [option for v in order for option in training[v]]
-    data, infos, machines = fleet_data(
-        parts, routes, order, options, incumbent, peak, provenance or known_as()
-    )
+    data, infos, machines = fleet_data(parts, routes, order, options, incumbent, peak)
     prove_supply(facts, data, machines)
     latency = kernels.experience
     short = routes.kernel < 0
@@ -261,6 +256,8 @@ def _remedy(found: Exclusion) -> str:
         "allow a better llm",
         "context length": f"allow an llm with a context of {found.needed:,.0f} tokens",
         "prompt lane": f"add a prompt lane of at least {found.needed:,.0f} tokens",
+        "precision": f"allow {what} in bf16 or int4, or an accelerator with {found.needed:.0f} bit "
+        "arithmetic",
         "memory": f"allow an accelerator or replica with {found.needed:,.0f} GB for {what}, or a "
         "smaller precision",
         "operating point": f"add an operating point above {found.needed:.0f} ms",

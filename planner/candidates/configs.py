@@ -8,24 +8,28 @@ small and everything is computed on it once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.coefficients.answer import ReplicaLoad, Request, replica_load, request
 from models.coefficients.queueing import tpot_attainment
-from models.coefficients.serving import (
-    IterationLaw,
-    ServingParameters,
-    iteration_law,
-    weight_bytes,
-)
+from models.coefficients.serving import IterationLaw, weight_bytes
 from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.candidates.exclusions import Tally
 from planner.candidates.legs import Leg
-from planner.candidates.shapes import accelerator_shapes, llm_shapes
 from planner.instance.facts import Facts
 from planner.instance.schema import Workload
+from planner.serving import (
+    ARITHMETIC_BITS,
+    PlanningLaws,
+    Replica,
+    accelerator_shapes,
+    has_arithmetic,
+    llm_shapes,
+    narrowest_bits,
+)
 
 
 def accelerator_counts(size: int) -> tuple[int, ...]:
@@ -48,6 +52,10 @@ class Configs:
     tpot_s: FloatArray
     lane_tokens: FloatArray
     law: IterationLaw
+    provenance: NDArray[np.str_]
+    """how the law is known"""
+    band: FloatArray
+    """float (C, 2) 80 % band of the decode times, factors"""
 
     def label(self, at: int) -> str:
         """``g2/fp8/40ms/4096``."""
@@ -57,45 +65,41 @@ class Configs:
         )
 
 
-def configurations(facts: Facts, params: ServingParameters, tally: Tally) -> Configs:
-    """Every configuration; those whose weights do not fit, or whose T is below alpha, are noted."""
+def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
+    """Every configuration that runs.
+
+    Noted: precisions without arithmetic, weights that do not fit, operating points below alpha.
+    """
     serving = facts.instance.settings.serving
-    sizes = {a.accelerator: set[int]() for a in facts.accelerators}
-    for machine in facts.machines:
-        sizes[machine.accelerator].update(accelerator_counts(machine.accelerators))
-    rows = [
-        (at, card, precision, count, tpot, lane)
-        for at, llm in enumerate(facts.llms)
-        for card, accelerator in enumerate(facts.accelerators)
-        for count in sorted(sizes[accelerator.accelerator])
-        if count <= llm.max_accelerators_per_replica
-        for precision in llm.precisions
-        for tpot in serving.operating_tpot_s
+    points = [
+        (tpot_s, lane)
+        for tpot_s in serving.operating_tpot_s
         for lane in sorted(serving.prompt_lane_tokens)
     ]
-    llm = np.array([row[0] for row in rows], dtype=np.int64)
-    card = np.array([row[1] for row in rows], dtype=np.int64)
-    precision = np.array([row[2] for row in rows], dtype=np.str_)
-    count = np.array([row[3] for row in rows], dtype=np.int64)
-    tpot = np.array([row[4] for row in rows], dtype=np.float64)
-    lane = np.array([row[5] for row in rows], dtype=np.float64)
-    if rows:
-        shapes, cards = llm_shapes(facts.llms).take(llm), accelerator_shapes(facts.accelerators)
-        law = iteration_law(shapes, cards.take(card), count, precision, serving.engine, params)
-        room = law.kv_capacity_bytes
-        weights = weight_bytes(shapes, precision)
-        fits, reached = room > 0.0, law.alpha_s < tpot
-        names = ([None], [x.llm for x in facts.llms], [x.accelerator for x in facts.accelerators])
-        for rule, wrong, needed, available, unit in (
-            ("memory", ~fits, weights / 1e9, (weights + room) / 1e9, "GB"),
-            ("operating point", fits & ~reached, law.alpha_s * 1e3, tpot * 1e3, "ms"),
-        ):
-            codes = (np.zeros(int(wrong.sum()), dtype=np.int64), llm[wrong], card[wrong])
-            tally.many(rule, names, codes, needed[wrong], available[wrong], unit)
-        keep = np.flatnonzero(fits & reached)
-    else:
-        keep = np.zeros(0, dtype=np.int64)
-        law = IterationLaw(**{f.name: np.zeros(0) for f in fields(IterationLaw)})
+    rows = _replicas(facts, tally, len(points))
+    known = laws(
+        [
+            Replica(facts.llms[llm], facts.accelerators[card], count, precision, serving.engine)
+            for llm, card, count, precision in rows
+        ]
+    )
+    row = np.repeat(np.arange(len(rows)), len(points))
+    llm = np.array([x[0] for x in rows], dtype=np.int64)[row]
+    card = np.array([x[1] for x in rows], dtype=np.int64)[row]
+    count = np.array([x[2] for x in rows], dtype=np.int64)[row]
+    precision = np.array([x[3] for x in rows], dtype=np.str_)[row]
+    tpot, lane = np.tile(np.array(points, dtype=np.float64).reshape(-1, 2), (len(rows), 1)).T
+    law = known.law.take(row)
+    room, weights = law.kv_capacity_bytes, weight_bytes(llm_shapes(facts.llms).take(llm), precision)
+    fits, reached = room > 0.0, law.alpha_s < tpot
+    names = ([None], [x.llm for x in facts.llms], [x.accelerator for x in facts.accelerators])
+    for rule, wrong, needed, available, unit in (
+        ("memory", ~fits, weights / 1e9, (weights + room) / 1e9, "GB"),
+        ("operating point", fits & ~reached, law.alpha_s * 1e3, tpot * 1e3, "ms"),
+    ):
+        codes = (np.zeros(int(wrong.sum()), dtype=np.int64), llm[wrong], card[wrong])
+        tally.many(rule, names, codes, needed[wrong], available[wrong], unit)
+    keep = np.flatnonzero(fits & reached)
     return Configs(
         llm=llm[keep],
         accelerator=card[keep],
@@ -104,7 +108,42 @@ def configurations(facts: Facts, params: ServingParameters, tally: Tally) -> Con
         tpot_s=tpot[keep],
         lane_tokens=lane[keep],
         law=law.take(keep),
+        provenance=known.provenance[row[keep]],
+        band=np.column_stack([known.tpot_low, known.tpot_high])[row[keep]],
     )
+
+
+def _replicas(facts: Facts, tally: Tally, points: int) -> list[tuple[int, int, int, str]]:
+    """(llm, accelerator, accelerators, precision) of every replica with the arithmetic it needs.
+
+    `points`: configurations that each one stands for.
+    """
+    sizes = {a.accelerator: set[int]() for a in facts.accelerators}
+    for machine in facts.machines:
+        sizes[machine.accelerator].update(accelerator_counts(machine.accelerators))
+    rows = []
+    for at, llm in enumerate(facts.llms):
+        for card, accelerator in enumerate(facts.accelerators):
+            counts = [
+                count
+                for count in sorted(sizes[accelerator.accelerator])
+                if count <= llm.max_accelerators_per_replica
+            ]
+            usable = [x for x in llm.precisions if has_arithmetic(accelerator, x)]
+            rows += [(at, card, count, precision) for count in counts for precision in usable]
+            refused = [x for x in llm.precisions if x not in usable]
+            if refused and counts:
+                tally.one(
+                    "precision",
+                    None,
+                    llm.llm,
+                    accelerator.accelerator,
+                    count=len(refused) * len(counts) * points,
+                    needed=max(ARITHMETIC_BITS[x] for x in refused),
+                    available=narrowest_bits(accelerator),
+                    unit="bit arithmetic",
+                )
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,12 +32,9 @@ from planner.candidates.routes import (
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Workload
 from planner.plan import Plan
-from planner.serving import load_anchors, load_bands
 
 MIN_REGION_SHARE = 0.05
 """Share of a workload that a region must serve to count for its `min_regions`."""
-Provenance = Callable[[str, str, int, str, str], tuple[str, tuple[float, float]]]
-"""(llm, accelerator, accelerators, precision, engine) -> (how known, 80 % band of TPOT)."""
 
 
 def workload_index(facts: Facts) -> dict[str, int]:
@@ -132,7 +129,6 @@ def fleet_data(  # noqa: PLR0917
     options: Sequence[TrainingOption],
     incumbent: Plan | None,
     peak: Mapping[str, float],
-    provenance: Provenance,
 ) -> tuple[FleetData, tuple[PoolInfo, ...], tuple[MachineFacts, ...]]:
     """The arrays, the pools in words and the machines; `order` are the variants kept, `options`
     their training options."""
@@ -181,7 +177,7 @@ def fleet_data(  # noqa: PLR0917
     change_usd = policy.change_usd_per_workload if incumbent is not None else 0.0
     rows = [instance.workloads[w] for w in variant_workload]
     copies = [hosting(facts, v, w, len(parts.regions)) for v, w in zip(variants, rows, strict=True)]
-    infos = _pool_infos(parts, at_pool, provenance)
+    infos = _pool_infos(parts, at_pool)
     region_at = {name: at for at, name in enumerate(parts.regions)}
     fixed_usd = np.zeros(len(parts.regions))
     fixed_usd[: len(facts.regions)] = [r.fixed_usd for r in facts.regions]
@@ -301,7 +297,7 @@ def fleet_data(  # noqa: PLR0917
     return data, infos, machines
 
 
-def _pool_infos(parts: Parts, at: IntArray, provenance: Provenance) -> tuple[PoolInfo, ...]:
+def _pool_infos(parts: Parts, at: IntArray) -> tuple[PoolInfo, ...]:
     facts, pools, configs = parts.facts, parts.pools, parts.configs
     engine = facts.instance.settings.serving.engine
     infos: list[PoolInfo] = []
@@ -309,8 +305,7 @@ def _pool_infos(parts: Parts, at: IntArray, provenance: Provenance) -> tuple[Poo
         machine, config = facts.machines[pools.machine[p]], int(pools.config[p])
         weights = pools.names[pools.weights[p]]
         llm, count = facts.llms[configs.llm[config]].llm, int(configs.accelerators[config])
-        precision = configs.precision[config]
-        known, band = provenance(llm, machine.accelerator, count, precision, engine)
+        low, high = configs.band[config]
         infos.append(
             PoolInfo(
                 pool=f"{machine.machine}/{weights}/{configs.label(config)}",
@@ -320,32 +315,12 @@ def _pool_infos(parts: Parts, at: IntArray, provenance: Provenance) -> tuple[Poo
                 llm=llm,
                 weights=weights,
                 accelerators=count,
-                precision=precision,
+                precision=configs.precision[config],
                 engine=engine,
                 operating_tpot_s=float(configs.tpot_s[config]),
                 lane_tokens=float(configs.lane_tokens[config]),
-                provenance=known,
-                band=band,
+                provenance=str(configs.provenance[config]),
+                band=(float(low), float(high)),
             )
         )
     return tuple(infos)
-
-
-def known_as() -> Provenance:
-    """How measurements know a replica: ``interpolated``, ``transferred`` or ``roofline``.
-
-    Interpolated: the combination was measured at some lengths; transferred: its accelerator was.
-    """
-    names, bands = load_anchors().names, load_bands()
-    measured = {(str(x[0]), str(x[1]), str(x[3]), str(x[4]), str(x[5])) for x in names}
-    cards = {str(x[1]) for x in names}
-
-    def known(
-        llm: str, accelerator: str, count: int, precision: str, engine: str
-    ) -> tuple[str, tuple[float, float]]:
-        how = "transferred" if accelerator in cards else "roofline"
-        if (llm, accelerator, str(count), precision, engine) in measured:
-            how = "interpolated"
-        return how, bands[how, "tpot"]
-
-    return known

@@ -13,6 +13,7 @@ RULES = (
     "quality floor",
     "context length",
     "prompt lane",
+    "precision",
     "memory",
     "operating point",
     "TPOT target",

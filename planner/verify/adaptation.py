@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.coefficients.adaptation import (
     Method,
@@ -19,6 +23,8 @@ from models.coefficients.adaptation import (
 from models.coefficients.energy import embodied_kg_per_accelerator_hour, water_litres
 from planner.instance.facts import AcceleratorFacts, LlmFacts, MachineFacts, VariantFacts
 from planner.verify.terms import DEFAULT_REFRESH_DAYS, Terms
+
+Array = NDArray[np.float64]
 
 VECTOR_DIMENSIONS = 1024
 LORA_RANK = 16
@@ -128,27 +134,50 @@ def training_figures(
     terms: Terms, variant: VariantFacts, machine: MachineFacts, in_slice: str
 ) -> TrainingFigures:
     """Cost, carbon and water of all refreshes of a fine-tune on whole instances of a machine."""
+    possible, cost, carbon, water = training_runs(terms, variant, [machine])
+    at = terms.slice_place[in_slice]
+    return TrainingFigures(bool(possible[0]), float(cost[0]), float(carbon[0, at]), float(water[0]))
+
+
+def training_runs(
+    terms: Terms, variant: VariantFacts, machines: Sequence[MachineFacts]
+) -> tuple[NDArray[np.bool_], Array, Array, Array]:
+    """All refreshes of a fine-tune on each of M machines.
+
+    (possible (M,), USD (M,), kgCO2e by slice (M, T), litres (M,)).
+    """
     assert variant.method is not None, variant.variant
     workload, llm = terms.workloads[variant.workload], terms.llms[variant.llm]
-    accelerator, region = terms.accelerators[machine.accelerator], terms.regions[machine.region]
+    cards = [terms.accelerators[m.accelerator] for m in machines]
+    places = [terms.regions[m.region] for m in machines]
+
+    def column(values: Iterable[float | None]) -> Array:
+        return np.array(list(values), dtype=np.float64)
+
     method: Method = "full" if variant.method == "full" else "lora"
     flops = training_flops(
         llm.params_active_b * 1e9, workload.training_tokens, workload.training_epochs, method
     )
     memory = training_memory_bytes(llm.params_total_b * 1e9, method, lora_trainable(llm))
-    needed = float(smallest_accelerator_count(memory, accelerator.memory_gb * 1e9))
-    instances = math.ceil(needed / machine.accelerators)
-    hours = float(training_accelerator_hours(flops, accelerator.bf16_tflops))
-    runs = refreshes(terms, variant)
-    accelerator_hours = runs * hours
-    kwh = accelerator_hours * (TRAINING_TDP_SHARE * accelerator.tdp_w + host_w(terms)) / 1e3
-    intensity = region.carbon_kgco2e_per_kwh[terms.slice_place[in_slice]]
-    carbon = kwh * region.pue * intensity
-    carbon += accelerator_hours * embodied_kg_per_h(terms, accelerator)
+    size = column(m.accelerators for m in machines)
+    needed = smallest_accelerator_count(memory, column(c.memory_gb * 1e9 for c in cards))
+    limit = column(np.inf if m.max_instances is None else m.max_instances for m in machines)
+    hours = training_accelerator_hours(flops, column(c.bf16_tflops for c in cards))
+    hours = refreshes(terms, variant) * hours
+    kwh = hours * (TRAINING_TDP_SHARE * column(c.tdp_w for c in cards) + host_w(terms)) / 1e3
+    pue = column(p.pue for p in places)
+    intensity = np.array([p.carbon_kgco2e_per_kwh for p in places])
+    embodied = hours * column(embodied_kg_per_h(terms, c) for c in cards)
     water = water_litres(
-        kwh, region.pue, region.site_wue_l_per_kwh, region.electricity_water_l_per_kwh
+        kwh,
+        pue,
+        column(p.site_wue_l_per_kwh for p in places),
+        column(p.electricity_water_l_per_kwh for p in places),
     )
-    possible = machine.max_instances is None or instances <= machine.max_instances
-    price = machine.ondemand_usd_per_h or 0.0
-    cost = accelerator_hours / machine.accelerators * price
-    return TrainingFigures(possible, cost, carbon, float(water))
+    price = column(m.ondemand_usd_per_h or 0.0 for m in machines)
+    return (
+        np.ceil(needed / size) <= limit,
+        hours / size * price,
+        (kwh * pue)[:, None] * intensity + embodied[:, None],
+        water,
+    )

@@ -14,29 +14,35 @@ and Shcherbina 2004). Pools and machines that the engine left out are priced her
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.coefficients import answer
 from models.coefficients.energy import water_litres
 from planner.errors import VerificationError
 from planner.instance.facts import ApiFacts, Facts, MachineFacts, VariantFacts
 from planner.plan import Plan
+from planner.serving import has_arithmetic
 from planner.verify.adaptation import (
+    HostFigures,
     host_figures,
     reembedding_usd,
     staff_usd,
-    training_figures,
+    training_runs,
 )
 from planner.verify.case import CAPACITY_ROWS, COMMITTED, RENTED, price_usd_per_h
 from planner.verify.figures import (
     Config,
+    ConfigTable,
     call,
     hosted_answers,
-    pool_answers,
+    pool_experience,
+    pool_loads,
     usd_per_request,
 )
 from planner.verify.fleet import incumbent_accelerators
@@ -46,9 +52,13 @@ from planner.verify.terms import MIN_REGION_SHARE, Item, Terms
 from planner.verify.totals import instance_hour
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 MARGIN = 1e-9
 """Floating-point margin: this share of the sum of all absolute terms is taken off."""
+MOST_ROUTES_AT_ONCE = 2_000_000
+"""Routes priced in one array: bounds the memory."""
 MOST_INSTANCES = 1e6
 """Upper bound of a purchase where neither stock nor quota gives one."""
 
@@ -65,6 +75,36 @@ class _Purchase:
     """most instances"""
 
 
+@dataclass(frozen=True, eq=False)
+class _Pools:
+    """Pools of some weights, (P,), on pairs (configuration, region), (Q,): what a user sees depends
+    on the pair alone, not on the machine."""
+
+    table: ConfigTable
+    config: IntArray
+    """(P,)"""
+    pair: IntArray
+    """(P,)"""
+    pair_config: IntArray
+    """(Q,)"""
+    pair_region: IntArray
+    """(Q,) index in `Terms.region_names`"""
+    price: Array
+    """float (P, T, 4) of the capacity rows"""
+
+    def only(self, pair: BoolArray) -> _Pools:
+        """The pools on some pairs, bool (Q,)."""
+        keep, at = pair[self.pair], np.cumsum(pair) - 1
+        return _Pools(
+            self.table,
+            self.config[keep],
+            at[self.pair[keep]],
+            self.pair_config[pair],
+            self.pair_region[pair],
+            self.price[keep],
+        )
+
+
 class _Pricing:
     """The prices beside the instance; machine prices made safe where a purchase has no limit."""
 
@@ -73,7 +113,8 @@ class _Pricing:
         self.lam = prices.weights + prices.cap
         self.slices = tuple(self.terms.slice_hours)
         self.hours = np.array(list(self.terms.slice_hours.values()))
-        self._pool_prices: dict[tuple[str, str, Config], Array] = {}
+        self._pools: dict[str, _Pools] = {}
+        self._hosts: dict[tuple[str, str], HostFigures] = {}
         self.peak: dict[str, float] = {}
         self.counts_added = False
         policy = self.terms.settings.policy
@@ -85,6 +126,27 @@ class _Pricing:
         self.added = {m.machine: self._added(m) for m in facts.machines}
         self.purchases = [p for m in facts.machines for p in self._purchases(m)]
         self.machine_price = {m.machine: self._machine_price(m) for m in facts.machines}
+
+    @cached_property
+    def per_kwh(self) -> Array:
+        """Prices of a kWh above idle in each region and slice, float (R, T); 0 outside the grid."""
+        found = np.zeros((len(self.terms.region_names), len(self.slices)))
+        for at, name in enumerate(self.terms.region_names):
+            place = self.terms.regions.get(name)
+            if place is not None:
+                carbon = place.pue * np.array(place.carbon_kgco2e_per_kwh)
+                water = water_litres(
+                    1.0, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh
+                )
+                found[at] = self.lam[1] * carbon + self.lam[3] * float(water)
+        return found
+
+    def host(self, variant: VariantFacts, region: str) -> HostFigures:
+        """A copy of the variant's index and adapter in a region; kept."""
+        key = (variant.variant, region)
+        if key not in self._hosts:
+            self._hosts[key] = host_figures(self.terms, variant, region)
+        return self._hosts[key]
 
     # ---- machines
     def instance_carbon_water(self, machine: MachineFacts) -> tuple[Array, Array]:
@@ -154,36 +216,65 @@ class _Pricing:
         return _raised(price, mine)
 
     # ---- pools
-    def pool_price(self, machine: MachineFacts, weights: str, config: Config) -> Array:
-        """Prices of the four capacity rows per slice, float (T, 4); kept, as legs share pools."""
-        key = (machine.machine, weights, config)
-        if key not in self._pool_prices:
-            self._pool_prices[key] = self._pool_price(machine, weights, config)
-        return self._pool_prices[key]
+    def pools(self, llm: str, weights: str) -> _Pools:
+        """Every pool that could hold the weights, with its prices; kept, as legs share pools."""
+        if weights not in self._pools:
+            self._pools[weights] = self._make_pools(llm, weights)
+        return self._pools[weights]
 
-    def _pool_price(self, machine: MachineFacts, weights: str, config: Config) -> Array:
-        """Prices of the four capacity rows per slice, float (T, 4), adding up to G x machine.
+    def _make_pools(self, llm: str, weights: str) -> _Pools:
+        terms, facts = self.terms, self.terms.llms[llm]
+        serving = terms.settings.serving
+        configs: dict[Config, int] = {}
+        pairs: dict[tuple[int, int], int] = {}
+        rows: list[tuple[int, int]] = []
+        splits: list[Array] = []
+        prices: list[Array] = []
+        nothing = np.zeros((len(self.slices), 4))
+        for machine in terms.facts.machines:
+            machine_price = self.machine_price[machine.machine]
+            if machine_price is None:
+                continue
+            card = terms.accelerators[machine.accelerator]
+            region = terms.region_names.index(machine.region)
+            for count, precision, tpot_s, lane in product(
+                accelerator_counts(machine.accelerators, facts.max_accelerators_per_replica),
+                (x for x in facts.precisions if has_arithmetic(card, x)),
+                serving.operating_tpot_s,
+                serving.prompt_lane_tokens,
+            ):
+                config = Config(llm, machine.accelerator, count, precision, tpot_s, lane)
+                at = configs.setdefault(config, len(configs))
+                rows.append((at, pairs.setdefault((at, region), len(pairs))))
+                split = self._split(machine.machine, config, weights)
+                splits.append(nothing if split is None else split)
+                prices.append(count * machine_price)
+        table = ConfigTable.of(terms, list(configs))
+        split = np.array(splits).reshape(-1, *nothing.shape)
+        total = split.sum(axis=2, keepdims=True)
+        work = np.array([1.0, 0.0, 0.0, 0.0])
+        split = np.where(total > 0, split / np.where(total > 0, total, 1.0), work)
+        price = np.array(prices).reshape(-1, len(self.slices), 1)
+        pair = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
+        both = np.array(rows, dtype=np.int64).reshape(-1, 2)
+        return _Pools(table, both[:, 0], both[:, 1], pair[:, 0], pair[:, 1], split * price)
 
-        A pool without stored prices takes the split of the pool that dominates it, or puts all
-        on the work row. Any split is valid; the sum is what the replica column allows.
+    def _split(self, machine: str, config: Config, weights: str) -> Array | None:
+        """Stored prices of the capacity rows of a pool (T, 4), or of the one that dominates it.
+
+        Only their ratio is used, any ratio is valid: the four add up to G x the machine's price,
+        which is what the replica column allows. Where nothing is stored all goes to the work row.
         """
-        machine_price = self.machine_price[machine.machine]
-        assert machine_price is not None
         key = config_key(config, weights)
-        split = self._splits.get(f"{machine.machine}/{key}")
-        stand_in = self._stand_in(machine.machine)
+        split = self._splits.get(f"{machine}/{key}")
+        stand_in = self._stand_in(machine) if split is None else machine
         for _ in self.prices.dominated_configs:
             if split is not None or not key:
                 break
             split = self._splits.get(f"{stand_in}/{key}")
             better = self.prices.dominated_configs.get(f"{config.accelerator}/{key}", "")
             key = better.partition("/")[2]
-        work = np.array([1.0, 0.0, 0.0, 0.0])
-        if split is None:
-            split = np.tile(work, (len(self.slices), 1))
-        total = split.sum(axis=1, keepdims=True)
-        split = np.where(total > 0, split / np.where(total > 0, total, 1.0), work)
-        return split * (config.accelerators * machine_price)[:, None]
+        return split
 
     @cached_property
     def _splits(self) -> dict[str, Array]:
@@ -232,14 +323,15 @@ def config_key(config: Config, weights: str) -> str:
     return f"{weights}/g{config.accelerators}/{config.precision}/{speed}/{lane}"
 
 
-def accelerator_counts(size: int, most: int) -> list[int]:
+@lru_cache(maxsize=256)
+def accelerator_counts(size: int, most: int) -> tuple[int, ...]:
     """Accelerators per replica on instances of `size`: 1, 2, 4 ... that divide it, and all."""
     counts = []
     count = 1
     while count <= size and size % count == 0:
         counts.append(count)
         count *= 2
-    return [c for c in dict.fromkeys([*counts, size]) if c <= most]
+    return tuple(c for c in dict.fromkeys([*counts, size]) if c <= most)
 
 
 # ------------------------------------------------------------------ variants
@@ -253,27 +345,35 @@ def _items_by_workload(terms: Terms) -> dict[str, list[Item]]:
 
 
 class _Leg:
-    """Cheapest route of every (item) of one leg of a variant, over all pools and regions."""
+    """Cheapest route of every item of one leg of a variant, over all pools, regions and slices.
+
+    Rows are the pairs of an item and a slice in which it may be served, (N,), by item.
+    """
 
     def __init__(self, p: _Pricing, variant: VariantFacts, leg: int, items: list[Item]) -> None:
-        self.p, self.variant, self.leg, self.items = p, variant, leg, items
+        self.p, self.variant, self.leg = p, variant, leg
         terms = p.terms
+        self.workload = items[0].workload
         self.lengths = list(dict.fromkeys(item.length for item in items))
         self.origins = list(dict.fromkeys(item.origin for item in items))
-        self.class_of = np.array([self.lengths.index(item.length) for item in items])
-        self.origin_of = np.array([self.origins.index(item.origin) for item in items])
-        self.load = terms.leg_load(variant, leg)
+        rows = [(i, terms.slice_place[t]) for i, item in enumerate(items) for t in item.slices]
+        self.item, self.slice = np.array(rows, dtype=np.int64).T
+        self.first = np.flatnonzero(np.diff(self.item, prepend=-1))
+        """(I,) first row of each item"""
+
+        def of_item(values: Iterable[float]) -> Array:
+            return np.asarray(np.array(list(values), dtype=np.float64)[self.item])
+
+        self.class_of = of_item(self.lengths.index(x.length) for x in items).astype(np.int64)
+        self.origin_of = of_item(self.origins.index(x.origin) for x in items).astype(np.int64)
         self.weight = terms.leg_weight(variant, leg)
-        self.requests = np.array([item.requests for item in items]) * self.load
-        self.qoe_weight = np.array([item.qoe_weight for item in items]) * self.weight
-        self.item_weight = np.array([item.weight for item in items])
-        self.origin_weight = np.array([item.origin_weight for item in items])
-        self.slice_weight = np.array([item.slice_weight for item in items])
-        allowed = [[t in item.slices for t in p.slices] for item in items]
-        self.allowed = np.array(allowed)
-        """bool (I, T) slices in which the item may be served"""
-        self.request = call(terms, variant, self.lengths, np.arange(len(self.lengths)))
-        self.best = np.full(len(items), np.inf)
+        self.requests = of_item(x.requests for x in items) * terms.leg_load(variant, leg)
+        self.per_second = self.requests / (3600.0 * p.hours[self.slice])
+        self.qoe_weight = of_item(x.qoe_weight for x in items) * self.weight
+        self.item_weight = of_item(x.weight for x in items)
+        self.origin_weight = of_item(x.origin_weight for x in items)
+        self.slice_weight = of_item(x.slice_weight for x in items)
+        self.best = np.full(len(self.item), np.inf)
 
     def solve(self) -> Array:
         """Least reduced cost of serving each item whole, float (I,); inf: no route."""
@@ -282,19 +382,11 @@ class _Leg:
             self._shortfall()
         if terms.leg_hosted(self.variant, self.leg):
             for api in terms.facts.apis:
-                if api.llm == llm and terms.resident(self.items[0].workload, api.region):
-                    self._hosted(api.region, api)
-            return self.best
-        if (self.request.context_tokens > terms.llms[llm].context_tokens).all():
-            return self.best
-        by_accelerator: dict[str, list[MachineFacts]] = defaultdict(list)
-        for machine in terms.facts.machines:
-            held = self.p.machine_price[machine.machine] is not None
-            if held and terms.resident(self.items[0].workload, machine.region):
-                by_accelerator[machine.accelerator].append(machine)
-        for accelerator, machines in by_accelerator.items():
-            self._accelerator(llm, accelerator, machines)
-        return self.best
+                if api.llm == llm and terms.resident(self.workload, api.region):
+                    self._hosted(api)
+        else:
+            self._self_hosted(llm)
+        return np.asarray(np.minimum.reduceat(self.best, self.first))
 
     def _shortfall(self) -> None:
         lam, usd = self.p.lam, self.p.terms.settings.policy.shortfall_usd_per_request
@@ -303,132 +395,117 @@ class _Leg:
         self.best = np.minimum(self.best, cost)
 
     def _place_terms(self, region: str) -> Array:
-        """Prices of the rows that count where the demand is served, float (I, T)."""
+        """Prices of the rows that count where the demand is served, float (N,)."""
         p, workload = self.p, self.variant.workload
         at = self.item_weight * p.prices.one("open", workload, region)
         if self.leg == 0:
             at = at - self.item_weight * p.prices.one("spread", workload, region)
-            if host_figures(p.terms, self.variant, region).needed:
+            if p.host(self.variant, region).needed:
                 name = self.variant.variant
                 host = np.array([p.prices.one("host", name, region, g) for g in self.origins])
                 at = at + self.origin_weight * host[self.origin_of]
-        total = np.repeat(at[:, None], len(p.slices), axis=1)
-        if self.leg == 0 and p.terms.region_share_max(self.items[0].workload) is not None:
-            survive = p.row("survive", workload, region)
-            total = total + self.slice_weight[:, None] * survive[None, :]
-        return total
+            if p.terms.region_share_max(self.workload) is not None:
+                at = at + self.slice_weight * p.row("survive", workload, region)[self.slice]
+        return at
 
     def _quality_terms(self, qoe: Array, attainment: Array) -> Array:
-        """Loss and attainment rows for figures by (item, ...) , same shape."""
-        p, workload = self.p, self.items[0].workload
-        extra = (1,) * (qoe.ndim - 1)
-        loss = self.qoe_weight.reshape(-1, *extra) * (1.0 - qoe)
-        total: Array = p.lam[2] * loss
+        """Loss and attainment rows of figures by row, (..., N)."""
+        p, workload = self.p, self.workload
+        price = p.lam[2]
         if workload.qoe_min > 0:
-            total = total + p.prices.one("floor", workload.workload) * loss
+            price = price + p.prices.one("floor", workload.workload)
+        total: Array = price * self.qoe_weight * (1.0 - qoe)
         if p.terms.attainment_min(workload) is not None:
-            price = p.prices.one("attain", workload.workload)
-            reached = (self.weight * self.item_weight).reshape(-1, *extra) * attainment
-            total = total - price * reached
+            paid = p.prices.one("attain", workload.workload)
+            total = total - paid * self.weight * self.item_weight * attainment
         return total
 
-    def _request_usd(self, api: ApiFacts | None) -> Array:
-        """Cost lines of one request by class, (C,)."""
+    def _usd(self, api: ApiFacts | None) -> Array:
+        """Prices of the cost lines, float (N,)."""
         lines = [
             usd_per_request(self.p.terms, self.variant, self.leg, c, api) for c in self.lengths
         ]
-        return np.array([sum(line.values()) for line in lines])
+        per_request = np.array([sum(line.values()) for line in lines])
+        return np.asarray(self.p.lam[0] * self.requests * per_request[self.class_of])
 
-    def _hosted(self, region: str, api: ApiFacts) -> None:
+    def _hosted(self, api: ApiFacts) -> None:
         p = self.p
-        trips = np.array([p.terms.facts.round_trip_s[g, region] for g in self.origins])
+        trips = np.array([p.terms.facts.round_trip_s[g, api.region] for g in self.origins])
         request = call(p.terms, self.variant, self.lengths, self.class_of)
         trip = trips[self.origin_of]
         a = hosted_answers(p.terms, self.variant, self.leg, request, api, trip)
-        workload = self.items[0].workload
-        fits = np.ones(len(self.items), dtype=bool)
+        fits = np.ones(len(self.item), dtype=bool)
         llm = p.terms.llms.get(p.terms.leg_llm(self.variant, self.leg))
         if llm is not None:
             fits &= a.context_tokens <= llm.context_tokens
-        if workload.kind == "interactive":
-            fits &= a.tpot_s <= _target(workload.tpot_target_s)
-            fits &= a.shift_s + a.residual_s <= _target(workload.ttft_target_s)
+        if self.workload.kind == "interactive":
+            fits &= a.tpot_s <= _target(self.workload.tpot_target_s)
+            fits &= a.shift_s + a.residual_s <= _target(self.workload.ttft_target_s)
         grams = a.context_tokens / 1e3 * api.gco2e_per_ktok
-        cost = p.lam[0] * self.requests * self._request_usd(api)[self.class_of]
-        cost = cost + p.lam[1] * self.requests * grams / 1e3
-        cost = cost + self._quality_terms(a.qoe, a.attainment)
-        total = cost[:, None] + self._place_terms(region)
-        total = np.where(self.allowed & fits[:, None], total, np.inf)
-        self.best = np.minimum(self.best, total.min(axis=1))
+        cost = self._usd(api) + p.lam[1] * self.requests * grams / 1e3
+        cost = cost + self._quality_terms(a.qoe, a.attainment) + self._place_terms(api.region)
+        self.best = np.minimum(self.best, np.where(fits, cost, np.inf))
 
-    def _accelerator(self, llm: str, accelerator: str, machines: list[MachineFacts]) -> None:
-        """Routes to every pool on machines with one accelerator type."""
-        terms, facts = self.p.terms, self.p.terms.llms[llm]
-        serving = terms.settings.serving
-        sizes = sorted(
-            {
-                count
-                for machine in machines
-                for count in accelerator_counts(
-                    machine.accelerators, facts.max_accelerators_per_replica
-                )
-            }
-        )
-        for size in sizes:
-            for precision in facts.precisions:
-                for tpot_s in serving.operating_tpot_s:
-                    for lane in serving.prompt_lane_tokens:
-                        config = Config(llm, accelerator, size, precision, tpot_s, lane)
-                        self._config(config, machines)
-
-    def _config(self, config: Config, machines: list[MachineFacts]) -> None:
+    def _self_hosted(self, llm: str) -> None:
+        """Routes to every pool of the leg's weights, (P, N)."""
         p, terms = self.p, self.p.terms
-        workload = self.items[0].workload
-        if workload.kind == "interactive" and config.tpot_s > _target(workload.tpot_target_s):
+        pools = p.pools(llm, terms.leg_weights(self.variant, self.leg))
+        table, classes = pools.table, np.arange(len(self.lengths))
+        request = call(terms, self.variant, self.lengths, classes)
+        configs = np.arange(len(table.tpot_s))[:, None]
+        load = pool_loads(terms, self.variant, self.leg, request, table, configs)
+        fits = np.isfinite(load.share[..., 0]) & (request.new_tokens <= table.lane_tokens[configs])
+        fits &= request.context_tokens <= terms.llms[llm].context_tokens
+        if self.workload.kind == "interactive":
+            fits &= table.tpot_s[configs] <= _target(self.workload.tpot_target_s)
+        runs = np.asarray(fits, dtype=np.bool_)
+        used = np.asarray(runs.any(axis=1))
+        resident = np.array([terms.resident(self.workload, r) for r in terms.region_names])
+        pools = pools.only(resident[pools.pair_region] & used[pools.pair_config])
+        if not pools.pair.size:
             return
-        hosts = [
-            m
-            for m in machines
-            if config.accelerators
-            in accelerator_counts(
-                m.accelerators, terms.llms[config.llm].max_accelerators_per_replica
-            )
-        ]
-        regions = list(dict.fromkeys(m.region for m in hosts))
-        trips = np.array([[terms.facts.round_trip_s[g, r] for g in self.origins] for r in regions])
-        request = call(
-            terms, self.variant, self.lengths, np.arange(len(self.lengths))[:, None, None]
+        of_pair, region = pools.pair_config, pools.pair_region
+        seen_by = answer.ReplicaLoad(
+            **{name: value[of_pair][:, :, None] for name, value in vars(load).items()}
         )
-        a = pool_answers(terms, self.variant, self.leg, request, config, trips[None, :, :])
-        runs = np.isfinite(a.share_per_rps[..., 0]) & (a.new_tokens <= config.lane_tokens)
-        runs &= a.context_tokens <= terms.llms[config.llm].context_tokens
-        if workload.kind == "interactive":
-            runs &= a.shift_s <= _target(workload.ttft_target_s)
-        if not runs.any():
-            return
-        weights = terms.leg_weights(self.variant, self.leg)
-        usd = p.lam[0] * self.requests * self._request_usd(None)[self.class_of]
-        per_second = self.requests[:, None] / (3600.0 * p.hours[None, :])
-        for k, region in enumerate(regions):
-            pick = (self.class_of, k, self.origin_of)
-            if not runs[pick].any():
-                continue
-            place = terms.regions[region]
-            share = np.where(runs[pick][:, None], a.share_per_rps[pick], 0.0)
-            carbon = p.lam[1] * place.pue * np.array(place.carbon_kgco2e_per_kwh)
-            water = water_litres(
-                1.0, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh
-            )
-            per_kwh = carbon + p.lam[3] * float(water)
-            kw = a.load_above_idle_w[pick] / 1e3 * share[:, 0]
-            energy = kw[:, None] * per_second * (p.hours * per_kwh)[None, :]
-            base = usd + self._quality_terms(a.qoe[pick], a.attainment[pick])
-            cost = base[:, None] + energy + self._place_terms(region)
-            prices = [p.pool_price(m, weights, config) for m in hosts if m.region == region]
-            for price in prices:
-                total = cost + per_second * (share @ price.T)
-                total = np.where(self.allowed & runs[pick][:, None], total, np.inf)
-                self.best = np.minimum(self.best, total.min(axis=1))
+        trips = np.array(
+            [[terms.facts.round_trip_s[g, r] for g in self.origins] for r in terms.region_names]
+        )
+        seen, qoe = pool_experience(
+            terms,
+            self.variant,
+            self.leg,
+            request.output_tokens[:, None],
+            seen_by,
+            table.tpot_s[of_pair][:, None, None],
+            trips[region][:, None, :],
+        )
+        can = np.broadcast_to(runs[of_pair][:, :, None], seen.shift_s.shape)
+        if self.workload.kind == "interactive":
+            can = can & (seen.shift_s <= _target(self.workload.ttft_target_s))
+        there = self.class_of * len(self.origins) + self.origin_of
+
+        def by_row(values: Array) -> Array:  # (Q, C, G) -> (Q, N)
+            return np.asarray(values.reshape(len(values), -1)[:, there])
+
+        can_row = can.reshape(len(can), -1)[:, there]
+        open_to = np.unique(region)
+        place = np.zeros((len(terms.region_names), len(self.item)))
+        place[open_to] = [self._place_terms(terms.region_names[r]) for r in open_to]
+        cost = self._usd(None) + self._quality_terms(by_row(qoe), by_row(seen.attainment))
+        cost = np.where(can_row, cost + place[region], np.inf)  # (Q, N)
+        share = np.where(runs[..., None], load.share, 0.0)
+        per_second = share[pools.config] @ pools.price.transpose(0, 2, 1)  # (P, C, T)
+        kw = np.where(runs, load.load_above_idle_w, 0.0) / 1e3 * share[..., 0]
+        energy = p.hours * p.per_kwh[region[pools.pair]]
+        per_second += kw[pools.config][:, :, None] * energy[:, None, :]
+        paid = per_second.reshape(len(per_second), -1)
+        when = self.class_of * len(p.hours) + self.slice
+        step = max(1, MOST_ROUTES_AT_ONCE // len(self.item))
+        for at in range(0, len(paid), step):
+            block = slice(at, at + step)
+            total = cost[pools.pair[block]] + self.per_second * paid[block][:, when]  # routes
+            self.best = np.minimum(self.best, total.min(axis=0))
 
 
 def _target(value: float | None) -> float:
@@ -461,17 +538,18 @@ def _variant_value(p: _Pricing, variant: VariantFacts, items: list[Item]) -> flo
 
 def _training_value(p: _Pricing, variant: VariantFacts) -> float:
     """Least cost of training a variant at the prices, over every machine and slice."""
-    terms, least = p.terms, np.inf
+    terms = p.terms
     workload = terms.workloads[variant.workload]
-    for machine in terms.facts.machines:
-        if machine.ondemand_usd_per_h is None or not terms.resident(workload, machine.region):
-            continue
-        for in_slice in p.slices:
-            run = training_figures(terms, variant, machine, in_slice)
-            if run.possible:
-                totals = (run.cost_usd, run.carbon_kgco2e, 0.0, run.water_l)
-                least = min(least, float(p.lam @ np.array(totals)))
-    return least
+    machines = [
+        m
+        for m in terms.facts.machines
+        if m.ondemand_usd_per_h is not None and terms.resident(workload, m.region)
+    ]
+    if not machines:
+        return np.inf
+    possible, cost, carbon, water = training_runs(terms, variant, machines)
+    totals = p.lam[0] * cost[:, None] + p.lam[1] * carbon + p.lam[3] * water[:, None]
+    return float(totals[possible].min(initial=np.inf))
 
 
 # ------------------------------------------------------------------ everything else
@@ -498,7 +576,7 @@ def _binary_columns(p: _Pricing) -> Iterator[float]:
         if known and variant in terms.variants and region in terms.region_names:
             hosts[variant, region] += paid
     for (variant, region), paid in hosts.items():
-        copy = host_figures(terms, terms.variants[variant], region)
+        copy = p.host(terms.variants[variant], region)
         if copy.needed:
             yield min(0.0, p.lam[0] * copy.cost_usd + p.lam[1] * copy.carbon_kgco2e - paid)
     for name, workload in terms.workloads.items():

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
+from models.coefficients.serving import BYTES_PER_PARAMETER
 from planner.instance.facts import Facts, MachineFacts, VariantFacts
 from planner.plan import FleetLine, Plan, ReplicaLine, RoutingLine
 from planner.verify.figures import RouteAsk, RouteFigures, route_figures
@@ -90,6 +91,8 @@ class Case:
                 self._unknown(subject, "machine", f"{line.region}/{line.offer}")
             elif line.llm not in self.terms.llms:
                 self._unknown(subject, "llm", line.llm)
+            elif line.precision not in BYTES_PER_PARAMETER:
+                self._unknown(subject, "precision", line.precision)
             elif _fields(pools.setdefault(line.pool, line)) != _fields(line):
                 self._unknown(subject, "pool with one description", _fields(line))
         return pools

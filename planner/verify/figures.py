@@ -17,10 +17,15 @@ from models.coefficients import answer
 from models.coefficients.energy import water_litres
 from models.coefficients.money import api_usd
 from models.coefficients.queueing import tpot_attainment, ttft_attainment
-from models.coefficients.serving import kv_capacity_bytes
+from models.coefficients.serving import (
+    AcceleratorShape,
+    IterationLaw,
+    LlmShape,
+    kv_capacity_bytes,
+)
 from planner.instance.facts import ApiFacts, MachineFacts, VariantFacts
 from planner.instance.schema import LengthClass, Workload
-from planner.verify.shapes import accelerator_shape, llm_shape, replica_law
+from planner.serving import Replica, accelerator_shapes, llm_shapes, planning_laws
 from planner.verify.terms import Item, Terms
 
 Array = NDArray[np.float64]
@@ -66,12 +71,56 @@ class Answers:
     """0: a pool, whose TTFT waits in a prefill queue; otherwise a hosted API's"""
 
 
+@dataclass(frozen=True, eq=False)
+class ConfigTable:
+    """Configurations side by side with their calibrated laws; fields (K,)."""
+
+    accelerators: Array
+    precision: NDArray[np.str_]
+    tpot_s: Array
+    lane_tokens: Array
+    tdp_w: Array
+    idle_w: Array
+    llm: LlmShape
+    accelerator: AcceleratorShape
+    law: IterationLaw
+
+    @classmethod
+    def of(cls, terms: Terms, configs: Sequence[Config]) -> ConfigTable:
+        """All `configs`; each replica's law is made once, whatever its operating points."""
+        engine = terms.settings.serving.engine
+        replicas: dict[tuple[str, str, int, str], int] = {}
+        for c in configs:
+            key = (c.llm, c.accelerator, c.accelerators, c.precision)
+            replicas.setdefault(key, len(replicas))
+        at = np.array(
+            [replicas[c.llm, c.accelerator, c.accelerators, c.precision] for c in configs],
+            dtype=np.int64,
+        )
+        known = [
+            Replica(terms.llms[llm], terms.accelerators[card], count, precision, engine)
+            for llm, card, count, precision in replicas
+        ]
+        cards = [terms.accelerators[c.accelerator] for c in configs]
+        return cls(
+            accelerators=np.array([c.accelerators for c in configs], dtype=float),
+            precision=np.array([c.precision for c in configs], dtype=str),
+            tpot_s=np.array([c.tpot_s for c in configs], dtype=float),
+            lane_tokens=np.array([c.lane_tokens for c in configs], dtype=float),
+            tdp_w=np.array([card.tdp_w for card in cards], dtype=float),
+            idle_w=np.array([card.idle_w for card in cards], dtype=float),
+            llm=llm_shapes([r.llm for r in known]).take(at),
+            accelerator=accelerator_shapes([r.accelerator for r in known]).take(at),
+            law=planning_laws(known).law.take(at),
+        )
+
+
 def memory_fits(
     terms: Terms, accelerator: str, llm: str, accelerators: int, precision: str
 ) -> bool:
     """Whether the weights leave any room on a replica."""
-    shape = accelerator_shape(terms.accelerators[accelerator])
-    free = kv_capacity_bytes(llm_shape(terms.llms[llm]), shape, accelerators, precision)
+    shape = accelerator_shapes([terms.accelerators[accelerator]])
+    free = kv_capacity_bytes(llm_shapes([terms.llms[llm]]), shape, accelerators, precision)
     return bool(np.all(free > 0.0))
 
 
@@ -124,34 +173,58 @@ def _qoe(terms: Terms, variant: VariantFacts, leg: int, streaming: Array) -> Arr
     return 1.0 - answer.route_loss(quality, workload.quality_exponent, streaming, 1.0)
 
 
-def pool_loads(
-    terms: Terms, variant: VariantFacts, leg: int, request: answer.Request, config: Config
-) -> tuple[answer.ReplicaLoad, float]:
-    """(load of one request/s on a replica of `config`, alpha of its iteration law, s)."""
+def pool_loads(  # noqa: PLR0917
+    terms: Terms,
+    variant: VariantFacts,
+    leg: int,
+    request: answer.Request,
+    table: ConfigTable,
+    at: IntArray,
+) -> answer.ReplicaLoad:
+    """Load of one request/s on replicas of the configurations `at`; broadcasts with `request`."""
     serving = terms.settings.serving
-    accelerator, llm = terms.accelerators[config.accelerator], terms.llms[config.llm]
-    law = replica_law(llm, accelerator, config.accelerators, config.precision, serving.engine)
+    tuned = leg == 0 and variant.method == "lora"
     with np.errstate(divide="ignore", invalid="ignore"):
-        load = answer.replica_load(
+        return answer.replica_load(
             request,
-            law,
-            llm_shape(llm),
-            accelerator_shape(accelerator),
-            tp=config.accelerators,
-            precision=config.precision,
-            operating_tpot_s=config.tpot_s,
-            lane_tokens=config.lane_tokens,
-            tdp_w=accelerator.tdp_w,
-            idle_w=accelerator.idle_w,
+            table.law.take(at),
+            table.llm.take(at),
+            table.accelerator.take(at),
+            tp=table.accelerators[at],
+            precision=table.precision[at],
+            operating_tpot_s=table.tpot_s[at],
+            lane_tokens=table.lane_tokens[at],
+            tdp_w=table.tdp_w[at],
+            idle_w=table.idle_w[at],
             prefill_load_max=serving.prefill_load_max,
             load_max=serving.load_max,
             derate=serving.derate,
-            adapter_overhead=(
-                serving.lora_overhead if leg == 0 and variant.method == "lora" else 1.0
-            ),
+            adapter_overhead=serving.lora_overhead if tuned else 1.0,
             performance_margin=serving.performance_margin,
         )
-    return load, float(np.max(law.alpha_s))
+
+
+def pool_experience(  # noqa: PLR0917
+    terms: Terms,
+    variant: VariantFacts,
+    leg: int,
+    output_tokens: Array,
+    load: answer.ReplicaLoad,
+    tpot_s: Array,
+    round_trip_s: Array,
+) -> tuple[answer.Experience, Array]:
+    """(experience, expected score) of answers from pools; everything broadcasts to one shape."""
+    retrieval_s, earlier_s = _before_answer_s(terms, variant, leg)
+    seen = answer.served_experience(
+        load,
+        _expectations(terms.workloads[variant.workload], output_tokens),
+        operating_tpot_s=tpot_s,
+        round_trip_s=round_trip_s,
+        retrieval_s=retrieval_s,
+        earlier_s=earlier_s,
+        prefill_load=terms.settings.serving.prefill_load_max,
+    )
+    return seen, _qoe(terms, variant, leg, seen.streaming)
 
 
 def pool_answers(  # noqa: PLR0917
@@ -159,40 +232,28 @@ def pool_answers(  # noqa: PLR0917
     variant: VariantFacts,
     leg: int,
     request: answer.Request,
-    config: Config,
+    table: ConfigTable,
+    at: IntArray,
     round_trip_s: Array,
 ) -> Answers:
-    """Answers from a pool of `config`; `request` and `round_trip_s` broadcast to one shape."""
-    load, alpha_s = pool_loads(terms, variant, leg, request, config)
-    retrieval_s, earlier_s = _before_answer_s(terms, variant, leg)
-    workload = terms.workloads[variant.workload]
-    asks = _expectations(workload, request.output_tokens)
-    seen = answer.served_experience(
-        load,
-        asks,
-        operating_tpot_s=config.tpot_s,
-        round_trip_s=round_trip_s,
-        retrieval_s=retrieval_s,
-        earlier_s=earlier_s,
-        prefill_load=terms.settings.serving.prefill_load_max,
+    """Answers from pools of the configurations `at`; all of one shape (N,)."""
+    load = pool_loads(terms, variant, leg, request, table, at)
+    tpot_s = table.tpot_s[at]
+    seen, qoe = pool_experience(
+        terms, variant, leg, request.output_tokens, load, tpot_s, round_trip_s
     )
-    shape = np.broadcast_shapes(request.new_tokens.shape, np.shape(round_trip_s))
-
-    def full(value: Array | float) -> Array:
-        return np.broadcast_to(np.asarray(value, dtype=float), shape)
-
     return Answers(
-        new_tokens=full(request.new_tokens),
-        context_tokens=full(request.context_tokens),
-        share_per_rps=np.broadcast_to(load.share, (*shape, 4)),
-        load_above_idle_w=full(load.load_above_idle_w),
-        alpha_s=full(alpha_s),
-        shift_s=full(seen.shift_s),
-        tpot_s=full(config.tpot_s),
-        attainment=full(seen.attainment),
-        qoe=full(_qoe(terms, variant, leg, seen.streaming)),
-        residual_s=full(load.residual_s),
-        p95_over_mean=full(0.0),
+        new_tokens=request.new_tokens,
+        context_tokens=request.context_tokens,
+        share_per_rps=load.share,
+        load_above_idle_w=load.load_above_idle_w,
+        alpha_s=table.law.alpha_s[at],
+        shift_s=seen.shift_s,
+        tpot_s=tpot_s,
+        attainment=seen.attainment,
+        qoe=qoe,
+        residual_s=load.residual_s,
+        p95_over_mean=np.zeros_like(tpot_s),
     )
 
 
@@ -329,44 +390,47 @@ class RouteFigures:
 
 
 def route_figures(terms: Terms, asks: Sequence[RouteAsk]) -> RouteFigures:
-    """Figures of every route asked for, in order; routes of one pool and leg are done together."""
+    """Figures of every route asked for, in order; those of one variant and leg are done at once."""
     size = len(asks)
     names = [f.name for f in fields(Answers)]
     got = {name: np.zeros((size, 4) if name == "share_per_rps" else size) for name in names}
+    pools = [j for j, ask in enumerate(asks) if ask.machine is not None]
+    configs = [_config(terms, asks[j]) for j in pools]
+    place = {config: k for k, config in enumerate(dict.fromkeys(configs))}
+    table = ConfigTable.of(terms, list(place))
+    at = np.zeros(size, dtype=np.int64)
+    at[pools] = [place[config] for config in configs]
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for j, ask in enumerate(asks):
         if ask.region is not None:
-            groups[_pool_key(ask)].append(j)
+            bought_in = ask.region if ask.machine is None else None
+            groups[ask.variant.variant, ask.leg, bought_in].append(j)
     for members in groups.values():
-        for name, values in vars(_group_answers(terms, [asks[j] for j in members])).items():
+        found = _group_answers(terms, [asks[j] for j in members], table, at[members])
+        for name, values in vars(found).items():
             got[name][members] = values
     answers = Answers(**got)
     return _assemble(terms, asks, answers)
 
 
-def _pool_key(ask: RouteAsk) -> tuple[object, ...]:
-    where = ask.region if ask.machine is None else ask.machine.accelerator
-    config = (ask.accelerators, ask.precision, ask.tpot_s, ask.lane_tokens)
-    return (ask.variant.variant, ask.leg, ask.machine is None, where, *config)
+def _config(terms: Terms, ask: RouteAsk) -> Config:
+    assert ask.machine is not None
+    llm = terms.leg_llm(ask.variant, ask.leg)
+    pool = (ask.accelerators, ask.precision, ask.tpot_s, ask.lane_tokens)
+    return Config(llm, ask.machine.accelerator, *pool)
 
 
-def _group_answers(terms: Terms, asks: Sequence[RouteAsk]) -> Answers:
+def _group_answers(
+    terms: Terms, asks: Sequence[RouteAsk], table: ConfigTable, at: IntArray
+) -> Answers:
+    """Answers of one (variant, leg) from pools, or from one hosted API."""
     first = asks[0]
     request = call(terms, first.variant, [a.item.length for a in asks], np.arange(len(asks)))
     trips = np.array([terms.facts.round_trip_s[a.item.origin, str(a.region)] for a in asks])
-    llm = terms.leg_llm(first.variant, first.leg)
     if first.machine is None:
-        api = terms.apis[llm, str(first.region)]
+        api = terms.apis[terms.leg_llm(first.variant, first.leg), str(first.region)]
         return hosted_answers(terms, first.variant, first.leg, request, api, trips)
-    config = Config(
-        llm,
-        first.machine.accelerator,
-        first.accelerators,
-        first.precision,
-        first.tpot_s,
-        first.lane_tokens,
-    )
-    return pool_answers(terms, first.variant, first.leg, request, config, trips)
+    return pool_answers(terms, first.variant, first.leg, request, table, at, trips)
 
 
 def _assemble(terms: Terms, asks: Sequence[RouteAsk], a: Answers) -> RouteFigures:

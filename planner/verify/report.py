@@ -15,7 +15,7 @@ RULES: dict[str, str] = {
     "context-length": "prompt, retrieved text and answer fit the context of the llm",
     "prompt-lane": "no prompt is longer than the lane of its pool",
     "memory-fit": "weights and at least one request fit the memory of a replica",
-    "operating-point": "the operating point is offered, and longer than reading the weights takes",
+    "operating-point": "operating point and precision are offered and reached by the accelerator",
     "latency-target": "TPOT and the TTFT without waiting do not exceed their targets",
     "adopted-llm": "each leg is answered by the llm and weights of the adopted variant",
     "demand-served": "shares of every demand item and leg add up to one, none is negative",

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from planner.plan import ReplicaLine
+from planner.serving import ARITHMETIC_BITS, has_arithmetic, narrowest_bits
 from planner.verify.adaptation import host_figures, training_figures
 from planner.verify.case import CAPACITY_ROWS, Case, Served, route_name
 from planner.verify.figures import memory_fits
@@ -48,6 +49,15 @@ def check_pools(case: Case) -> None:
                     found,
                     f"pool {name} has {what} {found}, which the instance does not offer",
                 )
+        card = case.terms.accelerators[machine.accelerator]
+        if not has_arithmetic(card, pool.precision):
+            case.findings.add(
+                "operating-point",
+                name,
+                f"{ARITHMETIC_BITS[pool.precision]}-bit arithmetic",
+                f"{narrowest_bits(card)} bits",
+                f"pool {name} needs {pool.precision} arithmetic, {card.accelerator} has none",
+            )
         size = pool.accelerators
         if size < 1 or machine.accelerators % size or size > llm.max_accelerators_per_replica:
             limit = llm.max_accelerators_per_replica

@@ -28,8 +28,6 @@ from models.fleet.program import build_program, minimize
 
 def fleet_of(folder: Path) -> FleetData:
     """The whole program's data of an instance folder, imported only where it is built."""
-    from planner.serving import load_parameters
-
     from planner.candidates.build import build_candidates
     from planner.catalog import load_catalog
     from planner.instance.load import load_instance
@@ -37,7 +35,7 @@ def fleet_of(folder: Path) -> FleetData:
 
     catalog = load_catalog()
     facts = resolve(load_instance(folder, catalog), catalog)
-    return build_candidates(facts, load_parameters()).data
+    return build_candidates(facts).data
 
 
 def solve(folder: Path, total: str, seconds: float, gap: float, pipe: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-import planner.verify.shapes
-from models.coefficients.serving import ServingParameters
+import planner.verify.figures
+from models.coefficients.serving import ServingParameters, iteration_law
 from models.fleet.data import CAPACITY_ROWS, ROUTE_CARBON_LINES, ROUTE_COST_LINES, FleetData
 from planner.candidates import Candidates, build_candidates
 from planner.candidates.adaptation import undominated
@@ -32,6 +33,14 @@ from planner.plan import (
     InstanceRef,
     Objectives,
     Plan,
+)
+from planner.serving import (
+    PlanningLaw,
+    PlanningLaws,
+    Replica,
+    accelerator_shapes,
+    llm_shapes,
+    planning_laws,
 )
 from planner.verify.figures import RouteAsk, route_figures
 from planner.verify.terms import Terms
@@ -60,11 +69,22 @@ PARAMS = ServingParameters(
 """Round figures near those of the fitted law: tests must not move when the fit does."""
 
 
-def candidates(facts: Facts, **options: Any) -> Candidates:
-    def known(*_: object) -> tuple[str, tuple[float, float]]:
-        return "transferred", (0.6, 1.6)
+def round_laws(replicas: Sequence[Replica]) -> PlanningLaw:
+    law = iteration_law(
+        llm_shapes([r.llm for r in replicas]),
+        accelerator_shapes([r.accelerator for r in replicas]),
+        np.array([r.accelerators for r in replicas], dtype=float),
+        np.array([r.precision for r in replicas], dtype=str),
+        "vllm",
+        PARAMS,
+    )
+    known = np.full(len(replicas), "transferred")
+    low, high = np.full(len(replicas), 0.6), np.full(len(replicas), 1.6)
+    return PlanningLaw(law, known, low, high, low, high)
 
-    return build_candidates(facts, PARAMS, provenance=known, **options)
+
+def candidates(facts: Facts, **options: Any) -> Candidates:
+    return build_candidates(facts, round_laws, **options)
 
 
 def load(name: str) -> Facts:
@@ -144,12 +164,12 @@ def test_a_route_of_tiny_by_hand(tiny: Facts) -> None:
     assert 0.9 < data.route_attainment[route] <= 1.0
 
 
+@pytest.mark.parametrize("laws", [round_laws, planning_laws])
 def test_every_coefficient_agrees_with_the_checker(
-    small: Facts, monkeypatch: pytest.MonkeyPatch
+    laws: PlanningLaws, small: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner.verify.shapes, "serving_parameters", lambda: PARAMS)
-    planner.verify.shapes.replica_law.cache_clear()
-    found = candidates(small)
+    monkeypatch.setattr(planner.verify.figures, "planning_laws", laws)
+    found = build_candidates(small, laws)
     data, terms = found.data, Terms(small)
     names = (data.workloads, data.origins, data.slices)
     rng = np.random.default_rng(3)
@@ -182,7 +202,6 @@ def test_every_coefficient_agrees_with_the_checker(
             )
         )
     other = route_figures(terms, asks)
-    planner.verify.shapes.replica_law.cache_clear()
     near = {"rtol": 1e-9, "atol": 1e-12}
     assert other.fits.all()
     np.testing.assert_allclose(data.route_share[routes], other.share, **near)
@@ -431,6 +450,43 @@ def test_an_llm_that_does_not_fit_says_how_much_it_needs(tiny: Facts) -> None:
     assert memory.needed == pytest.approx(32.8, abs=0.1)
     assert memory.available == pytest.approx(24 * 0.9 - 2, abs=0.5)
     assert "qwen3-32b on l4: needs 32.8 GB" in str(memory)
+
+
+def with_precisions(facts: Facts, *precisions: str) -> Facts:
+    return replace(facts, llms=tuple(replace(x, precisions=precisions) for x in facts.llms))
+
+
+def without_fp8(facts: Facts) -> Facts:
+    cards = tuple(replace(x, fp8_tflops=None, fp4_tflops=None) for x in facts.accelerators)
+    return replace(facts, accelerators=cards)
+
+
+def test_a_precision_without_arithmetic_is_excluded_unless_weight_only(tiny: Facts) -> None:
+    old = without_fp8(tiny)
+    found = candidates(with_precisions(old, "fp8", "int4", "bf16"))
+    assert {pool.precision for pool in found.pools} <= {"int4", "bf16"}
+    reasons = [e for e in found.exclusions if e.rule == "precision"]
+    assert {(e.llm, e.where) for e in reasons} == {
+        (llm.llm, card.accelerator) for llm in tiny.llms for card in tiny.accelerators
+    }
+    assert str(reasons[0]).startswith(
+        "precision: llama-3.1-8b on l4: needs 8 bit arithmetic, 16 bit arithmetic available"
+    )
+    with pytest.raises(InfeasibleError, match="precision"):
+        candidates(with_precisions(old, "fp8"))
+
+
+def test_a_known_combination_stands_on_its_measurements(small: Facts) -> None:
+    found = build_candidates(with_precisions(small, "fp8", "bf16"), prune=False)
+    known = {(p.llm, p.accelerator, p.accelerators, p.precision): p for p in found.pools}
+    measured = known["qwen3-32b", "h100-sxm", 2, "bf16"]
+    card_measured = known["qwen3-32b", "h100-sxm", 1, "fp8"]
+    nothing_measured = known["llama-3.1-8b", "l4", 1, "fp8"]
+    assert measured.provenance == "interpolated"
+    assert card_measured.provenance == "transferred"
+    assert nothing_measured.provenance == "roofline"
+    assert measured.band[0] < 1.0 < measured.band[1]
+    assert nothing_measured.band[0] < card_measured.band[0] < measured.band[0]
 
 
 def test_the_quality_floor_removes_a_variant_and_says_so(tiny: Facts) -> None:

@@ -191,6 +191,12 @@ CORRUPTIONS: dict[str, Corrupt] = {
 }
 
 
+def test_a_pool_needs_the_arithmetic_of_its_precision(small: Facts, honest: Plan) -> None:
+    cards = tuple(replace(a, fp8_tflops=None, fp4_tflops=None) for a in small.accelerators)
+    report = verify_plan(replace(small, accelerators=cards), honest)
+    assert any("needs fp8 arithmetic" in v.message for v in report.violations)
+
+
 def test_every_rule_has_a_corruption() -> None:
     assert set(CORRUPTIONS) == set(RULES)
 
