@@ -44,9 +44,9 @@ class Prices:
     spot: FloatArray
     """float (S, T) (9), S groups of machines of one accelerator in one region"""
     attain: FloatArray
-    """float (W,) (10)"""
+    """float (V,) (10) of each variant: only the adopted one serves, so each keeps the promise"""
     floor: FloatArray
-    """float (W,) (11)"""
+    """float (V,) (11) of each variant"""
     spread: FloatArray
     """float (W, R) (12), share row"""
     spread_count: FloatArray
@@ -82,8 +82,8 @@ class Prices:
             host=np.zeros((V, R, G)),
             survive=np.zeros((W, R, T)),
             spot=np.zeros((S, T)),
-            attain=np.zeros(W),
-            floor=np.zeros(W),
+            attain=np.zeros(V),
+            floor=np.zeros(V),
             spread=np.zeros((W, R)),
             spread_count=np.zeros(W),
             open=np.zeros((W, R)),
@@ -174,11 +174,11 @@ def route_reduced_costs(index: FleetIndex, prices: Prices, routes: slice | IntAr
         first = (row >= 0) & (index.route_leg[routes] == 0)
         price = prices.spread.reshape(-1)[np.maximum(row, 0)]
         reduced = reduced - np.where(first, price * index.region_weight[routes], 0.0)
-    workload = index.route_workload[routes]
+    variant = index.route_variant[routes]
     if prices.attain.any():
-        reduced = reduced - prices.attain[workload] * index.attainment[routes]
+        reduced = reduced - prices.attain[variant] * index.attainment[routes]
     if prices.floor.any():
-        reduced = reduced + prices.floor[workload] * index.floor_loss[routes]
+        reduced = reduced + prices.floor[variant] * index.floor_loss[routes]
     return np.asarray(reduced)
 
 
@@ -209,6 +209,8 @@ def variant_fixed_values(index: FleetIndex, prices: Prices) -> FloatArray:
     lam = prices.weights + prices.cap
     value = index.variant_totals @ lam + prices.keep.sum(axis=1)
     value = value - prices.changed * data.variant_is_incumbent
+    value = value + prices.attain * index.variant_attainment_min
+    value = value - prices.floor * index.variant_loss_max
     if len(data.training_variant):
         training = index.training_totals @ lam
         has = np.flatnonzero(np.diff(index.training_start))
@@ -311,11 +313,6 @@ def _right_hand_sides(index: FleetIndex, prices: Prices) -> FloatArray:
             index.spot_group, size * data.machine_fixed, minlength=prices.spot.shape[0]
         )
         parts.append((prices.spot * (data.spot_share_max * fixed)[:, None]).ravel())
-    attained = ~np.isnan(data.attainment_min)
-    parts.append(-prices.attain[attained] * data.attainment_min[attained])
-    floored = ~np.isnan(data.workload_loss_max)
-    loss_limit = data.workload_loss_max * index.workload_qoe_weight
-    parts.append(prices.floor[floored] * loss_limit[floored])
     parts.append(-prices.spread_count[index.spreads] * data.min_regions[index.spreads])
     singles = []
     for price, rhs in (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,13 +18,17 @@ import numpy as np
 from models.fleet.data import FleetData, FloatArray, IntArray
 from planner.errors import InfeasibleError, SolverError
 from planner.solve.bound import Bound, Prices
-from planner.solve.improve import random_neighbourhood
+from planner.solve.highs import Outcome
+from planner.solve.improve import KINDS, Neighbourhood, random_neighbourhood
 from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.master import Master, Relaxation
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
 from planner.solve.restricted import Restricted, Solution
 
 T = TypeVar("T")
+
+NEIGHBOURHOOD_S = 2.0
+"""Most seconds a neighbourhood may take; its size adapts to that."""
 
 OBJECTIVES = {"cost": 0, "carbon": 1, "qoe-loss": 2, "water": 3}
 
@@ -64,13 +69,21 @@ def minimize(
     Raises SolverError when time ran out before any plan was found.
     """
     search = Search(index or FleetIndex.build(data), unit_weights(objective), options, on_progress)
-    search.run()
+    try:
+        search.run()
+    except KeyboardInterrupt:
+        if search.best is None or search.bound is None:
+            raise
     return search.result()
 
 
 @dataclass
 class Search:
-    """The state of one search; `run` is the algorithm."""
+    """The state of one search; `run` is the algorithm.
+
+    `weights` are what is minimised and certified. Among plans that are equal in them within a
+    tenth of the wanted gap the search prefers the cheaper one (`taste`).
+    """
 
     index: FleetIndex
     weights: FloatArray
@@ -81,7 +94,6 @@ class Search:
     bound: Bound | None = None
     timings: dict[str, float] = field(default_factory=dict)
     trace: list[Progress] = field(default_factory=list)
-    scale: float = 1.0
 
     # ------------------------------------------------------------------ the algorithm
 
@@ -92,48 +104,58 @@ class Search:
         self._timed("improvement", self._improve)
 
     def _relax(self) -> Relaxation:
+        """The bound, then the relaxation in the search's own taste, on the same columns."""
         self.master = Master(self.index, self.weights)
         self._keep_bound(self.master.start())
-        self.scale = self.master.scale
         deadline = self.began + 0.6 * self.options.time_limit_s
         self.master.settle(deadline, self._keep_bound)
         relaxation = self.master.generate(1e-4, deadline, on_bound=self._keep_bound)
         if relaxation.artificial > 1e-6:
             raise InfeasibleError("no plan meets every rule even with fractional machines")
+        self.taste = self._tasteful(relaxation)
+        self.scale = self.master.scale
+        self.reduced = relaxation.bound.reduced
+        if (self.taste != self.weights).any():
+            self.master.set_weights(self.taste)
+            relaxation = self.master.generate(1e-3, deadline)
+            self.reduced = relaxation.bound.reduced
         return relaxation
+
+    def _tasteful(self, relaxation: Relaxation) -> FloatArray:
+        """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
+        taste = self.weights.copy()
+        if taste[0] == 0.0:
+            cost = profile_bound(self.index, unit_weights("cost"))
+            slack = 0.1 * self.options.gap_relative * abs(relaxation.value)
+            taste[0] = slack / max(4.0 * cost, 1e-9)
+        return taste
 
     def _first_plan(self, relaxation: Relaxation) -> None:
         """The relaxation's own variants and routes, in integers; more columns until one fits."""
-        variants = self._leading_variants(relaxation)
         index = self.index
         generated = np.concatenate(self.master.routes_in)
-        assert self.bound is not None
-        reduced = self.bound.reduced
-        mine = generated[np.isin(index.route_variant[generated], variants)]
-        support = relaxation.routes[np.isin(index.route_variant[relaxation.routes], variants)]
-        attempts = [
-            np.union1d(support, best_per_group(index, reduced[mine], mine, 1)),
-            mine,
-            np.union1d(mine, self._wide(variants, reduced, 6)),
-        ]
-        for routes in attempts:
-            left = self._left()
-            if left <= 0:
-                break
-            self._restricted("first plan", variants, routes, min(left, 0.25 * self.options.time_limit_s))
+        leading = self._leading_variants(relaxation)
+        several = np.flatnonzero(relaxation.adopt > 0.02)
+        few = generated[np.isin(index.route_variant[generated], several)]
+        near = best_per_group(index, self.reduced[few], few, 3)
+        for chosen, routes, share in (
+            (leading, np.union1d(relaxation.routes, near), 0.2),
+            (leading, np.union1d(few, self._wide(leading, 6)), 0.3),
+            (several, few, 0.5),
+            (np.flatnonzero(relaxation.adopt > 1e-9), generated, 1.0),
+        ):
+            inside = routes[np.isin(index.route_variant[routes], chosen)]
+            self._restricted("first plan", chosen, inside, share * self._left(), gap=0.002)
             if self.best is not None:
                 return
-        every = np.flatnonzero(relaxation.adopt > 1e-6)
-        self._restricted("first plan", every, generated, self._left())
-        if self.best is None:
-            raise SolverError(
-                "no plan was found in the time given, and none was proved impossible: "
-                "allow more time (--time-limit)"
-            )
+        raise SolverError(
+            "no plan was found in the time given, and none was proved impossible: "
+            "allow more time (--time-limit)"
+        )
 
-    def _wide(self, variants: IntArray, reduced: FloatArray, keep: int) -> IntArray:
+    def _wide(self, variants: IntArray, keep: int) -> IntArray:
         routes = routes_of(self.index, variants)
-        return best_per_group(self.index, reduced[routes], routes, keep)
+        return best_per_group(self.index, self.reduced[routes], routes, keep)
 
     def _leading_variants(self, relaxation: Relaxation) -> IntArray:
         """For each workload the variant the relaxation adopts most."""
@@ -143,27 +165,49 @@ class Search:
         return order[first]
 
     def _improve(self) -> None:
-        """Neighbourhoods until the gap is reached or time is up."""
+        """Neighbourhoods, several at a time, until the gap is reached or time is up."""
         rng = np.random.default_rng(self.options.seed)
-        size = 1500
-        while self._left() > 0 and self._gap() > self.options.gap_relative:
-            assert self.best is not None and self.bound is not None
-            chosen = random_neighbourhood(self.index, self.best, self.bound.reduced, rng, size)
-            self._restricted(chosen.name, chosen.variants, chosen.routes, min(self._left(), 3.0))
+        sizes = dict.fromkeys(KINDS, 0.25)
+        with ThreadPoolExecutor(self.options.threads) as pool:
+            running: dict[Future[tuple[Solution | None, Outcome]], Neighbourhood] = {}
+            while self._left() > 0 and self._gap() > self.options.gap_relative:
+                while len(running) < self.options.threads:
+                    assert self.best is not None
+                    kind = str(rng.choice(KINDS))
+                    chosen = random_neighbourhood(
+                        self.index, self.best, self.reduced, rng, kind, sizes[kind]
+                    )
+                    limit = min(max(self._left(), 0.01), NEIGHBOURHOOD_S)
+                    job = pool.submit(self._solve, chosen.variants, chosen.routes, limit, 1e-4)
+                    running[job] = chosen
+                done, _ = wait(running, timeout=self._left() + 2.0, return_when=FIRST_COMPLETED)
+                for job in done:
+                    kind = running.pop(job).name
+                    found, end = job.result()
+                    factor = 1.25 if end.status == "optimal" else 0.8
+                    sizes[kind] = float(np.clip(sizes[kind] * factor, 0.02, 1.0))
+                    if found is not None:
+                        self._keep_solution(kind, found)
 
     # ------------------------------------------------------------------ pieces
 
-    def _restricted(self, phase: str, variants: IntArray, routes: IntArray, limit: float) -> None:
-        program = Restricted(self.index, self.weights, variants, routes, scale=self.scale)
-        target = max(self.options.gap_relative * 0.2, 1e-4)
-        found, _ = program.solve(limit, target, start=self.best)
+    def _solve(
+        self, variants: IntArray, routes: IntArray, limit: float, gap: float
+    ) -> tuple[Solution | None, Outcome]:
+        program = Restricted(self.index, self.taste, variants, routes, scale=self.scale)
+        return program.solve(limit, gap, start=self.best)
+
+    def _restricted(
+        self, phase: str, variants: IntArray, routes: IntArray, limit: float, gap: float
+    ) -> None:
+        found, _ = self._solve(variants, routes, limit, gap)
         if found is not None:
             self._keep_solution(phase, found)
 
     def _keep_solution(self, phase: str, found: Solution) -> None:
-        if self.best is None or found.totals @ self.weights < self.best.totals @ self.weights:
+        if self.best is None or found.totals @ self.taste < self.best.totals @ self.taste:
             self.best = found
-        self._report(phase)
+            self._report(phase)
 
     def _keep_bound(self, found: Bound) -> None:
         if self.bound is None or found.value > self.bound.value:
@@ -199,6 +243,17 @@ class Search:
             raise SolverError("stopped before a plan was found")
         status = "optimal" if self._gap() <= self.options.gap_relative else "limit"
         return EngineResult(
-            self.best, self.index, self._value(), self.bound.value, status, self.bound.prices,
-            self.timings, tuple(self.trace),
+            self.best,
+            self.index,
+            self._value(),
+            self.bound.value,
+            status,
+            self.bound.prices,
+            self.timings,
+            tuple(self.trace),
         )
+
+
+def profile_bound(index: FleetIndex, weights: FloatArray) -> float:
+    """A quick bound at the profile prices: the scale of an objective."""
+    return Master(index, weights).start().value

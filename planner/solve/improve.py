@@ -15,6 +15,9 @@ from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.restricted import Solution
 
 
+KINDS = ("slices", "workloads", "machines")
+
+
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
     """What is freed, and the columns it may use."""
@@ -37,7 +40,7 @@ def neighbourhood(
     variants: IntArray,
     name: str,
     *,
-    most_routes: int = 4000,
+    most_routes: int = 6000,
 ) -> Neighbourhood:
     """The plan's routes, and for freed groups (bool (Q,)) the best routes of `variants`.
 
@@ -64,30 +67,27 @@ def random_neighbourhood(
     solution: Solution,
     reduced: FloatArray,
     rng: np.random.Generator,
-    most_routes: int,
+    kind: str,
+    share: float,
 ) -> Neighbourhood:
-    """One of: some slices, some workloads, some regions; at random."""
+    """Free about `share` of the slices, workloads or machines in use, drawn at random."""
     data = index.data
-    kind = rng.choice(["slices", "workloads", "machines"])
-    adopted = solution.adopt
-    slices = np.where(data.item_slice >= 0, data.item_slice, -1)[index.group_item]
-    workload = data.item_workload[index.group_item]
+    item = index.group_item
     if kind == "slices":
-        count = int(rng.integers(1, max(2, len(data.slices) // 3) + 1))
-        chosen = rng.choice(len(data.slices), size=min(count, len(data.slices)), replace=False)
-        freed = np.isin(slices, chosen) | (slices < 0)
+        chosen = _draw(rng, len(data.slices), share)
+        freed = np.isin(data.item_slice[item], chosen) | (data.item_slice[item] < 0)
     elif kind == "workloads":
-        count = int(rng.integers(1, max(2, len(data.workloads) // 3) + 1))
-        chosen = rng.choice(len(data.workloads), size=min(count, len(data.workloads)), replace=False)
-        freed = np.isin(workload, chosen)
+        freed = np.isin(data.item_workload[item], _draw(rng, len(data.workloads), share))
     else:
-        used = np.unique(data.pool_machine[index.pool[solution.routes[index.pool[solution.routes] >= 0]]])
-        count = int(rng.integers(1, max(2, len(used) // 3) + 1))
-        chosen = rng.choice(used, size=min(count, len(used)), replace=False) if len(used) else used
         pool = index.pool[solution.routes]
-        touched = solution.routes[(pool >= 0) & np.isin(data.pool_machine[np.maximum(pool, 0)], chosen)]
-        freed = np.zeros(len(index.group_item), dtype=bool)
-        freed[index.route_group[touched]] = True
-    return neighbourhood(
-        index, solution, reduced, freed, np.unique(adopted), str(kind), most_routes=most_routes
-    )
+        machine = np.where(pool >= 0, data.pool_machine[np.maximum(pool, 0)], -1)
+        used = np.unique(machine[machine >= 0])
+        chosen = used[_draw(rng, len(used), share)] if len(used) else used
+        freed = np.zeros(len(item), dtype=bool)
+        freed[index.route_group[solution.routes[np.isin(machine, chosen)]]] = True
+    return neighbourhood(index, solution, reduced, freed, np.unique(solution.adopt), kind)
+
+
+def _draw(rng: np.random.Generator, count: int, share: float) -> IntArray:
+    size = min(max(1, int(np.ceil(share * count))), count)
+    return np.asarray(rng.choice(count, size=size, replace=False))

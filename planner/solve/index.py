@@ -182,6 +182,17 @@ class FleetIndex:
         return np.where(floored[self.route_workload], self.loss, 0.0)
 
     @cached_property
+    def variant_attainment_min(self) -> FloatArray:
+        """float (V,) right-hand side of (10) for each variant, 0 without the row"""
+        return np.nan_to_num(self.data.attainment_min)[self.data.variant_workload]
+
+    @cached_property
+    def variant_loss_max(self) -> FloatArray:
+        """float (V,) right-hand side of (11) for each variant, 0 without the row"""
+        limit = np.nan_to_num(self.data.workload_loss_max) * self.workload_qoe_weight
+        return limit[self.data.variant_workload]
+
+    @cached_property
     def workload_qoe_weight(self) -> FloatArray:
         """float (W,) share of each workload in the mean QoE"""
         data = self.data

@@ -113,6 +113,7 @@ class Master:
         self.row_open = np.full((W, R), -1)
         self.row_spread = np.full((W, R), -1)
         self.row_keep = np.full((V, L), -1)
+        self.row_attain, self.row_floor = np.full(V, -1), np.full(V, -1)
         self.all_replicas = all_replicas
         self._build_fixed_part(W, R, T, H, K, L)
 
@@ -203,20 +204,7 @@ class Master:
             totals = np.zeros((H, 4))
             totals[:, 0] = data.change_usd_per_accelerator
             self._columns(totals, entries)
-        self.row_attain = np.full(W, -1)
-        self.row_floor = np.full(W, -1)
         artificial_rows = [(int(row), 1.0) for row in self.row_one]
-        attained = np.flatnonzero(~np.isnan(data.attainment_min))
-        if len(attained):
-            self.row_attain[attained] = self._rows(
-                len(attained), INFINITY, data.attainment_min[attained]
-            )
-            artificial_rows += [(int(row), 1.0) for row in self.row_attain[attained]]
-        floored = np.flatnonzero(~np.isnan(data.workload_loss_max))
-        if len(floored):
-            limit = (data.workload_loss_max * index.workload_qoe_weight)[floored]
-            self.row_floor[floored] = self._rows(len(floored), limit)
-            artificial_rows += [(int(row), -1.0) for row in self.row_floor[floored]]
         self.row_changed = -1
         if not np.isnan(data.max_changed_workloads):
             limit = data.max_changed_workloads - len(data.workloads)
@@ -350,6 +338,17 @@ class Master:
             if self.row_changed >= 0 and data.variant_is_incumbent[v]:
                 rows.append(np.array([self.row_changed]))
                 vals.append(-np.ones(1))
+            workload = data.variant_workload[v]
+            if not np.isnan(data.attainment_min[workload]):
+                self.row_attain[v] = self._rows(1, INFINITY, 0.0)[0]
+                self._artificial(self.row_attain[[v]], np.ones(1))
+                rows.append(self.row_attain[[v]])
+                vals.append(-index.variant_attainment_min[[v]])
+            if not np.isnan(data.workload_loss_max[workload]):
+                self.row_floor[v] = self._rows(1, 0.0)[0]
+                self._artificial(self.row_floor[[v]], -np.ones(1))
+                rows.append(self.row_floor[[v]])
+                vals.append(-index.variant_loss_max[[v]])
             options = np.arange(index.training_start[v], index.training_start[v + 1])
             if len(options):
                 self.row_train[v] = self._rows(1, 0.0, 0.0)[0]
@@ -407,7 +406,7 @@ class Master:
         entries.append(
             (np.where(survive >= 0, flat[np.maximum(survive, 0)], -1), where, index.survive_weight[routes])
         )
-        workload, region = index.route_workload[routes], index.region_row[routes]
+        region = index.region_row[routes]
         weight = index.region_weight[routes]
         entries.append(
             (np.where(region >= 0, self.row_open.reshape(-1)[np.maximum(region, 0)], -1), where, weight)
@@ -416,8 +415,9 @@ class Master:
         entries.append(
             (np.where(first_leg, self.row_spread.reshape(-1)[np.maximum(region, 0)], -1), where, -weight)
         )
-        entries.append((self.row_attain[workload], where, index.attainment[routes]))
-        entries.append((self.row_floor[workload], where, index.floor_loss[routes]))
+        variant = index.route_variant[routes]
+        entries.append((self.row_attain[variant], where, index.attainment[routes]))
+        entries.append((self.row_floor[variant], where, index.floor_loss[routes]))
         totals = np.stack(
             [index.cost[routes], index.carbon[routes], index.loss[routes], index.water[routes]], axis=1
         )
@@ -662,10 +662,7 @@ class Master:
         self.add_routes(best_per_group(self.index, found.reduced[mine], mine, columns_per_group))
         if (~np.isnan(self.index.data.attainment_min)).any():
             # Also routes that keep their promise: the cheapest at a price on attainment.
-            eager = np.full(len(self.index.data.workloads), max(abs(found.value), 1e-9))
-            paid = found.reduced[mine] - eager[self.index.route_workload[mine]] * (
-                self.index.attainment[mine]
-            )
+            paid = found.reduced[mine] - max(abs(found.value), 1e-9) * self.index.attainment[mine]
             self.add_routes(best_per_group(self.index, paid, mine, 1))
         return found
 
