@@ -373,6 +373,9 @@ class _Leg:
         self.item_weight = of_item(x.weight for x in items)
         self.origin_weight = of_item(x.origin_weight for x in items)
         self.slice_weight = of_item(x.slice_weight for x in items)
+        names = (self.workload.workload, variant.variant)
+        self.attain_price = sum(p.prices.one("attain", name) for name in names)
+        self.floor_price = sum(p.prices.one("floor", name) for name in names)
         self.best = np.full(len(self.item), np.inf)
 
     def solve(self) -> Array:
@@ -390,8 +393,7 @@ class _Leg:
 
     def _shortfall(self) -> None:
         lam, usd = self.p.lam, self.p.terms.settings.policy.shortfall_usd_per_request
-        cost = lam[0] * self.requests * usd + lam[2] * self.qoe_weight
-        cost = cost + self.p.prices.one("floor", self.variant.workload) * self.qoe_weight
+        cost = lam[0] * self.requests * usd + (lam[2] + self.floor_price) * self.qoe_weight
         self.best = np.minimum(self.best, cost)
 
     def _place_terms(self, region: str) -> Array:
@@ -410,15 +412,9 @@ class _Leg:
 
     def _quality_terms(self, qoe: Array, attainment: Array) -> Array:
         """Loss and attainment rows of figures by row, (..., N)."""
-        p, workload = self.p, self.workload
-        price = p.lam[2]
-        if workload.qoe_min > 0:
-            price = price + p.prices.one("floor", workload.workload)
-        total: Array = price * self.qoe_weight * (1.0 - qoe)
-        if p.terms.attainment_min(workload) is not None:
-            paid = p.prices.one("attain", workload.workload)
-            total = total - paid * self.weight * self.item_weight * attainment
-        return total
+        loss = (self.p.lam[2] + self.floor_price) * self.qoe_weight * (1.0 - qoe)
+        reached = self.attain_price * self.weight * self.item_weight * attainment
+        return np.asarray(loss - reached)
 
     def _usd(self, api: ApiFacts | None) -> Array:
         """Prices of the cost lines, float (N,)."""
@@ -525,6 +521,11 @@ def _variant_value(p: _Pricing, variant: VariantFacts, items: list[Item]) -> flo
             value -= p.prices.one("changed")
         else:
             value += lam[0] * terms.settings.policy.change_usd_per_workload
+    attained = terms.attainment_min(workload)
+    if attained is not None:
+        value += p.prices.one("attain", variant.variant) * attained
+    scored = sum(item.qoe_weight for item in items)
+    value -= p.prices.one("floor", variant.variant) * (1.0 - workload.qoe_min) * scored
     for llm in {terms.leg_llm(variant, leg) for leg in terms.legs(variant)}:
         value += p.prices.one("keep", variant.variant, llm)
     if variant.method is not None:
@@ -767,6 +768,7 @@ def _rows_that_do_not_exist(
         ("spread-count", lambda w: w.min_regions > 1),
     ):
         for key, price in prices.of(family).items():
-            workload = terms.workloads.get(key[0])
+            name = terms.variants[key[0]].workload if key[0] in terms.variants else key[0]
+            workload = terms.workloads.get(name)
             if price > 0 and (workload is None or not has(workload)):
                 yield f"row {family} of {key[0]} is priced, the instance has no such rule"

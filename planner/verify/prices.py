@@ -26,8 +26,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "host": ("variant", "region", "origin"),
     "survive": ("workload", "region", "slice"),
     "spot": ("region", "accelerator", "slice"),
-    "attain": ("workload",),
-    "floor": ("workload",),
+    "attain": ("workload or variant",),
+    "floor": ("workload or variant",),
     "spread": ("workload", "region"),
     "spread-count": ("workload",),
     "open": ("workload", "region"),
@@ -39,28 +39,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "changed": (),
 }
 """Family of rows -> what its names are; equations (3)-(16) of ``models/FORMULATION.md`` in order,
-every row written as ``a x <= b``."""
-
-AXES: dict[str, tuple[str, ...]] = {
-    "replica": ("pools", "slices", "rows"),
-    "machine": ("machines", "slices"),
-    "quota": ("quotas", "slices"),
-    "host": ("variants", "regions", "origins"),
-    "survive": ("workloads", "regions", "slices"),
-    "spot": ("spot_groups", "slices"),
-    "attain": ("workloads",),
-    "floor": ("workloads",),
-    "spread": ("workloads", "regions"),
-    "spread-count": ("workloads",),
-    "open": ("workloads", "regions"),
-    "open-count": (),
-    "keep": ("variants", "llms"),
-    "keep-count": (),
-    "added": ("machines", "slices"),
-    "added-total": (),
-    "changed": (),
-}
-"""Family -> names of the axes of its dense array."""
+every row written as ``a x <= b``. Rows (10) and (11) may be priced for a workload, or for each of
+its variants with the right-hand side times its adoption, which says more of fractional plans."""
 
 Key = tuple[str, ...]
 
@@ -118,45 +98,11 @@ class DualPrices:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def from_axes(
-        cls, arrays: Mapping[str, NDArray[np.generic]], names: Mapping[str, tuple[str, ...]]
-    ) -> DualPrices:
-        """From dense arrays, one per family, whose axes are named by `AXES`.
-
-        `arrays` also holds ``weights``, ``cap`` and, where known, ``dominated_configs`` and
-        ``dominated_machines`` of shape (n, 2). Zero prices are dropped.
-        """
-        known = {**names, "rows": ("work", "slots", "kv", "prefill")}
-        rows: dict[str, dict[Key, float]] = {}
-        for family, axes in AXES.items():
-            dense = np.asarray(arrays[family.replace("-", "_")], dtype=float)
-            found = {}
-            for place in zip(*np.nonzero(dense), strict=True) if axes else [()]:
-                parts = (known[axis][i] for axis, i in zip(axes, place, strict=True))
-                found[_key(family, tuple(parts))] = float(dense[place])
-            rows[family] = found
-        empty = np.empty((0, 2), dtype=np.str_)
-        return cls(
-            weights=np.asarray(arrays["weights"], dtype=float),
-            cap=np.asarray(arrays["cap"], dtype=float),
-            rows=rows,
-            dominated_configs=_pairs(arrays.get("dominated_configs", empty)),
-            dominated_machines=_pairs(arrays.get("dominated_machines", empty)),
-        )
-
-    @classmethod
     def load(cls, path: Path) -> DualPrices:
         """Inverse of `save`; RunError where the file is missing or not ours."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            if "names_pools" in arrays:
-                names = {
-                    name.removeprefix("names_"): tuple(values.tolist())
-                    for name, values in arrays.items()
-                    if name.startswith("names_")
-                }
-                return cls.from_axes(arrays, names)
             rows = {
                 family: dict(
                     zip(
@@ -185,23 +131,3 @@ def _text(rows: Iterable[Key], width: int) -> NDArray[np.str_]:
     """Names as an array of text of shape (n, width)."""
     listed = [list(row) for row in rows]
     return np.array(listed, dtype=np.str_).reshape(len(listed), width)
-
-
-def _pairs(rows: NDArray[np.generic]) -> dict[str, str]:
-    """(n, 2) texts as a mapping."""
-    return {str(left): str(right) for left, right in rows.tolist()}
-
-
-def _key(family: str, names: Key) -> Key:
-    """The names of a row, where one name of an axis says several things.
-
-    Quotas are called ``h100 in aws:us-east-1, spot``, spot groups ``aws:us-east-1/h100``.
-    """
-    if family == "quota":
-        what, _, market = names[0].partition(", ")
-        accelerator, _, region = what.partition(" in ")
-        return (region, accelerator, market, *names[1:])
-    if family == "spot":
-        region, _, accelerator = names[0].rpartition("/")
-        return (region, accelerator, *names[1:])
-    return names

@@ -77,8 +77,10 @@ def random_prices(facts: Facts, seed: int, weights: np.ndarray, scale: float) ->
         "host": [(v, r, g) for v in terms.variants for r in regions for g in origins],
         "survive": [(w, r, t) for w in terms.workloads for r in regions for t in slices],
         "spot": [(m.region, m.accelerator, t) for m in facts.machines for t in slices],
-        "attain": [(w,) for w in attains],
-        "floor": [(w,) for w in floors],
+        "attain": [(w,) for w in attains]
+        + [(v,) for v, row in terms.variants.items() if row.workload in attains],
+        "floor": [(w,) for w in floors]
+        + [(v,) for v, row in terms.variants.items() if row.workload in floors],
         "spread": [(w, r) for w in spreads for r in regions],
         "spread-count": [(w,) for w in spreads],
         "open": [(w, r) for w in terms.workloads for r in regions],
