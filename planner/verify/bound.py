@@ -373,9 +373,10 @@ class _Leg:
         self.item_weight = of_item(x.weight for x in items)
         self.origin_weight = of_item(x.origin_weight for x in items)
         self.slice_weight = of_item(x.slice_weight for x in items)
-        names = (self.workload.workload, variant.variant)
-        self.attain_price = sum(p.prices.one("attain", name) for name in names)
-        self.floor_price = sum(p.prices.one("floor", name) for name in names)
+        self.names = (self.workload.workload, variant.variant)
+        """rows (8), (10) and (11) are of either"""
+        self.attain_price = sum(p.prices.one("attain", name) for name in self.names)
+        self.floor_price = sum(p.prices.one("floor", name) for name in self.names)
         self.best = np.full(len(self.item), np.inf)
 
     def solve(self) -> Array:
@@ -407,7 +408,8 @@ class _Leg:
                 host = np.array([p.prices.one("host", name, region, g) for g in self.origins])
                 at = at + self.origin_weight * host[self.origin_of]
             if p.terms.region_share_max(self.workload) is not None:
-                at = at + self.slice_weight * p.row("survive", workload, region)[self.slice]
+                paid = sum(p.row("survive", name, region) for name in self.names)
+                at = at + self.slice_weight * np.asarray(paid)[self.slice]
         return at
 
     def _quality_terms(self, qoe: Array, attainment: Array) -> Array:
@@ -521,7 +523,10 @@ def _variant_value(p: _Pricing, variant: VariantFacts, items: list[Item]) -> flo
             value -= p.prices.one("changed")
         else:
             value += lam[0] * terms.settings.policy.change_usd_per_workload
-    attained = terms.attainment_min(workload)
+    share, attained = terms.region_share_max(workload), terms.attainment_min(workload)
+    if share is not None:
+        rows = [p.row("survive", variant.variant, region) for region in terms.region_names]
+        value -= float(np.sum(rows)) * share
     if attained is not None:
         value += p.prices.one("attain", variant.variant) * attained
     scored = sum(item.qoe_weight for item in items)

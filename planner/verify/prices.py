@@ -24,7 +24,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "machine": ("region/offer", "slice"),
     "quota": ("region", "accelerator", "market or empty", "slice"),
     "host": ("variant", "region", "origin"),
-    "survive": ("workload", "region", "slice"),
+    "survive": ("workload or variant", "region", "slice"),
     "spot": ("region", "accelerator", "slice"),
     "attain": ("workload or variant",),
     "floor": ("workload or variant",),
@@ -39,7 +39,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "changed": (),
 }
 """Family of rows -> what its names are; equations (3)-(16) of ``models/FORMULATION.md`` in order,
-every row written as ``a x <= b``. Rows (10) and (11) may be priced for a workload, or for each of
+every row written as ``a x <= b``. Rows (8), (10) and (11) may be priced for a workload, or for each of
 its variants with the right-hand side times its adoption, which says more of fractional plans."""
 
 Key = tuple[str, ...]

@@ -75,7 +75,12 @@ def random_prices(facts: Facts, seed: int, weights: np.ndarray, scale: float) ->
             for t in slices
         ],
         "host": [(v, r, g) for v in terms.variants for r in regions for g in origins],
-        "survive": [(w, r, t) for w in terms.workloads for r in regions for t in slices],
+        "survive": [
+            (name, r, t)
+            for name in [*terms.workloads, *terms.variants]
+            for r in regions
+            for t in slices
+        ],
         "spot": [(m.region, m.accelerator, t) for m in facts.machines for t in slices],
         "attain": [(w,) for w in attains]
         + [(v,) for v, row in terms.variants.items() if row.workload in attains],
