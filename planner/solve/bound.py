@@ -40,11 +40,11 @@ class Prices:
     host: FloatArray
     """float (V, R, G) (7)"""
     survive: FloatArray
-    """float (W, R, T) (8)"""
+    """float (V, R, T) (8) of each variant: only the adopted one serves, so each obeys the row"""
     spot: FloatArray
     """float (S, T) (9), S groups of machines of one accelerator in one region"""
     attain: FloatArray
-    """float (V,) (10) of each variant: only the adopted one serves, so each keeps the promise"""
+    """float (V,) (10) of each variant: only the adopted one serves"""
     floor: FloatArray
     """float (V,) (11) of each variant"""
     spread: FloatArray
@@ -80,7 +80,7 @@ class Prices:
             machine=np.zeros((H, T)),
             quota=np.zeros((len(data.quota_names), T)),
             host=np.zeros((V, R, G)),
-            survive=np.zeros((W, R, T)),
+            survive=np.zeros((V, R, T)),
             spot=np.zeros((S, T)),
             attain=np.zeros(V),
             floor=np.zeros(V),
@@ -209,6 +209,7 @@ def variant_fixed_values(index: FleetIndex, prices: Prices) -> FloatArray:
     lam = prices.weights + prices.cap
     value = index.variant_totals @ lam + prices.keep.sum(axis=1)
     value = value - prices.changed * data.variant_is_incumbent
+    value = value - prices.survive.sum(axis=(1, 2)) * index.variant_region_share
     value = value + prices.attain * index.variant_attainment_min
     value = value - prices.floor * index.variant_loss_max
     if len(data.training_variant):
@@ -306,8 +307,6 @@ def _right_hand_sides(index: FleetIndex, prices: Prices) -> FloatArray:
         (prices.machine * (size * data.machine_fixed)[:, None]).ravel(),
         (prices.quota * data.quota_accelerators[:, None]).ravel(),
     ]
-    limited = data.region_share_max < 1.0
-    parts.append((prices.survive[limited] * data.region_share_max[limited][:, None, None]).ravel())
     if not np.isnan(data.spot_share_max):
         fixed = np.bincount(
             index.spot_group, size * data.machine_fixed, minlength=prices.spot.shape[0]

@@ -155,12 +155,12 @@ class FleetIndex:
 
     @cached_property
     def survive_row(self) -> IntArray:
-        """int (J,) (workload x R + region) x T + slice of equation (8)"""
+        """int (J,) (variant x R + region) x T + slice of equation (8)"""
         data = self.data
         limited = (data.region_share_max < 1.0)[self.route_workload]
         limited &= (self.route_leg == 0) & (self.region >= 0)
         limited &= data.item_slice[self.route_item] >= 0
-        row = self.route_workload * len(data.regions) + self.region
+        row = self.route_variant * len(data.regions) + self.region
         return np.where(limited, row * len(data.slices) + self.slice, -1)
 
     @cached_property
@@ -180,6 +180,11 @@ class FleetIndex:
         """float (J,) coefficient in (11); 0 where the workload has no such row"""
         floored = ~np.isnan(self.data.workload_loss_max)
         return np.where(floored[self.route_workload], self.loss, 0.0)
+
+    @cached_property
+    def variant_region_share(self) -> FloatArray:
+        """float (V,) right-hand side of (8) for each variant, 1 without the row"""
+        return np.nan_to_num(self.data.region_share_max, nan=1.0)[self.data.variant_workload]
 
     @cached_property
     def variant_attainment_min(self) -> FloatArray:

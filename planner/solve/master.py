@@ -109,7 +109,7 @@ class Master:
         self.row_train = np.full(V, -1)
         self.row_replica = np.full((P, T, 4), -1)
         self.row_host = np.full((V, R, G), -1)
-        self.row_survive = np.full((W, R, T), -1)
+        self.row_survive = np.full((V, R, T), -1)
         self.row_open = np.full((W, R), -1)
         self.row_spread = np.full((W, R), -1)
         self.row_keep = np.full((V, L), -1)
@@ -248,10 +248,6 @@ class Master:
                 1.0,
             )
         self._build_purchases(T)
-        if (data.region_share_max < 1.0).any():
-            limited = np.flatnonzero(data.region_share_max < 1.0)
-            upper = np.repeat(data.region_share_max[limited], R * T)
-            self.row_survive[limited] = self._rows(len(upper), upper).reshape(len(limited), R, T)
         for which in range(4):
             if self.row_cap[which] >= 0:
                 artificial_rows.append((int(self.row_cap[which]), -1.0))
@@ -383,6 +379,7 @@ class Master:
         if self.all_replicas:
             self._add_replicas(routes)
         self._ensure_host_rows(routes)
+        self._ensure_survive_rows(routes)
         where = np.arange(n)
         pool, t = index.pool[routes], index.slice[routes]
         share = index.share[routes]
@@ -510,6 +507,25 @@ class Master:
             )
         self._replica_rows(p, t, row, entries)
         return len(p)
+
+    def _ensure_survive_rows(self, routes: IntArray) -> None:
+        """Rows of (8) that the routes touch: load in the region minus share x adopt <= 0."""
+        keys = np.unique(self.index.survive_row[routes])
+        keys = keys[keys >= 0]
+        keys = keys[self.row_survive.reshape(-1)[keys] < 0]
+        n = len(keys)
+        if n == 0:
+            return
+        variant = keys // (self.row_survive.shape[1] * self.row_survive.shape[2])
+        first = add_rows(
+            self.highs,
+            np.full(n, -INFINITY),
+            np.zeros(n),
+            np.arange(n),
+            self.col_adopt[variant],
+            -self.index.variant_region_share[variant],
+        )
+        self.row_survive.reshape(-1)[keys] = first + np.arange(n)
 
     def _ensure_host_rows(self, routes: IntArray) -> None:
         """Host columns, and the row of (7) of each origin."""
