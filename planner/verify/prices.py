@@ -39,8 +39,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "changed": (),
 }
 """Family of rows -> what its names are; equations (3)-(16) of ``models/FORMULATION.md`` in order,
-every row written as ``a x <= b``. Rows (8), (10) and (11) may be priced for a workload, or for each of
-its variants with the right-hand side times its adoption, which says more of fractional plans."""
+every row written as ``a x <= b``. Rows (8), (10) and (11) may be priced for a workload, or for each
+of its variants with the right-hand side times its adoption, which says more of fractional plans."""
 
 Key = tuple[str, ...]
 
