@@ -32,7 +32,7 @@ def dual_prices(
         "machine": (prices.machine, (machines, slices)),
         "quota": (prices.quota, (_quotas(facts, data.quota_names), slices)),
         "host": (prices.host, (variants, regions, origins)),
-        "survive": (prices.survive, (one, regions, slices)),
+        "survive": (prices.survive, (variants, regions, slices)),
         "spot": (prices.spot, (_spot_groups(index), slices)),
         "attain": (prices.attain, (variants,)),
         "floor": (prices.floor, (variants,)),
