@@ -214,7 +214,7 @@ def write_small(catalog: Catalog, folder: Path) -> None:
 # ------------------------------------------------------------------ reference
 
 REFERENCE_SETTINGS = """\
-# A mid-size company with fourteen language features, users on four continents, three clouds
+# A large company with fourteen language features, users on four continents, three clouds
 # and one site of its own. Demand levels, quality scores, the hosted llm's speed and carbon and
 # the company's rules are illustrative figures: replace them with your own measurements.
 format_version = 1
@@ -242,7 +242,7 @@ REFERENCE_FEATURES = [
     Feature(
         "support-chat",
         CHAT,
-        {US: 88.0, EUROPE: 72.0, APAC: 48.0, SOUTH_AMERICA: 24.0},
+        {US: 528.0, EUROPE: 432.0, APAC: 288.0, SOUTH_AMERICA: 144.0},
         Trace("azure_2023_conv"),
         1.0,
         {"rag": 0.40, "fine-tune": 0.30, "rag+fine-tune": 0.48},
@@ -257,7 +257,7 @@ REFERENCE_FEATURES = [
     Feature(
         "code-completion",
         BUSINESS,
-        {US: 160.0, EUROPE: 120.0, APAC: 100.0, SOUTH_AMERICA: 20.0},
+        {US: 960.0, EUROPE: 720.0, APAC: 600.0, SOUTH_AMERICA: 120.0},
         [Lengths("all", 1.0, 1800, 40, 0.6, 0.6)],
         1.0,
         {"rag": 0.15, "fine-tune": 0.35, "rag+fine-tune": 0.40},
@@ -272,7 +272,7 @@ REFERENCE_FEATURES = [
     Feature(
         "coding-agent",
         BUSINESS,
-        {US: 12.0, EUROPE: 8.0, APAC: 8.0},
+        {US: 72.0, EUROPE: 48.0, APAC: 48.0},
         [Lengths("medium", 0.7, 9000, 450, 1.2, 0.75), Lengths("long", 0.3, 26000, 700, 1.2, 0.85)],
         1.1,
         {"rag": 0.10, "fine-tune": 0.12},
@@ -286,7 +286,7 @@ REFERENCE_FEATURES = [
     Feature(
         "document-questions",
         BUSINESS,
-        {US: 24.0, EUROPE: 24.0, APAC: 20.0, SOUTH_AMERICA: 8.0},
+        {US: 144.0, EUROPE: 144.0, APAC: 120.0, SOUTH_AMERICA: 48.0},
         [Lengths("all", 1.0, 700, 300)],
         1.1,
         {"rag": 0.50, "fine-tune": 0.05, "rag+fine-tune": 0.52},
@@ -298,7 +298,7 @@ REFERENCE_FEATURES = [
     Feature(
         "legal-review",
         BUSINESS,
-        {EUROPE: 6.0},
+        {EUROPE: 36.0},
         Trace("mooncake_conversation"),
         1.1,
         {"rag": 0.25, "fine-tune": 0.20, "rag+fine-tune": 0.35},
@@ -311,7 +311,7 @@ REFERENCE_FEATURES = [
     Feature(
         "medical-notes",
         BUSINESS,
-        {EUROPE: 16.0},
+        {EUROPE: 96.0},
         [Lengths("all", 1.0, 1800, 500)],
         1.0,
         {"rag": 0.15, "fine-tune": 0.40, "rag+fine-tune": 0.38},
@@ -326,7 +326,7 @@ REFERENCE_FEATURES = [
     Feature(
         "summaries",
         STEADY,
-        {US: 16.0, EUROPE: 16.0},
+        {US: 96.0, EUROPE: 96.0},
         Trace("arxiv_summarization", ("all",)),
         0.9,
         {"rag": 0.02, "fine-tune": 0.20},
@@ -338,7 +338,7 @@ REFERENCE_FEATURES = [
     Feature(
         "ticket-triage",
         BUSINESS,
-        {US: 120.0, EUROPE: 100.0, APAC: 60.0, SOUTH_AMERICA: 32.0},
+        {US: 720.0, EUROPE: 600.0, APAC: 360.0, SOUTH_AMERICA: 192.0},
         [Lengths("all", 1.0, 350, 6, 0.5)],
         0.9,
         {"rag": 0.15, "fine-tune": 0.55, "rag+fine-tune": 0.55},
@@ -350,7 +350,7 @@ REFERENCE_FEATURES = [
     Feature(
         "voice-assistant",
         CHAT,
-        {US: 32.0, EUROPE: 28.0, APAC: 24.0, SOUTH_AMERICA: 12.0},
+        {US: 192.0, EUROPE: 168.0, APAC: 144.0, SOUTH_AMERICA: 72.0},
         [Lengths("all", 1.0, 450, 70, 0.8, 0.6)],
         0.95,
         {"rag": 0.20, "fine-tune": 0.30},
@@ -363,7 +363,7 @@ REFERENCE_FEATURES = [
     Feature(
         "translation",
         BUSINESS,
-        {US: 40.0, EUROPE: 60.0, APAC: 48.0, SOUTH_AMERICA: 24.0},
+        {US: 240.0, EUROPE: 360.0, APAC: 288.0, SOUTH_AMERICA: 144.0},
         [Lengths("all", 1.0, 500, 550, 0.7)],
         0.8,
         {"rag": 0.05, "fine-tune": 0.30},
@@ -375,7 +375,7 @@ REFERENCE_FEATURES = [
     Feature(
         "search-answers",
         CHAT,
-        {US: 60.0, EUROPE: 48.0, APAC: 40.0, SOUTH_AMERICA: 20.0},
+        {US: 360.0, EUROPE: 288.0, APAC: 240.0, SOUTH_AMERICA: 120.0},
         [Lengths("all", 1.0, 300, 160)],
         1.1,
         {"rag": 0.55, "fine-tune": 0.04, "rag+fine-tune": 0.50},
@@ -390,7 +390,7 @@ REFERENCE_FEATURES = [
     Feature(
         "internal-copilot",
         BUSINESS,
-        {US: 20.0, EUROPE: 16.0, APAC: 8.0},
+        {US: 120.0, EUROPE: 96.0, APAC: 48.0},
         [Lengths("all", 1.0, 1500, 400)],
         1.05,
         {"rag": 0.35, "fine-tune": 0.15, "rag+fine-tune": None},
@@ -404,7 +404,7 @@ REFERENCE_FEATURES = [
     Feature(
         "nightly-evaluation",
         STEADY,
-        {US: 12.0},
+        {US: 72.0},
         [Lengths("all", 1.0, 2500, 300)],
         1.0,
         {"rag": 0.10, "fine-tune": 0.10},
@@ -417,7 +417,7 @@ REFERENCE_FEATURES = [
     Feature(
         "marketing-drafts",
         BUSINESS,
-        {US: 8.0, EUROPE: 8.0, APAC: 4.0, SOUTH_AMERICA: 4.0},
+        {US: 48.0, EUROPE: 48.0, APAC: 24.0, SOUTH_AMERICA: 24.0},
         [Lengths("all", 1.0, 500, 700)],
         0.9,
         {"rag": 0.10, "fine-tune": 0.25},
@@ -459,28 +459,28 @@ REFERENCE_TABLES: dict[str, list[Cells]] = {
          "ttft_p95_over_mean": 2.2, "gco2e_per_ktok": 0.15},
     ],
     "quotas": [
-        {"region": "aws:us-east-1", "accelerator": "h100-sxm", "accelerators": 128},
-        {"region": "aws:us-east-1", "accelerator": "h200-sxm", "accelerators": 64},
-        {"region": "aws:us-east-1", "accelerator": "b200-sxm", "accelerators": 32},
-        {"region": "aws:us-east-1", "accelerator": "l40s", "market": "spot", "accelerators": 48},
-        {"region": "aws:eu-north-1", "accelerator": "h100-sxm", "accelerators": 64},
-        {"region": "aws:eu-north-1", "accelerator": "l40s", "accelerators": 96},
-        {"region": "aws:ap-northeast-1", "accelerator": "h100-sxm", "accelerators": 64},
-        {"region": "aws:sa-east-1", "accelerator": "h100-sxm", "accelerators": 32},
-        {"region": "gcp:us-central1", "accelerator": "h100-sxm", "accelerators": 64},
-        {"region": "gcp:us-central1", "accelerator": "l4", "accelerators": 128},
-        {"region": "gcp:europe-west4", "accelerator": "l4", "accelerators": 128},
-        {"region": "gcp:asia-southeast1", "accelerator": "l4", "accelerators": 96},
-        {"region": "azure:eastus2", "accelerator": "mi300x", "accelerators": 24},
-        {"region": "azure:francecentral", "accelerator": "mi300x", "accelerators": 16},
-        {"region": "azure:swedencentral", "accelerator": "mi300x", "accelerators": 16},
-        {"region": "azure:brazilsouth", "accelerator": "mi300x", "accelerators": 8},
+        {"region": "aws:us-east-1", "accelerator": "h100-sxm", "accelerators": 768},
+        {"region": "aws:us-east-1", "accelerator": "h200-sxm", "accelerators": 384},
+        {"region": "aws:us-east-1", "accelerator": "b200-sxm", "accelerators": 192},
+        {"region": "aws:us-east-1", "accelerator": "l40s", "market": "spot", "accelerators": 288},
+        {"region": "aws:eu-north-1", "accelerator": "h100-sxm", "accelerators": 384},
+        {"region": "aws:eu-north-1", "accelerator": "l40s", "accelerators": 576},
+        {"region": "aws:ap-northeast-1", "accelerator": "h100-sxm", "accelerators": 384},
+        {"region": "aws:sa-east-1", "accelerator": "h100-sxm", "accelerators": 192},
+        {"region": "gcp:us-central1", "accelerator": "h100-sxm", "accelerators": 384},
+        {"region": "gcp:us-central1", "accelerator": "l4", "accelerators": 768},
+        {"region": "gcp:europe-west4", "accelerator": "l4", "accelerators": 768},
+        {"region": "gcp:asia-southeast1", "accelerator": "l4", "accelerators": 576},
+        {"region": "azure:eastus2", "accelerator": "mi300x", "accelerators": 144},
+        {"region": "azure:francecentral", "accelerator": "mi300x", "accelerators": 96},
+        {"region": "azure:swedencentral", "accelerator": "mi300x", "accelerators": 96},
+        {"region": "azure:brazilsouth", "accelerator": "mi300x", "accelerators": 48},
     ],
     "owned": [
-        {"region": OWN_SITE, "offer": "own-h100-8", "market": "owned", "instances": 3,
+        {"region": OWN_SITE, "offer": "own-h100-8", "market": "owned", "instances": 6,
          "usd_per_h": 26.0, "accelerator": "h100-sxm", "accelerators": 8},
         {"region": "aws:us-east-1", "offer": "aws_g6e.12xlarge", "market": "commit-1y",
-         "instances": 8, "usd_per_h": 6.61036, "end_date": "2027-03-31"},
+         "instances": 16, "usd_per_h": 6.61036, "end_date": "2027-03-31"},
     ],
 }  # fmt: skip
 
