@@ -187,8 +187,8 @@ def assumptions(facts: Facts) -> tuple[str, ...]:
 def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> dict[str, Any]:
     """Shares of the plan that stand on each kind of knowledge, and the age of each table.
 
-    Serving figures by accelerator-hours and by cost of the machines, quality by requests, prices
-    by cost of the machines.
+    Capacity by accelerator-hours and by cost of the machines, latency and quality by requests,
+    prices by cost of the machines. A hosted llm's speed is known as its offer is.
     """
     data, pools = candidates.data, candidates.pools
     hours = decisions.replicas * data.slice_hours[None, :] * data.pool_accelerators[:, None]
@@ -206,6 +206,7 @@ def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> di
         "serving_by_cost": _shares(
             zip(kinds, by_pool[busy] * per_hour[data.pool_machine[busy]], strict=True)
         ),
+        "latency_by_requests": _shares(_answered_by(facts, candidates, decisions)),
         "quality_by_requests": _shares(
             (candidates.variants[v].provenance, requests[w]) for w, v in enumerate(decisions.adopt)
         ),
@@ -214,6 +215,25 @@ def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> di
         ),
         "ages": dict(facts.ages),
     }
+
+
+def _answered_by(
+    facts: Facts, candidates: Candidates, decisions: Decisions
+) -> Iterable[tuple[str, float]]:
+    """(how the speed of the answer is known, requests) of every route in use, check legs apart."""
+    data = candidates.data
+    apis = {(api.llm, api.region): api for api in facts.apis}
+    for at, j in enumerate(decisions.routes):
+        group, region = data.route_group[j], data.route_region[j]
+        if data.group_leg[group] != 0 or region < 0:
+            continue
+        pool = data.route_pool[j]
+        if pool >= 0:
+            known = candidates.pools[pool].provenance
+        else:
+            llm = candidates.variants[data.group_variant[group]].llm
+            known = apis[llm, data.regions[region]].provenance
+        yield kind_of(known), decisions.serve[at] * data.item_requests[data.group_item[group]]
 
 
 def kind_of(text: str) -> str:
