@@ -61,7 +61,7 @@ def failed(error: Exception) -> int:
     from planner.logs import write_crash
 
     show = getattr(error, "show", None)
-    if isinstance(error, typer.TyperException) and show is not None:
+    if show is not None:  # wrong usage, which typer words itself
         show()
     elif isinstance(error, PlannerError):
         typer.echo(error_text(error, "planner"), err=True)
