@@ -1,8 +1,8 @@
 """The engine: from an instance folder to a certified plan.
 
-`planner.load`, `planner.plan` and `planner.verify` are the stable Python API; they are functions
-of `planner.api` and load on first use, so that ``import planner`` costs nothing. `planner.plan`
-and `planner.verify` are submodules too (the plan's classes, the checker): those modules can be
+`planner.load`, `planner.plan`, `planner.front` and `planner.verify` are the stable Python API; they
+are functions of `planner.api` and load on first use, so that ``import planner`` costs nothing. The
+last three are submodules too (the plan's classes, the front, the checker): those modules can be
 called.
 """
 
@@ -13,9 +13,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["load", "plan", "verify"]
+__all__ = ["front", "load", "plan", "verify"]
 
-CALLABLE_MODULES = ("plan", "verify")
+CALLABLE_MODULES = ("plan", "front", "verify")
 
 
 class _CallableModule(ModuleType):

@@ -25,6 +25,8 @@ from planner.logs import EventLog
 from planner.plan import Plan
 
 if TYPE_CHECKING:
+    from planner.front.front import Front
+    from planner.front.run import FrontProgress
     from planner.solve.options import Progress
     from planner.verify import DualPrices, VerificationReport
 
@@ -128,6 +130,32 @@ def plan(
     """
     request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads)
     return answer(instance, request, on_progress=on_progress).plan
+
+
+def front(
+    instance: Facts | str | Path,
+    *,
+    epsilon: float = 0.03,
+    time_limit: float = 300.0,
+    workers: int = 2,
+    seed: int = 0,
+    output: str | Path | None = None,
+    on_progress: Callable[[FrontProgress], None] | None = None,
+) -> Front:
+    """The certified front of cost, carbon and QoE; its plans and proofs are in a run folder.
+
+    Stops when no plan at all can beat the list by more than `epsilon` of each range at once, or
+    after `time_limit` seconds; `output` is the folder, by default a new one under ``runs/``.
+    Raises InstanceError, InfeasibleError, SolverError, RunError.
+    """
+    from planner.front.run import FrontRequest, FrontRun
+    from planner.runs import new_folder
+
+    facts = instance if isinstance(instance, Facts) else load(instance)
+    name = f"{facts.instance.settings.name}-front"
+    folder = new_folder(name) if output is None else Path(output)
+    request = FrontRequest(epsilon, time_limit, workers, seed)
+    return FrontRun(facts, request, folder.absolute(), on_progress=on_progress).run()
 
 
 def verify(
@@ -263,4 +291,4 @@ def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[Non
     log.add("phase", phase=phase, seconds=round(timings[phase], 3))
 
 
-__all__ = ["Answer", "Request", "answer", "load", "plan", "verify"]
+__all__ = ["Answer", "Request", "answer", "front", "load", "plan", "verify"]

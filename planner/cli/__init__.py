@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from planner.cli import catalog, instance, pick, plan, predict, verify
+from planner.cli import catalog, front, instance, pick, plan, predict, verify
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "new": (instance.new, "write a commented starter instance"),
     "validate": (instance.validate, "list everything wrong in an instance"),
     "plan": (plan.plan, "find the cheapest, greenest or best fleet, with proof"),
+    "front": (front.front, "the whole trade-off of cost, carbon and QoE, with proof"),
     "verify": (verify.verify, "check a run again, without solver"),
     "pick": (pick.pick, "choose from a front of plans"),
     "size": (predict.size, "memory, replicas, training and energy of one llm"),

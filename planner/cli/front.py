@@ -1,0 +1,147 @@
+"""`planner front`: the trade-off of cost, carbon and QoE, enclosed by a proof."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.plan import STOPPED_AT_LIMIT, shortest, silent_stdout
+
+if TYPE_CHECKING:
+    from planner.front.front import Front
+    from planner.front.run import FrontProgress, FrontRun
+
+
+def front(  # noqa: PLR0917 - one parameter per option
+    folder: Annotated[
+        Path | None, typer.Argument(help="Instance folder; not needed with --resume.")
+    ] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds of wall clock.")] = 300.0,
+    epsilon: Annotated[
+        float, typer.Option(help="Stop when no plan at all can beat the list by more than this.")
+    ] = 0.03,
+    workers: Annotated[int, typer.Option(help="Programs solved at a time.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print front.json.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No live progress.")] = False,
+) -> None:
+    """Find the whole trade-off of cost, carbon and QoE, and prove how much could be missing.
+
+    Ctrl-C keeps the front. Exit code 0: the target epsilon is proved; 5: stopped at a limit with
+    an answer; 3: instance invalid; 4: no plan exists, proved; 1: any other error.
+    """
+    from planner.api import load
+    from planner.errors import PlannerError
+    from planner.front.run import FrontRequest, FrontRun
+    from planner.runs import INSTANCE, new_folder
+
+    request = FrontRequest(epsilon, time_limit, workers, seed)
+    if resume is not None:
+        if folder is not None or output is not None:
+            raise PlannerError("--resume RUN_DIR goes on in that folder: name no other")
+        folder, place = resume / INSTANCE, resume
+    elif folder is None:
+        raise PlannerError("front needs an instance folder, or --resume RUN_DIR")
+    facts = load(folder)
+    if resume is None:
+        place = output or new_folder(f"{facts.instance.settings.name}-front")
+    with silent_stdout():
+        run = FrontRun(facts, request, place.absolute(), resume=resume is not None)
+        with _watched(run, shows=not quiet and sys.stderr.isatty()):
+            found = run.run()
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        typer.echo("\n".join([*answer_lines(found), f"run folder: {shortest(place)}"]))
+    if not found.certificate.complete:
+        raise typer.Exit(STOPPED_AT_LIMIT)
+
+
+@contextmanager
+def _watched(run: FrontRun, *, shows: bool) -> Iterator[None]:
+    """Ctrl-C asks the run to stop, a second one leaves at once; a live line on a terminal."""
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if run.search.stop.is_set():
+            raise KeyboardInterrupt
+        run.stop()
+
+    def show(progress: FrontProgress) -> None:
+        sys.stderr.write(f"\r\x1b[K{progress_line(progress)}")
+        sys.stderr.flush()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    if shows:
+        run.on_progress = show
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if shows:
+            sys.stderr.write("\r\x1b[K")
+
+
+def progress_line(progress: FrontProgress) -> str:
+    """``24 points, 31 cuts  epsilon 4.1 %  hypervolume within 3.2 %  212 s left``."""
+    from planner.answer.words import percent
+
+    parts = [f"{progress.points} points, {progress.cuts} cuts"]
+    if progress.epsilon is not None:
+        parts.append(f"epsilon {percent(progress.epsilon)}")
+    lower, upper = progress.hypervolume_lower, progress.hypervolume_upper
+    if lower and upper is not None:
+        parts.append(f"hypervolume within {percent(upper / lower - 1.0)}")
+    return "  ".join([*parts, f"{progress.left_s:.0f} s left"])
+
+
+def answer_lines(front: Front) -> list[str]:
+    """The answer first, then the ends of the front and the proof."""
+    from planner.answer.words import number, percent
+
+    certificate, count = front.certificate, len(front.points)
+    plans = "1 plan" if count == 1 else f"{count} plans"
+    reference = certificate.hypervolume.reference
+    first = f"{plans}; no bound on what is missing is proved yet"
+    if certificate.epsilon is not None:
+        first = (
+            f"{plans}; no plan at all beats them by more than "
+            f"{percent(certificate.epsilon)} of each range at once (proved)"
+        )
+    lines = [
+        first + ("" if certificate.complete else "; truncated: stopped before the target"),
+        f"cost {number(front.ideal.cost_usd)} to {number(front.nadir.cost_usd)} USD, "
+        f"carbon {number(front.ideal.carbon_kgco2e)} to {number(front.nadir.carbon_kgco2e)} "
+        f"kgCO2e, QoE {front.nadir.qoe:.4f} to {front.ideal.qoe:.4f}",
+        f"said of plans below {number(reference.cost_usd)} USD and "
+        f"{number(reference.carbon_kgco2e)} kgCO2e, above QoE {reference.qoe:.4f}",
+    ]
+    median, most = certificate.cost_gap_relative_median, certificate.cost_gap_relative_max
+    if median is not None and most is not None:
+        lines.append(
+            f"cost of a plan above the least any plan has at its carbon and QoE: "
+            f"median {percent(median)}, most {percent(most)}"
+        )
+    lower, upper = certificate.hypervolume.lower, certificate.hypervolume.upper
+    if upper is not None and lower > 0:
+        lines.append(f"hypervolume known within {percent(upper / lower - 1.0)}")
+    lines.append(
+        f"{len(certificate.cuts)} cuts, {front.solves} solves, {front.elapsed_s:.0f} s; "
+        f"choose with `planner pick`"
+    )
+    if not certificate.complete and certificate.widest:
+        corner = certificate.widest[0]
+        if corner.cost_usd is not None and corner.carbon_kgco2e is not None:
+            lines.append(
+                f"the widest gap lies below {number(corner.cost_usd)} USD, "
+                f"{number(corner.carbon_kgco2e)} kgCO2e, above QoE {corner.qoe or 0.0:.4f}"
+            )
+    return lines

@@ -1,0 +1,424 @@
+"""The enclosure, from both sides: proved cuts outside, integer plans inside.
+
+Reads top to bottom: the ends of the front, a sweep of weights, then always the widest corner of
+the region that no plan covers. A corner first gets the cut that says most about it (the duals of
+the depth program of Pascoletti and Serafini, 1984, over all candidate routes); where it stays
+open, an integer program over the relaxation's own columns looks for a plan inside it. Cuts come
+from the relaxation and plans from restricted programs: neither can spoil the other, so stopping at
+any moment, or a solver that fails, leaves an enclosure that is wider but true.
+
+The statement is about plans strictly below the *reference*: the worst cost, carbon and loss among
+the plans that are best in one objective, plus `REFERENCE_MARGIN` of each range.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import numpy as np
+from pymoo.util.ref_dirs import get_reference_directions
+
+from models.fleet.data import FloatArray, IntArray
+from planner.errors import SolverError
+from planner.front.geometry import (
+    Cut,
+    Floats,
+    LocalUpperBounds,
+    enclosure_epsilon,
+    epsilons,
+    nondominated,
+)
+from planner.solve.bound import Bound, Prices
+from planner.solve.engine import Search, unit_weights
+from planner.solve.improve import KINDS, random_neighbourhood
+from planner.solve.index import FleetIndex, best_per_group
+from planner.solve.master import Master, Relaxation
+from planner.solve.options import EngineOptions
+from planner.solve.restricted import Restricted, Solution
+
+REFERENCE_MARGIN = 0.01
+"""Share of each range between the worst of the ends and the reference."""
+ENDS_SHARE = {"cost": 0.10, "carbon": 0.05, "qoe-loss": 0.05}
+"""Of the time limit, for the plan that is best in one objective."""
+ENDS_GAP = 0.005
+SWEEP_PARTITIONS = 5
+"""Das-Dennis directions: (5 + 2 over 2) = 21 weight vectors."""
+LEAST_WEIGHT = 0.01
+"""Share of every objective in every weight vector: no plan is dominated by a hair."""
+PLAN_S = 3.0
+"""Most seconds for one restricted program."""
+PLAN_GAP = 0.003
+MOST_TRIES = 3
+"""Programs on one corner before the others get their turn."""
+SCALE = 1e3
+"""Of the objective inside HiGHS, for depths and normalised weights of order one."""
+TIE = 1e-3
+"""Weight of the normalised objectives beside the depth: of equally deep plans the better."""
+
+
+@dataclass(frozen=True)
+class CertifiedOptions:
+    """Stop at `epsilon`, or after `time_limit_s` of wall clock."""
+
+    epsilon: float = 0.03
+    time_limit_s: float = 300.0
+    workers: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPoint:
+    """A plan inside: `f` (3,) as its checked plan states it."""
+
+    id: str
+    f: Floats
+    solution: Solution
+    found_by: str
+
+
+@dataclass(frozen=True, eq=False)
+class FoundCut:
+    """A cut outside and the prices that prove it (None: read back, stored already)."""
+
+    id: str
+    cut: Cut
+    prices: Prices | None
+
+
+class DepthProgram(Restricted):
+    """A restricted program that can also minimise the depth below a corner."""
+
+    def __init__(
+        self,
+        index: FleetIndex,
+        weights: FloatArray,
+        variants: IntArray,
+        routes: IntArray,
+        ranges: Floats,
+        scale: float,
+    ) -> None:
+        Master.__init__(self, index, weights, scale=scale, ranges=ranges, all_replicas=True)
+        self.add_variants(variants)
+        self.add_routes(routes)
+        self.highs.setOptionValue("presolve", "on")
+        self.highs.setOptionValue("solver", "choose")
+        self._mark_integers()
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A program to solve: columns, what it aims at, where it starts."""
+
+    found_by: str
+    variants: IntArray
+    routes: IntArray
+    weights: FloatArray
+    corner: Floats | None
+    start: Solution | None
+    limit_s: float
+    key: bytes = b""
+
+
+Accept = Callable[[Solution, str, str], Floats | None]
+"""(solution, id, found by) -> objectives of the checked plan, or None where the check fails."""
+
+
+@dataclass
+class Enclosure:
+    """The search; see the module docstring. `run` is the algorithm."""
+
+    index: FleetIndex
+    options: CertifiedOptions
+    accept: Accept
+    on_cut: Callable[[FoundCut], None]
+    on_news: Callable[[Enclosure], None]
+    points: list[FoundPoint] = field(default_factory=list)
+    cuts: list[FoundCut] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    stop: threading.Event = field(default_factory=threading.Event)
+    timings: dict[str, float] = field(default_factory=dict)
+    solves: int = 0
+    numbered: int = 0
+    rejected: int = 0
+    failures: list[str] = field(default_factory=list)
+    reference: Floats | None = None
+    ranges: Floats | None = None
+    reached: bool = False
+
+    # ------------------------------------------------------------------ the algorithm
+
+    def run(self) -> None:
+        """Ends, sweep, corners, until the target, the time limit or `stop`."""
+        self.rng = np.random.default_rng(self.options.seed)
+        self.numbered = max([self.numbered, *(int(p.id[1:]) for p in self.points)])
+        resumed = self.reference is not None and len(self.points) > 0
+        self._timed("ends", self._start_again if resumed else self._ends)
+        self.running: dict[Future[Solution | None], Task] = {}
+        with ThreadPoolExecutor(self.options.workers) as self.pool:
+            if not resumed:
+                self._timed("sweep", self._sweep)
+            self._timed("corners", self._close)
+            self.stopping = True
+            for job in self.running:
+                job.cancel()
+
+    def _ends(self) -> None:
+        """The best plan in each objective; ranges and reference from them."""
+        seeds = []
+        for objective, share in ENDS_SHARE.items():
+            if self._over():
+                raise SolverError("stopped before the ends of the front were known")
+            limit = share * self.options.time_limit_s
+            options = EngineOptions(ENDS_GAP, limit, self.options.workers, self.options.seed)
+            search = Search(self.index, unit_weights(objective), options)
+            search.run()
+            assert search.best is not None
+            assert search.bound is not None
+            self.solves += 1
+            self._add_cut(search.bound)
+            self._add_point(search.best, f"best {objective}")
+            seeds.append(search.master)
+        if not self.points:
+            raise SolverError("no end of the front passed its check")
+        ends = np.array([point.f for point in self.points])
+        low, high = ends.min(axis=0), ends.max(axis=0)
+        span = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1e-9))
+        self.ranges, self.reference = span, high + REFERENCE_MARGIN * span
+        self._master(seeds)
+
+    def _start_again(self) -> None:
+        """A master for ranges that are known: its first columns from one relaxation."""
+        assert self.ranges is not None
+        first = Master(self.index, np.append(1.0 / self.ranges, 0.0))
+        first.start()
+        first.generate(0.01, self._deadline())
+        self._master([first])
+
+    def _master(self, seeds: list[Master]) -> None:
+        """One master for all the rest, with what earlier ones have generated."""
+        assert self.ranges is not None
+        self.master = Master(
+            self.index, np.append(1.0 / self.ranges, 0.0), ranges=self.ranges, scale=SCALE
+        )
+        for seed in seeds:
+            self.master.add_variants(np.flatnonzero(seed.col_adopt >= 0))
+            self.master.add_routes(np.concatenate(seed.routes_in))
+        self.bounds = LocalUpperBounds(self.reference)
+        self.bounds.insert_all(np.array([point.f for point in self.points]))
+        self.on_news(self)
+
+    def _sweep(self) -> None:
+        """Cuts and plans for weights spread evenly over the simplex."""
+        assert self.ranges is not None
+        directions = get_reference_directions("das-dennis", 3, n_partitions=SWEEP_PARTITIONS)
+        # Inner weights first: they say most while there is little.
+        for direction in directions[np.argsort(-directions.min(axis=1), kind="stable")]:
+            if self._over() or self._width() <= self.options.epsilon:
+                break
+            shares = LEAST_WEIGHT / 3.0 + (1.0 - LEAST_WEIGHT) * direction
+            weights = np.append(shares / self.ranges, 0.0)
+            self.master.set_weights(weights)
+            relaxation = self._relax()
+            if relaxation is None:
+                continue
+            start = min(self.points, key=lambda p: float(p.f @ weights[:3])).solution
+            self._submit(self._around("sweep", relaxation, weights, None, start))
+
+    def _close(self) -> None:
+        """Always the widest corner: first its cut, then plans inside it."""
+        known: dict[bytes, Relaxation] = {}
+        tries: dict[bytes, int] = {}
+        most = MOST_TRIES
+        while not self._over():
+            self._collect(block=len(self.running) >= self.options.workers)
+            corners = self.bounds.corners
+            width = epsilons(corners, self._cuts(), (), self.ranges)
+            if width.max(initial=0.0) <= self.options.epsilon:
+                self.reached = True
+                return
+            keys = [corner.tobytes() for corner in corners]
+            known = {key: known[key] for key in keys if key in known}
+            busy = {task.key for task in self.running.values()}
+            open_ = [
+                i
+                for i in np.argsort(-width, kind="stable")
+                if width[i] > self.options.epsilon
+                and keys[i] not in busy
+                and tries.get(keys[i], 0) < most
+            ]
+            if not open_:
+                if self.running:
+                    self._collect(block=True)
+                else:
+                    most += MOST_TRIES
+                continue
+            corner, key = corners[open_[0]], keys[open_[0]]
+            if key not in known:
+                self.master.set_corner(corner)
+                relaxation = self._relax()
+                if relaxation is None:
+                    tries[key] = most
+                else:
+                    known[key] = relaxation
+                continue
+            self._submit(self._inside(corner, key, known[key], tries.get(key, 0)))
+            tries[key] = tries.get(key, 0) + 1
+
+    # ------------------------------------------------------------------ pieces
+
+    def _relax(self) -> Relaxation | None:
+        """Column generation to a thousandth; its best bound is a cut whatever else happened."""
+        try:
+            relaxation = self.master.generate(1e-3, self._deadline(), floor=0.3)
+        except SolverError as error:
+            self.failures.append(str(error))
+            return None
+        self.solves += 1
+        self._add_cut(relaxation.bound)
+        return relaxation
+
+    def _around(
+        self,
+        found_by: str,
+        relaxation: Relaxation,
+        weights: FloatArray,
+        corner: Floats | None,
+        start: Solution,
+        key: bytes = b"",
+    ) -> Task:
+        """The program over what the relaxation adopts and uses, with a known plan inside."""
+        index, data = self.index, self.index.data
+        order = np.lexsort((-relaxation.adopt, data.variant_workload))
+        _, first = np.unique(data.variant_workload[order], return_index=True)
+        variants = np.union1d(order[first], np.flatnonzero(relaxation.adopt > 0.02))
+        generated = np.concatenate(self.master.routes_in)
+        mine = generated[np.isin(index.route_variant[generated], variants)]
+        near = best_per_group(index, relaxation.bound.reduced[mine], mine, 3)
+        routes = np.unique(np.concatenate([relaxation.routes, near, start.routes]))
+        variants = np.union1d(variants, start.adopt)
+        routes = routes[np.isin(index.route_variant[routes], variants)]
+        return Task(found_by, variants, routes, weights, corner, start, PLAN_S, key)
+
+    def _inside(self, corner: Floats, key: bytes, relaxation: Relaxation, tried: int) -> Task:
+        """A program below a corner: the relaxation's columns, then neighbourhoods of the nearest."""
+        assert self.ranges is not None
+        ranges = self.ranges
+        nearest = min(self.points, key=lambda p: float(((p.f - corner) / ranges).max())).solution
+        weights = TIE * np.append(1.0 / ranges, 0.0)
+        if tried % 2 == 0:
+            task = self._around("corner", relaxation, weights, corner, nearest, key)
+            if tried == 0:
+                return task
+            generated = np.concatenate(self.master.routes_in)
+            inside = generated[np.isin(self.index.route_variant[generated], task.variants)]
+            routes = np.union1d(inside, task.routes)
+            return Task("corner", task.variants, routes, weights, corner, nearest, 2 * PLAN_S, key)
+        kind = str(self.rng.choice(KINDS))
+        around = random_neighbourhood(
+            self.index, nearest, relaxation.bound.reduced, self.rng, kind, 0.5
+        )
+        limit = PLAN_S * (1 + tried // 2)
+        variants = np.union1d(around.variants, np.flatnonzero(relaxation.adopt > 0.02))
+        routes = np.union1d(around.routes, relaxation.routes)
+        routes = routes[np.isin(self.index.route_variant[routes], variants)]
+        return Task(f"corner, {kind}", variants, routes, weights, corner, nearest, limit, key)
+
+    def _submit(self, task: Task) -> None:
+        while len(self.running) >= self.options.workers and not self._over():
+            self._collect(block=True)
+        if not self._over():
+            self.running[self.pool.submit(self._solve, task)] = task
+
+    def _solve(self, task: Task) -> Solution | None:
+        """In a worker thread: HiGHS leaves the others room while it works."""
+        limit = min(task.limit_s, self._left())
+        if limit <= 0 or self.stop.is_set():
+            return None
+        assert self.ranges is not None
+        program = DepthProgram(
+            self.index, task.weights, task.variants, task.routes, self.ranges, SCALE
+        )
+        if task.corner is not None:
+            program.set_corner(task.corner, task.weights)
+        found, _ = program.solve(limit, PLAN_GAP, task.start)
+        return found
+
+    def _collect(self, *, block: bool) -> None:
+        """Take in the programs that have ended; with `block` wait for one."""
+        if not self.running:
+            return
+        timeout = max(self._left(), 0.0) if block else 0.0
+        done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)
+        for job in done:
+            task = self.running.pop(job)
+            self.solves += 1
+            try:
+                found = job.result()
+            except SolverError as error:
+                self.failures.append(str(error))
+                continue
+            if found is not None:
+                self._add_point(found, task.found_by)
+
+    def _add_point(self, solution: Solution, found_by: str) -> None:
+        """Check and keep a plan unless one that is held is as good."""
+        f = solution.totals[:3]
+        slack = 1e-9 * np.abs(f)
+        if any(bool(np.all(point.f <= f + slack)) for point in self.points):
+            return
+        self.numbered += 1
+        name = f"p{self.numbered:04d}"
+        exact = self.accept(solution, name, found_by)
+        if exact is None:
+            self.rejected += 1
+            return
+        self.points.append(FoundPoint(name, exact, solution, found_by))
+        if self.reference is not None:
+            self.bounds.insert(exact)
+        self.on_news(self)
+
+    def _add_cut(self, bound: Bound) -> None:
+        """Keep what the prices prove; prices of weight zero, or of water, say nothing here."""
+        weights = bound.prices.weights
+        if not np.isfinite(bound.value) or weights[3] > 0 or not (weights[:3] > 0).any():
+            return
+        cut = Cut(weights[:3], bound.value)
+        found = FoundCut(f"c{len(self.cuts) + 1:04d}", cut, bound.prices)
+        self.on_cut(found)
+        self.cuts.append(found)
+
+    def listed(self) -> list[FoundPoint]:
+        """The points that no other dominates, cheapest first; below the reference once it is known."""
+        inside = [
+            p for p in self.points if self.reference is None or bool(np.all(p.f < self.reference))
+        ]
+        keep = nondominated(np.array([p.f for p in inside]).reshape(-1, 3))
+        chosen = [p for p, kept in zip(inside, keep, strict=True) if kept]
+        return sorted(chosen, key=lambda p: tuple(p.f))
+
+    def _cuts(self) -> list[Cut]:
+        return [found.cut for found in self.cuts]
+
+    def _width(self) -> float:
+        assert self.ranges is not None
+        return enclosure_epsilon(self.bounds.corners, self._cuts(), (), self.ranges)
+
+    def _deadline(self) -> float:
+        return self.began + self.options.time_limit_s
+
+    def _left(self) -> float:
+        return self._deadline() - time.monotonic()
+
+    def _over(self) -> bool:
+        return self.stop.is_set() or self._left() <= 0
+
+    def _timed(self, name: str, work: Callable[[], None]) -> None:
+        began = time.monotonic()
+        try:
+            work()
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - began
