@@ -108,6 +108,15 @@ def test_rental_prices_prove_a_bound_near_the_plan(tiny: Facts, plan: Plan) -> N
     assert 0.1 * plan.objectives.cost_usd < bound <= plan.objectives.cost_usd
 
 
+def test_routes_priced_in_blocks_prove_the_same(
+    tiny: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = random_prices(tiny, 5, COST, 3.0)
+    whole = verify_bound(tiny, prices)
+    monkeypatch.setattr("planner.verify.bound.MOST_ROUTES_AT_ONCE", 50)
+    assert verify_bound(tiny, prices) == whole
+
+
 def test_prices_too_high_to_be_feasible_prove_no_more(tiny: Facts) -> None:
     fair = verify_bound(tiny, rental_prices(tiny))
     greedy = verify_bound(tiny, rental_prices(tiny, factor=50.0))
