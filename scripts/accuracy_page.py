@@ -92,10 +92,10 @@ def main() -> None:
         row("combination", "points", "TPOT", "TTFT", "tokens/s"),
         row(*["---"] * 5),
     ]
-    for name, r in table.iterrows():
-        cells = ["-" if pd.isna(r[c]) else f"{r[c]:.1f}" for c in
+    for name, found in table.iterrows():
+        cells = ["-" if pd.isna(found[c]) else f"{found[c]:.1f}" for c in
                  ("tpot_error", "ttft_error", "rate_error")]  # fmt: skip
-        lines.append(row(str(name).replace("|", " on "), int(r["points"]), *cells))
+        lines.append(row(str(name).replace("|", " on "), int(found["points"]), *cells))
     lines += [
         "", "## What the words mean", "",
         "- measured: a shipped point of this very combination within 5 % of every length and of",

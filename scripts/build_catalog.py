@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -216,7 +217,7 @@ CONTINENTS = {
 }
 GROUP_TAGS = {"asia": "apac", "oceania": "apac", "middle-east": "mea", "africa": "mea",
               "south-america": "latam"}  # fmt: skip
-CORRECTIONS: dict[tuple[str, str], dict[str, object]] = {
+CORRECTIONS: dict[tuple[str, str], dict[str, str | float]] = {
     ("alicloud", "ap-southeast-5"): {"lat": -6.2088},
     ("azure", "brazilsoutheast"): {"country_iso2": "BR"},
     ("azure", "mexicocentral"): {"country_iso2": "MX"},
@@ -453,8 +454,8 @@ def fit_least_absolute(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 def latency(source: Path, regions: pd.DataFrame) -> list[dict[str, object]]:
     """Measured round trips, and the distance law for the pairs nobody measured."""
     pairs = pd.read_csv(source / "latency.csv")
-    for end in ("from_region", "to_region"):
-        pairs[end] = pairs["provider"] + ":" + pairs[end]
+    for column in ("from_region", "to_region"):
+        pairs[column] = pairs["provider"] + ":" + pairs[column]
     known = set(regions["region"])
     pairs = pairs[pairs["from_region"].isin(known) & pairs["to_region"].isin(known)]
     write(
@@ -799,7 +800,7 @@ LENGTH_EDGES = ((0, 4096, "short"), (4096, 32768, "long"), (32768, 10**9, "very-
 def by_hour(seconds: pd.Series, rate: pd.Series) -> np.ndarray:
     """Mean rate per hour of day (24), each day divided by its own mean to remove the trend."""
     frame = pd.DataFrame({"day": seconds // 86400, "hour": seconds % 86400 // 3600, "rate": rate})
-    frame = frame.groupby(["day", "hour"], as_index=False)["rate"].mean()
+    frame = frame.groupby(["day", "hour"])["rate"].mean().reset_index()
     complete = frame.groupby("day")["hour"].transform("size") == 24
     frame = frame[complete]
     frame["rate"] /= frame.groupby("day")["rate"].transform("mean")
@@ -838,9 +839,10 @@ def demand_shapes(source: Path) -> None:
     requests = image.set_index("hour_local")["requests"].reindex(weeks, fill_value=0)
     weekend = np.where(weeks.day_of_week >= 5, "weekend", "weekday")
     shape_table = requests.groupby([weekend, weeks.hour]).mean() / requests.mean()
-    for (day_type, hour), value in shape_table.items():
+    for key, value in shape_table.items():
+        day_type, at = cast(tuple[str, int], key)
         rows.append(
-            {"shape": "alibaba-image-2024", "day_type": day_type, "hour": hour,
+            {"shape": "alibaba-image-2024", "day_type": day_type, "hour": at,
              "relative_rate": round(float(value), 5),
              "days_observed": 10 if day_type == "weekday" else 4,
              "basis": "image service, 2024-11-25 to 2024-12-08; 'local' clock as published, its "

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import least_squares
 
@@ -47,6 +49,24 @@ TTFT_NAMES = [name for name in START if name.startswith("ttft")]
 TPOT_NAMES = [name for name in START if name not in TTFT_NAMES]
 PRIOR_SD, OFFSET_SD = 1.0, 0.5
 ROBUST, NOISE = 0.15, 0.10
+
+Array = NDArray[Any]
+Logs = dict[tuple[str, str], float]
+"""(parameter, group) -> log of its value or of its factor"""
+Law = tuple[Array, Array]
+"""predicted TPOT and TTFT, s"""
+Bands = dict[tuple[str, str], tuple[float, float]]
+"""(provenance, quantity) -> factors on the prediction"""
+
+
+class Evaluation(NamedTuple):
+    """What the tables and the accuracy page state."""
+
+    logs: Logs
+    anchors: pd.DataFrame
+    bands: Bands
+    report: list[dict[str, Any]]
+    tables: dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -134,7 +154,9 @@ def measured(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tpot, ttft, rate
 
 
-def _fit(points, mask, fields, fixed, *, target, which):
+def _fit(  # noqa: PLR0917
+    points: Points, mask: Array, fields: list[str], fixed: Logs, target: Array, which: int
+) -> Logs:
     names = points.names(fields)
     start = np.array([np.log(START[f]) if g == "base" else 0.0 for f, g in names])
     spread = np.array([PRIOR_SD if g == "base" else OFFSET_SD for _, g in names])
@@ -143,7 +165,7 @@ def _fit(points, mask, fields, fixed, *, target, which):
     weight = counts.map(counts.value_counts()).to_numpy(float) ** -0.35
     weight /= np.sqrt((weight**2).mean())
 
-    def residual(x):
+    def residual(x: Array) -> Array:
         prediction = points.predict({**fixed, **dict(zip(names, x, strict=True))})[which]
         z = np.log(prediction[rows] / target[rows]) * weight / ROBUST
         bent = ROBUST * np.sign(z) * np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))
@@ -153,13 +175,13 @@ def _fit(points, mask, fields, fixed, *, target, which):
     return dict(zip(names, found.x, strict=True))
 
 
-def fit_law(points: Points, mask: np.ndarray) -> dict[tuple[str, str], float]:
+def fit_law(points: Points, mask: Array) -> Logs:
     tpot, ttft, _ = measured(points)
-    logs = _fit(points, mask, TPOT_NAMES, {}, target=tpot, which=0)
-    return {**logs, **_fit(points, mask, TTFT_NAMES, logs, target=ttft, which=1)}
+    logs = _fit(points, mask, TPOT_NAMES, {}, tpot, 0)
+    return {**logs, **_fit(points, mask, TTFT_NAMES, logs, ttft, 1)}
 
 
-def fit_anchors(points: Points, mask: np.ndarray, law: tuple[np.ndarray, np.ndarray]):
+def fit_anchors(points: Points, mask: Array, law: Law) -> pd.DataFrame:
     """Weights of the log corrections: Gaussian-process regression on robust medians of repeats."""
     tpot, ttft, _ = measured(points)
     frame = points.frame.assign(
@@ -178,10 +200,10 @@ def fit_anchors(points: Points, mask: np.ndarray, law: tuple[np.ndarray, np.ndar
         weight = np.zeros(len(table))
         weight[known] = cho_solve(cho_factor(k), r[known])
         table[f"{column}_weight"] = weight
-    return table[[*keys, "tpot_weight", "ttft_weight"]]
+    return pd.DataFrame(table[[*keys, "tpot_weight", "ttft_weight"]])
 
 
-def corrected(points: Points, law, anchors_table) -> tuple[np.ndarray, np.ndarray]:
+def corrected(points: Points, law: Law, anchors_table: pd.DataFrame) -> Law:
     anchors = serving.anchors_from(anchors_table)
     a, b, _ = serving.corrections(
         serving.names_of(points.frame), serving.logs_of(points.frame), anchors
@@ -196,18 +218,19 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.array([number[name] for name in labels])
 
 
-def cross_validate(points: Points, labels: np.ndarray, count: int, *, refit: bool, full):
+def cross_validate(points: Points, labels: Array, count: int, full: Law | None = None) -> Law:
+    """Predictions of points left out by folds of whole labels; the law refitted, or `full`."""
     tpot, ttft = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     fold = folds(labels, count, 0)
     for i in range(count):
-        law = points.predict(fit_law(points, fold != i)) if refit else full
+        law = points.predict(fit_law(points, fold != i)) if full is None else full
         table = fit_anchors(points, fold != i, law)
         a, b = corrected(points, law, table)
         tpot[fold == i], ttft[fold == i] = a[fold == i], b[fold == i]
     return tpot, ttft
 
 
-def errors(points: Points, prediction) -> pd.DataFrame:
+def errors(points: Points, prediction: Law) -> pd.DataFrame:
     """Absolute relative errors in percent and log ratios measured / predicted."""
     tpot, ttft, rate = measured(points)
     f = points.frame
@@ -224,8 +247,8 @@ def errors(points: Points, prediction) -> pd.DataFrame:
     return out[~points.groups["static"]]
 
 
-def summary(table: pd.DataFrame, title: str) -> list[dict[str, object]]:
-    rows = []
+def summary(table: pd.DataFrame, title: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for name in ("tpot", "ttft", "rate"):
         e = table[f"{name}_error"].replace(np.inf, np.nan).dropna()
         per = table.assign(e=table[f"{name}_error"]).groupby("combination")["e"].median()
@@ -245,7 +268,7 @@ def band(table: pd.DataFrame, name: str) -> tuple[float, float]:
     return float(np.exp(logs.quantile(0.10))), float(np.exp(logs.quantile(0.90)))
 
 
-def evaluate(points: Points):
+def evaluate(points: Points) -> Evaluation:
     """Everything the tables and the accuracy page state."""
     full = np.ones(len(points.frame), dtype=bool)
     logs = fit_law(points, full)
@@ -253,16 +276,16 @@ def evaluate(points: Points):
     anchors = fit_anchors(points, full, law)
     rows = np.array([str(i) for i in range(len(points.frame))])
     keys = points.frame[list(serving.POINT_COLUMNS)].astype(str).agg("|".join, axis=1).to_numpy(str)
-    unseen = errors(points, cross_validate(points, points.combination, 8, refit=True, full=None))
-    known = errors(points, cross_validate(points, keys, 5, refit=False, full=law))
-    repeat = errors(points, cross_validate(points, rows, 5, refit=False, full=law))
+    unseen = errors(points, cross_validate(points, points.combination, 8))
+    known = errors(points, cross_validate(points, keys, 5, law))
+    repeat = errors(points, cross_validate(points, rows, 5, law))
     tables = {"transferred": unseen, "interpolated": known, "measured": repeat}
     bands = {(p, q): band(t, q) for p, t in tables.items() for q in ("tpot", "ttft", "rate")}
     report = [r for p, t in tables.items() for r in summary(t, p)]
-    return logs, anchors, bands, report, tables
+    return Evaluation(logs, anchors, bands, report, tables)
 
 
-def parameters_table(logs, bands) -> pd.DataFrame:
+def parameters_table(logs: Logs, bands: Bands) -> pd.DataFrame:
     source = "scripts/fit_serving.py on serving_points.csv.gz"
     rows = [("law", f, g, np.exp(v)) for (f, g), v in logs.items() if g != "static"]
     for (provenance, quantity), (low, high) in bands.items():

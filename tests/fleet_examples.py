@@ -9,6 +9,7 @@ evenly over the regions it may use, on rented machines), so that plan always sat
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -171,7 +172,8 @@ def random_fleet(  # noqa: PLR0915, PLR0917 - one pass over the fields in the or
             j_region = np.concatenate([j_region, np.full(len(groups), region)])
             j_slice = np.concatenate([j_slice, np.maximum(t_of[group_item[groups]], 0)])
     order = np.argsort(j_group, kind="stable")
-    j_group, j_pool, j_region, j_slice = (a[order] for a in (j_group, j_pool, j_region, j_slice))
+    j_group, j_pool = j_group[order], j_pool[order]
+    j_region, j_slice = j_region[order], j_slice[order]
     J = len(j_group)
 
     # ---- coefficients of routes
@@ -381,7 +383,7 @@ def tiny_fleet(seed: int = 0, slices: int | None = None, regions: int | None = N
     )
 
 
-def full_fleet(seed: int = 0, **sizes: int) -> FleetData:
+def full_fleet(seed: int = 0, **sizes: Any) -> FleetData:
     """Every family of the program at once, caps included: all rules on, five kinds of variant."""
     size = {"workloads": 2, "variants": 5, "regions": 2, "slices": 2, "machines_per_region": 2}
     data = random_fleet(
