@@ -35,7 +35,7 @@ from planner.front.geometry import (
 from planner.solve.bound import Bound, Prices
 from planner.solve.engine import Search, unit_weights
 from planner.solve.improve import KINDS, random_neighbourhood
-from planner.solve.index import FleetIndex, best_per_group
+from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.master import Master, Relaxation
 from planner.solve.options import EngineOptions
 from planner.solve.restricted import Restricted, Solution
@@ -49,8 +49,17 @@ SWEEP_PARTITIONS = 5
 """Das-Dennis directions: (5 + 2 over 2) = 21 weight vectors."""
 LEAST_WEIGHT = 0.01
 """Share of every objective in every weight vector: no plan is dominated by a hair."""
-PLAN_S = 3.0
-"""Most seconds for one restricted program."""
+PLAN_SHARE = 0.02
+"""Of the time limit, for one task; a second try of a corner takes twice that, and so on."""
+PLAN_S = (1.5, 8.0)
+"""Least and most seconds of a first try."""
+NEIGHBOURHOOD_S = 1.5
+LEAST_S = 0.3
+"""Seconds of a task that are not worth another neighbourhood."""
+MOST_ROUTES = 4000
+"""Of a restricted program, about."""
+ADOPTED = 0.02
+"""Share above which a variant of the relaxation is a choice for the program."""
 PLAN_GAP = 0.003
 MOST_TRIES = 3
 """Programs on one corner before the others get their turn."""
@@ -119,8 +128,10 @@ class Task:
     weights: FloatArray
     corner: Floats | None
     start: Solution | None
+    reduced: FloatArray
+    """float (J,) reduced costs of all routes"""
     limit_s: float
-    key: bytes = b""
+    number: int
 
 
 Accept = Callable[[Solution, str, str], Floats | None]
@@ -143,6 +154,7 @@ class Enclosure:
     timings: dict[str, float] = field(default_factory=dict)
     solves: int = 0
     numbered: int = 0
+    tasks: int = 0
     rejected: int = 0
     failures: list[str] = field(default_factory=list)
     reference: Floats | None = None
@@ -153,7 +165,6 @@ class Enclosure:
 
     def run(self) -> None:
         """Ends, sweep, corners, until the target, the time limit or `stop`."""
-        self.rng = np.random.default_rng(self.options.seed)
         self.numbered = max([self.numbered, *(int(p.id[1:]) for p in self.points)])
         resumed = self.reference is not None and len(self.points) > 0
         self._timed("ends", self._start_again if resumed else self._ends)
@@ -226,7 +237,7 @@ class Enclosure:
             if relaxation is None:
                 continue
             start = min(self.points, key=lambda p: float(p.f @ weights[:3])).solution
-            self._submit(self._around("sweep", relaxation, weights, None, start))
+            self._submit(self._around(relaxation, weights, None, start))
 
     def _close(self) -> None:
         """Always the widest corner: first its cut, then plans inside it."""
@@ -242,7 +253,7 @@ class Enclosure:
                 return
             keys = [corner.tobytes() for corner in corners]
             known = {key: known[key] for key in keys if key in known}
-            busy = {task.key for task in self.running.values()}
+            busy = {task.corner.tobytes() for task in self.running.values() if task.corner is not None}
             open_ = [
                 i
                 for i in np.argsort(-width, kind="stable")
@@ -265,7 +276,7 @@ class Enclosure:
                 else:
                     known[key] = relaxation
                 continue
-            self._submit(self._inside(corner, key, known[key], tries.get(key, 0)))
+            self._submit(self._inside(corner, known[key], tries.get(key, 0)))
             tries[key] = tries.get(key, 0) + 1
 
     # ------------------------------------------------------------------ pieces
@@ -283,49 +294,44 @@ class Enclosure:
 
     def _around(
         self,
-        found_by: str,
         relaxation: Relaxation,
         weights: FloatArray,
         corner: Floats | None,
         start: Solution,
-        key: bytes = b"",
+        tried: int = 0,
     ) -> Task:
-        """The program over what the relaxation adopts and uses, with a known plan inside."""
+        """The program over what the relaxation adopts and the best routes of that, with a known
+        plan inside; wider and longer at every further try."""
         index, data = self.index, self.index.data
         order = np.lexsort((-relaxation.adopt, data.variant_workload))
         _, first = np.unique(data.variant_workload[order], return_index=True)
-        variants = np.union1d(order[first], np.flatnonzero(relaxation.adopt > 0.02))
-        generated = np.concatenate(self.master.routes_in)
-        mine = generated[np.isin(index.route_variant[generated], variants)]
-        near = best_per_group(index, relaxation.bound.reduced[mine], mine, 3)
-        routes = np.unique(np.concatenate([relaxation.routes, near, start.routes]))
+        variants = np.union1d(order[first], np.flatnonzero(relaxation.adopt > ADOPTED))
+        groups = int(np.diff(index.variant_group_start)[variants].sum())
+        keep = int(np.clip(MOST_ROUTES // max(groups, 1), 1, 12))
+        mine = routes_of(index, variants)
+        near = best_per_group(index, relaxation.bound.reduced[mine], mine, keep)
         variants = np.union1d(variants, start.adopt)
+        routes = np.unique(np.concatenate([relaxation.routes, near, start.routes]))
         routes = routes[np.isin(index.route_variant[routes], variants)]
-        return Task(found_by, variants, routes, weights, corner, start, PLAN_S, key)
+        self.tasks += 1
+        return Task(
+            "sweep" if corner is None else "corner",
+            variants,
+            routes,
+            weights,
+            corner,
+            start,
+            relaxation.bound.reduced,
+            float(np.clip(PLAN_SHARE * self.options.time_limit_s, *PLAN_S)) * (1 + tried),
+            self.tasks,
+        )
 
-    def _inside(self, corner: Floats, key: bytes, relaxation: Relaxation, tried: int) -> Task:
-        """A program below a corner: the relaxation's columns, then neighbourhoods of the nearest."""
+    def _inside(self, corner: Floats, relaxation: Relaxation, tried: int) -> Task:
+        """A program below a corner, starting from the plan nearest to it."""
         assert self.ranges is not None
         ranges = self.ranges
         nearest = min(self.points, key=lambda p: float(((p.f - corner) / ranges).max())).solution
-        weights = TIE * np.append(1.0 / ranges, 0.0)
-        if tried % 2 == 0:
-            task = self._around("corner", relaxation, weights, corner, nearest, key)
-            if tried == 0:
-                return task
-            generated = np.concatenate(self.master.routes_in)
-            inside = generated[np.isin(self.index.route_variant[generated], task.variants)]
-            routes = np.union1d(inside, task.routes)
-            return Task("corner", task.variants, routes, weights, corner, nearest, 2 * PLAN_S, key)
-        kind = str(self.rng.choice(KINDS))
-        around = random_neighbourhood(
-            self.index, nearest, relaxation.bound.reduced, self.rng, kind, 0.5
-        )
-        limit = PLAN_S * (1 + tried // 2)
-        variants = np.union1d(around.variants, np.flatnonzero(relaxation.adopt > 0.02))
-        routes = np.union1d(around.routes, relaxation.routes)
-        routes = routes[np.isin(self.index.route_variant[routes], variants)]
-        return Task(f"corner, {kind}", variants, routes, weights, corner, nearest, limit, key)
+        return self._around(relaxation, TIE * np.append(1.0 / ranges, 0.0), corner, nearest, tried)
 
     def _submit(self, task: Task) -> None:
         while len(self.running) >= self.options.workers and not self._over():
@@ -334,18 +340,52 @@ class Enclosure:
             self.running[self.pool.submit(self._solve, task)] = task
 
     def _solve(self, task: Task) -> Solution | None:
-        """In a worker thread: HiGHS leaves the others room while it works."""
-        limit = min(task.limit_s, self._left())
+        """In a worker thread: HiGHS leaves the others room while it works.
+
+        One program over the task's columns takes half of the time at most, neighbourhoods of
+        the best plan so far take the rest.
+        """
+        until = min(time.monotonic() + task.limit_s, self._deadline())
+        rng = np.random.default_rng([self.options.seed, task.number])
+        best = self._program(task, task.variants, task.routes, 0.5 * task.limit_s, task.start)
+        size = 0.5
+        while best is not None and until - time.monotonic() > LEAST_S and not self.stop.is_set():
+            kind = str(rng.choice(KINDS))
+            near = random_neighbourhood(self.index, best, task.reduced, rng, kind, size)
+            limit = min(NEIGHBOURHOOD_S, until - time.monotonic())
+            began = time.monotonic()
+            best = self._program(task, near.variants, near.routes, limit, best) or best
+            in_time = time.monotonic() - began < 0.8 * limit
+            size = float(np.clip(size * (1.25 if in_time else 0.8), 0.05, 1.0))
+        return best
+
+    def _program(
+        self,
+        task: Task,
+        variants: IntArray,
+        routes: IntArray,
+        limit_s: float,
+        start: Solution | None,
+    ) -> Solution | None:
+        """The better of `start` and what branch and bound finds over the given columns."""
+        assert self.ranges is not None
+        limit = min(limit_s, self._left())
         if limit <= 0 or self.stop.is_set():
             return None
-        assert self.ranges is not None
-        program = DepthProgram(
-            self.index, task.weights, task.variants, task.routes, self.ranges, SCALE
-        )
+        program = DepthProgram(self.index, task.weights, variants, routes, self.ranges, SCALE)
         if task.corner is not None:
             program.set_corner(task.corner, task.weights)
-        found, _ = program.solve(limit, PLAN_GAP, task.start)
-        return found
+        found, _ = program.solve(limit, PLAN_GAP, start)
+        if found is None or start is None:
+            return found
+        return min(found, start, key=lambda s: self._aim(task, s))
+
+    def _aim(self, task: Task, solution: Solution) -> float:
+        """What the task minimises."""
+        value = float(solution.totals @ task.weights)
+        if task.corner is not None:
+            value += float(((solution.totals[:3] - task.corner) / self.ranges).max())
+        return value
 
     def _collect(self, *, block: bool) -> None:
         """Take in the programs that have ended; with `block` wait for one."""
