@@ -24,15 +24,14 @@ from planner.verify.figures import RouteAsk, route_figures
 from planner.verify.terms import Item, Terms
 
 
-def _runs(terms: Terms, ask: RouteAsk) -> bool:
-    """Whether a route is eligible."""
-    f, workload = route_figures(terms, [ask]), ask.item.workload
-    if not f.fits[0] or f.new_tokens[0] > ask.lane_tokens:
-        return False
-    if workload.kind == "batch":
-        return True
-    ttft, tpot = workload.ttft_target_s or math.inf, workload.tpot_target_s or math.inf
-    return bool(f.shift_s[0] <= ttft and f.tpot_s[0] <= tpot and f.attainment[0] >= 0.9)
+def _runs(terms: Terms, asks: list[RouteAsk]) -> list[bool]:
+    """Whether the routes of one item are eligible."""
+    f, workload = route_figures(terms, asks), asks[0].item.workload
+    runs = f.fits & (f.new_tokens <= [ask.lane_tokens for ask in asks])
+    if workload.kind == "interactive":
+        ttft, tpot = workload.ttft_target_s or math.inf, workload.tpot_target_s or math.inf
+        runs &= (f.shift_s <= ttft) & (f.tpot_s <= tpot) & (f.attainment >= 0.9)
+    return [bool(run) for run in runs]
 
 
 def _options(
@@ -41,25 +40,23 @@ def _options(
     """Eligible routes, one per region, nearest first."""
     serving, llm = terms.settings.serving, terms.leg_llm(variant, leg)
     places = sorted(terms.regions, key=lambda r: terms.facts.round_trip_s[item.origin, r])
-    found = []
-    for region in places:
-        if not terms.resident(item.workload, region):
-            continue
-        asks = (
-            RouteAsk(item, variant, leg, region, slice_, machine, size, precision, tpot, lane)
-            for machine in terms.facts.machines
-            if machine.region == region and machine.ondemand_usd_per_h is not None
-            for size in (1, 2, 4, 8)
-            if machine.accelerators % size == 0
-            and size <= terms.llms[llm].max_accelerators_per_replica
-            for precision in terms.llms[llm].precisions
-            for tpot in sorted(serving.operating_tpot_s, reverse=True)
-            for lane in serving.prompt_lane_tokens
-        )
-        first = next((ask for ask in asks if _runs(terms, ask)), None)
-        if first is not None:
-            found.append(first)
-    return found
+    asks = [
+        RouteAsk(item, variant, leg, region, slice_, machine, size, precision, tpot, lane)
+        for region in places
+        if terms.resident(item.workload, region)
+        for machine in terms.facts.machines
+        if machine.region == region and machine.ondemand_usd_per_h is not None
+        for size in (1, 2, 4, 8)
+        if machine.accelerators % size == 0 and size <= terms.llms[llm].max_accelerators_per_replica
+        for precision in terms.llms[llm].precisions
+        for tpot in sorted(serving.operating_tpot_s, reverse=True)
+        for lane in serving.prompt_lane_tokens
+    ]
+    first: dict[str | None, RouteAsk] = {}
+    for ask, runs in zip(asks, _runs(terms, asks), strict=True):
+        if runs:
+            first.setdefault(ask.region, ask)
+    return list(first.values())
 
 
 def pool_name(ask: RouteAsk, weights: str) -> str:
