@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.fleet.data import FleetData, FloatArray, IntArray
+from models.fleet.data import BoolArray, FleetData, FloatArray, IntArray
 from planner.errors import InfeasibleError, SolverError
 from planner.solve.bound import Bound, Prices
 from planner.solve.highs import Outcome
@@ -135,18 +135,27 @@ class Search:
         index = self.index
         generated = np.concatenate(self.master.routes_in)
         leading = self._leading_variants(relaxation)
+        fine = fine_machines(index)
+        mine = routes_of(index, leading)
+        fitting = mine[(index.pool[mine] < 0) | fine[index.data.pool_machine[index.pool[mine]]]]
+        fitting = best_per_group(index, self.reduced[fitting], fitting, 4)
         several = np.flatnonzero(relaxation.adopt > 0.02)
         few = generated[np.isin(index.route_variant[generated], several)]
         near = best_per_group(index, self.reduced[few], few, 3)
+        everything = np.flatnonzero(relaxation.adopt > 1e-9)
         for chosen, routes, share in (
-            (leading, np.union1d(relaxation.routes, near), 0.2),
-            (leading, np.union1d(few, self._wide(leading, 6)), 0.3),
-            (several, few, 0.5),
-            (np.flatnonzero(relaxation.adopt > 1e-9), generated, 1.0),
+            (leading, np.union1d(relaxation.routes, fitting), 0.1),
+            (leading, np.union1d(near, fitting), 0.2),
+            (several, few, 0.4),
+            (everything, generated, 1.0),
         ):
             inside = routes[np.isin(index.route_variant[routes], chosen)]
-            self._restricted("first plan", chosen, inside, share * self._left(), gap=0.002)
-            if self.best is not None:
+            program = Restricted(index, self.taste, chosen, inside, scale=self.scale)
+            found, end = program.solve_rounded(share * self._left(), 0.002)
+            if found is None and end.status != "infeasible":
+                found, end = program.solve(share * self._left(), 0.002)
+            if found is not None:
+                self._keep_solution("first plan", found)
                 return
         raise SolverError(
             "no plan was found in the time given, and none was proved impossible: "
@@ -167,7 +176,7 @@ class Search:
     def _improve(self) -> None:
         """Neighbourhoods, several at a time, until the gap is reached or time is up."""
         rng = np.random.default_rng(self.options.seed)
-        sizes = dict.fromkeys(KINDS, 0.25)
+        sizes = dict.fromkeys(KINDS, 0.12)
         with ThreadPoolExecutor(self.options.threads) as pool:
             running: dict[Future[tuple[Solution | None, Outcome]], Neighbourhood] = {}
             while self._left() > 0 and self._gap() > self.options.gap_relative:
@@ -178,7 +187,8 @@ class Search:
                         self.index, self.best, self.reduced, rng, kind, sizes[kind]
                     )
                     limit = min(max(self._left(), 0.01), NEIGHBOURHOOD_S)
-                    job = pool.submit(self._solve, chosen.variants, chosen.routes, limit, 1e-4)
+                    rounded = bool(rng.random() < 0.25)
+                    job = pool.submit(self._solve_near, self.best, chosen, limit, rounded)
                     running[job] = chosen
                 done, _ = wait(running, timeout=self._left() + 2.0, return_when=FIRST_COMPLETED)
                 for job in done:
@@ -191,18 +201,16 @@ class Search:
 
     # ------------------------------------------------------------------ pieces
 
-    def _solve(
-        self, variants: IntArray, routes: IntArray, limit: float, gap: float
+    def _solve_near(
+        self, base: Solution, chosen: Neighbourhood, limit: float, rounded: bool
     ) -> tuple[Solution | None, Outcome]:
-        program = Restricted(self.index, self.taste, variants, routes, scale=self.scale)
-        return program.solve(limit, gap, start=self.best)
-
-    def _restricted(
-        self, phase: str, variants: IntArray, routes: IntArray, limit: float, gap: float
-    ) -> None:
-        found, _ = self._solve(variants, routes, limit, gap)
-        if found is not None:
-            self._keep_solution(phase, found)
+        program = Restricted(
+            self.index, self.taste, chosen.variants, chosen.routes, scale=self.scale
+        )
+        program.keep(base, chosen.freed)
+        if rounded:
+            return program.solve_rounded(limit, 1e-4, start=base)
+        return program.solve(limit, 1e-5, start=base)
 
     def _keep_solution(self, phase: str, found: Solution) -> None:
         if self.best is None or found.totals @ self.taste < self.best.totals @ self.taste:
@@ -252,6 +260,18 @@ class Search:
             self.timings,
             tuple(self.trace),
         )
+
+
+def fine_machines(index: FleetIndex) -> BoolArray:
+    """bool (H,): the smallest machine of each (region, accelerator), and those already held.
+
+    Of offers that differ in size only, small ones round best; equal ones side by side only
+    slow branch and bound down.
+    """
+    data = index.data
+    smallest = np.full(int(index.spot_group.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, index.spot_group, data.machine_size)
+    return np.asarray((data.machine_size == smallest[index.spot_group]) | (data.machine_fixed > 0))
 
 
 def profile_bound(index: FleetIndex, weights: FloatArray) -> float:

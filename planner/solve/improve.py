@@ -25,6 +25,8 @@ class Neighbourhood:
     name: str
     variants: IntArray
     routes: IntArray
+    freed: BoolArray
+    """bool (Q,) groups that may change; the others keep their routes and shares"""
 
 
 def open_pools(index: FleetIndex, solution: Solution) -> BoolArray:
@@ -39,15 +41,16 @@ def neighbourhood(
     freed: BoolArray,
     variants: IntArray,
     name: str,
+    allowed: BoolArray,
     *,
     most_routes: int = 6000,
 ) -> Neighbourhood:
     """The plan's routes, and for freed groups (bool (Q,)) the best routes of `variants`.
 
-    Half of the alternatives come from pools that already run, half from all pools.
+    Only pools in `allowed` (bool (P,)) are offered. Half of the alternatives come from pools that already run, half from all pools.
     """
     mine = routes_of(index, variants)
-    mine = mine[freed[index.route_group[mine]]]
+    mine = mine[freed[index.route_group[mine]] & allowed[np.maximum(index.pool[mine], 0)]]
     groups = max(len(np.unique(index.route_group[mine])), 1)
     keep = int(np.clip(most_routes // (2 * groups), 1, 12))
     running = open_pools(index, solution)
@@ -59,7 +62,7 @@ def neighbourhood(
         best_per_group(index, reduced[mine], mine, keep),
     ]
     every = np.unique(np.concatenate([variants, solution.adopt]))
-    return Neighbourhood(name, every, np.unique(np.concatenate(chosen)))
+    return Neighbourhood(name, every, np.unique(np.concatenate(chosen)), freed)
 
 
 def random_neighbourhood(
@@ -85,7 +88,21 @@ def random_neighbourhood(
         chosen = used[_draw(rng, len(used), share)] if len(used) else used
         freed = np.zeros(len(item), dtype=bool)
         freed[index.route_group[solution.routes[np.isin(machine, chosen)]]] = True
-    return neighbourhood(index, solution, reduced, freed, np.unique(solution.adopt), kind)
+    variants = np.unique(solution.adopt)
+    machines = _some_machines(index, solution, rng)
+    allowed = np.isin(data.pool_machine, machines)
+    return neighbourhood(index, solution, reduced, freed, variants, kind, allowed)
+
+
+def _some_machines(
+    index: FleetIndex, solution: Solution, rng: np.random.Generator, extra: int = 3
+) -> IntArray:
+    """The machines in use and a few others: equal offers side by side only confuse the search."""
+    data = index.data
+    used = np.unique(data.pool_machine[solution.replicas.any(axis=1)])
+    others = np.setdiff1d(np.unique(data.pool_machine), used)
+    drawn = rng.choice(others, size=min(extra, len(others)), replace=False)
+    return np.concatenate([used, drawn])
 
 
 def _draw(rng: np.random.Generator, count: int, share: float) -> IntArray:

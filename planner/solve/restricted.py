@@ -96,15 +96,32 @@ class Restricted(Master):
         self.highs.setOptionValue("presolve", "on")
         self.highs.setOptionValue("solver", "choose")
         self._mark_integers()
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        """Purchases of machines that no given route can use stay at zero."""
+        data = self.index.data
+        pool = np.unique(self.index.pool[np.concatenate(self.routes_in)])
+        used = np.zeros(len(data.machines), dtype=bool)
+        used[data.pool_machine[pool[pool >= 0]]] = True
+        idle = np.flatnonzero(~used[data.purchase_machine])
+        columns = np.concatenate([self.col_rent[idle].ravel(), self.col_buy[idle]])
+        columns = columns[columns >= 0].astype(np.int32)
+        if len(columns):
+            zero = np.zeros(len(columns))
+            self.highs.changeColsBounds(len(columns), columns, zero, zero)
 
     def _mark_integers(self) -> None:
+        # Rentals of single accelerators are rounded afterwards (`whole_rentals`): exact enough,
+        # and most of the integers are gone.
+        rent = np.where(by_the_piece(self.index)[:, None], -1, self.col_rent)
         integers = [
             cols[cols >= 0].ravel()
             for cols in (
-                self.col_adopt, self.col_replica, self.col_host, self.col_rent,
+                self.col_adopt, self.col_replica, self.col_host, rent,
                 self.col_buy, self.col_serves, self.col_open, self.col_keep, self.col_train,
             )
-        ]
+        ]  # fmt: skip
         every = np.concatenate(integers).astype(np.int32)
         kinds = np.full(len(every), highspy.HighsVarType.kInteger)
         self.highs.changeColsIntegrality(len(every), every, kinds)
@@ -125,7 +142,32 @@ class Restricted(Master):
         end = run(self.highs, time_limit_s)
         if not end.has_solution:
             return None, end
-        return self._solution(np.array(self.highs.getSolution().col_value)), end
+        found = self._solution(np.array(self.highs.getSolution().col_value))
+        return (found if obeys_limits(self.index, found) else None), end
+
+    def solve_rounded(
+        self, time_limit_s: float, gap: float, start: Solution | None = None
+    ) -> tuple[Solution | None, Outcome]:
+        """Branch and bound on whole machines only; replicas are rounded up afterwards.
+
+        Much easier than the whole program, and a good start for it.
+        """
+        columns = self.col_replica[self.col_replica >= 0].astype(np.int32)
+        loose = np.full(len(columns), highspy.HighsVarType.kContinuous)
+        self.highs.changeColsIntegrality(len(columns), columns, loose)
+        found = self.solve(time_limit_s, gap, start)
+        whole = np.full(len(columns), highspy.HighsVarType.kInteger)
+        self.highs.changeColsIntegrality(len(columns), columns, whole)
+        return found
+
+    def keep(self, solution: Solution, freed: BoolArray) -> None:
+        """Hold the routes of groups that are not freed (bool (Q,)) at the solution's shares."""
+        routes = np.concatenate(self.routes_in)
+        held = routes[~freed[self.index.route_group[routes]]]
+        share = np.zeros(len(self.index.pool))
+        share[solution.routes] = solution.serve
+        columns = self.col_route[held].astype(np.int32)
+        self.highs.changeColsBounds(len(columns), columns, share[held], share[held])
 
     def _set_start(self, start: Solution) -> None:
         """Hand the integers of a known plan to HiGHS, which completes the rest."""
@@ -164,9 +206,8 @@ class Restricted(Master):
         options = np.flatnonzero(whole(self.col_train))
         train = np.full(len(data.variants), -1)
         train[data.training_variant[options]] = options
-        return finished(
-            index, adopt, routes[used], serve[used], whole(self.col_buy), whole(self.col_rent), train
-        )
+        rent = np.where(self.col_rent >= 0, x[np.maximum(self.col_rent, 0)], 0.0)
+        return finished(index, adopt, routes[used], serve[used], whole(self.col_buy), rent, train)
 
 
 def finished(
@@ -175,10 +216,10 @@ def finished(
     routes: IntArray,
     serve: FloatArray,
     buy: IntArray,
-    rent: IntArray,
+    rent: FloatArray,
     train: IntArray,
 ) -> Solution:
-    """Complete a solution: shares that sum to one, hosts where served, totals recomputed."""
+    """Complete a solution: shares that sum to one, whole rentals, hosts, totals recomputed."""
     data = index.data
     group = index.route_group[routes]
     total = np.bincount(group, serve, minlength=len(index.group_item))
@@ -188,8 +229,72 @@ def finished(
     row = index.host_row[routes]
     pair = row[row >= 0] // len(data.origins)
     host.reshape(-1)[pair] = True
-    solution = Solution(adopt, routes, serve, replicas, buy, rent, host, train, np.zeros(4))
+    rentals = whole_rentals(index, replicas, buy, rent)
+    solution = Solution(adopt, routes, serve, replicas, buy, rentals, host, train, np.zeros(4))
     return replace(solution, totals=totals_of(index, solution))
+
+
+def by_the_piece(index: FleetIndex) -> BoolArray:
+    """bool (B,): rentals of one-accelerator machines that are sold on demand too."""
+    data = index.data
+    sold = np.zeros(len(data.machines), dtype=bool)
+    sold[data.purchase_machine[data.purchase_market == 0]] = True
+    single = (data.machine_size == 1) & sold
+    return np.asarray(single[data.purchase_machine] & data.purchase_per_slice)
+
+
+def whole_rentals(
+    index: FleetIndex, replicas: IntArray, buy: IntArray, rent: FloatArray
+) -> IntArray:
+    """Spot rounded down by the piece, on-demand topped up to what the replicas need, (B, T)."""
+    data = index.data
+    piece = by_the_piece(index)
+    whole = np.where(piece[:, None], np.floor(rent + 1e-6), np.rint(rent)).astype(np.int64)
+    on_demand = data.purchase_market == 0
+    needed = np.zeros((len(data.machines), len(data.slices)))
+    np.add.at(needed, data.pool_machine, replicas * data.pool_accelerators[:, None])
+    size = data.machine_size.astype(float)
+    needed -= (size * data.machine_fixed)[:, None]
+    machine = data.purchase_machine
+    others = np.where(on_demand[:, None], 0, whole) * data.purchase_availability[:, None]
+    np.add.at(needed, machine, -size[machine][:, None] * (others + buy[:, None]))
+    short = np.maximum(np.ceil(needed / size[:, None] - 1e-6), 0.0).astype(np.int64)
+    first = np.full(len(data.machines), -1)
+    listed = np.flatnonzero(on_demand)[::-1]
+    first[machine[listed]] = listed
+    top_up = (first[machine] == np.arange(len(machine))) & on_demand
+    whole[on_demand] = 0
+    whole[top_up] = short[machine[top_up]]
+    return whole
+
+
+def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
+    """Whether the rounded purchases keep stock, quotas and the spot share."""
+    data = index.data
+    instances = solution.buy[:, None] + solution.rent
+    if (instances > data.purchase_limit[:, None]).any():
+        return False
+    size = data.machine_size[data.purchase_machine].astype(float)
+    held = instances * size[:, None]
+    counted = data.quota_purchase.astype(float) @ held
+    if (counted > data.quota_accelerators[:, None] + 1e-6).any():
+        return False
+    if not np.isnan(data.spot_share_max):
+        groups = int(index.spot_group.max(initial=-1)) + 1
+        spot, every = np.zeros((groups, held.shape[1])), np.zeros((groups, held.shape[1]))
+        group = index.spot_group[data.purchase_machine]
+        np.add.at(spot, group, np.where((data.purchase_market == 1)[:, None], held, 0.0))
+        np.add.at(every, group, held)
+        fixed = np.zeros(groups)
+        np.add.at(fixed, index.spot_group, data.machine_fixed * data.machine_size)
+        if (spot > data.spot_share_max * (every + fixed[:, None]) + 1e-6).any():
+            return False
+    short = np.zeros((len(data.machines), held.shape[1]))
+    np.add.at(short, data.pool_machine, solution.replicas * data.pool_accelerators[:, None])
+    usable = held * data.purchase_availability[:, None]
+    np.add.at(short, data.purchase_machine, -usable)
+    fixed_here = (data.machine_fixed * data.machine_size)[:, None]
+    return bool((short <= fixed_here + 1e-6).all())
 
 
 def replicas_needed(index: FleetIndex, routes: IntArray, serve: FloatArray) -> IntArray:
