@@ -42,6 +42,8 @@ from planner.solve.restricted import Restricted, Solution
 
 REFERENCE_MARGIN = 0.01
 """Share of each range between the worst of the ends and the reference."""
+LEAST_RANGE = 1e-12
+"""Where all points agree in an objective."""
 ENDS_SHARE = {"cost": 0.10, "carbon": 0.05, "qoe-loss": 0.05}
 """Of the time limit, for the plan that is best in one objective."""
 ENDS_GAP = 0.005
@@ -51,11 +53,11 @@ LEAST_WEIGHT = 0.01
 """Share of every objective in every weight vector: no plan is dominated by a hair."""
 PLAN_SHARE = 0.02
 """Of the time limit, for one task; a second try of a corner takes twice that, and so on."""
-PLAN_S = (1.5, 8.0)
+PLAN_S = (2.0, 8.0)
 """Least and most seconds of a first try."""
 NEIGHBOURHOOD_S = 1.5
 LEAST_S = 0.3
-"""Seconds of a task that are not worth another neighbourhood."""
+"""Seconds that are not worth another program."""
 MOST_ROUTES = 4000
 """Of a restricted program, about."""
 ADOPTED = 0.02
@@ -102,20 +104,16 @@ class DepthProgram(Restricted):
     """A restricted program that can also minimise the depth below a corner."""
 
     def __init__(
-        self,
-        index: FleetIndex,
-        weights: FloatArray,
-        variants: IntArray,
-        routes: IntArray,
-        ranges: Floats,
-        scale: float,
+        self, index: FleetIndex, task: Task, variants: IntArray, routes: IntArray, ranges: Floats
     ) -> None:
-        Master.__init__(self, index, weights, scale=scale, ranges=ranges, all_replicas=True)
+        Master.__init__(self, index, task.weights, scale=SCALE, ranges=ranges, all_replicas=True)
         self.add_variants(variants)
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")
         self.highs.setOptionValue("solver", "choose")
         self._mark_integers()
+        if task.corner is not None:
+            self.set_corner(task.corner, task.weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +156,9 @@ class Enclosure:
     rejected: int = 0
     failures: list[str] = field(default_factory=list)
     reference: Floats | None = None
+    """(3,) the statement is about plans strictly below it; None until the ends are known"""
     ranges: Floats | None = None
+    """(3,) between the ends"""
     reached: bool = False
 
     # ------------------------------------------------------------------ the algorithm
@@ -218,6 +218,7 @@ class Enclosure:
         for seed in seeds:
             self.master.add_variants(np.flatnonzero(seed.col_adopt >= 0))
             self.master.add_routes(np.concatenate(seed.routes_in))
+        assert self.reference is not None
         self.bounds = LocalUpperBounds(self.reference)
         self.bounds.insert_all(np.array([point.f for point in self.points]))
         self.on_news(self)
@@ -247,13 +248,14 @@ class Enclosure:
         while not self._over():
             self._collect(block=len(self.running) >= self.options.workers)
             corners = self.bounds.corners
-            width = epsilons(corners, self._cuts(), (), self.ranges)
+            width = epsilons(corners, self._cuts(), (), self.span())
             if width.max(initial=0.0) <= self.options.epsilon:
                 self.reached = True
                 return
             keys = [corner.tobytes() for corner in corners]
             known = {key: known[key] for key in keys if key in known}
-            busy = {task.corner.tobytes() for task in self.running.values() if task.corner is not None}
+            aims = [task.corner for task in self.running.values()]
+            busy = {aim.tobytes() for aim in aims if aim is not None}
             open_ = [
                 i
                 for i in np.argsort(-width, kind="stable")
@@ -300,18 +302,22 @@ class Enclosure:
         start: Solution,
         tried: int = 0,
     ) -> Task:
-        """The program over what the relaxation adopts and the best routes of that, with a known
-        plan inside; wider and longer at every further try."""
+        """The program over what the relaxation adopts most and the best routes of that; every
+        other try also over all it adopts and around the plan `start`. Longer at every try."""
         index, data = self.index, self.index.data
         order = np.lexsort((-relaxation.adopt, data.variant_workload))
         _, first = np.unique(data.variant_workload[order], return_index=True)
-        variants = np.union1d(order[first], np.flatnonzero(relaxation.adopt > ADOPTED))
+        variants = order[first]
+        if tried % 2 == 1:
+            variants = np.union1d(variants, np.flatnonzero(relaxation.adopt > ADOPTED))
+            variants = np.union1d(variants, start.adopt)
+        known = start if bool(np.isin(start.adopt, variants).all()) else None
         groups = int(np.diff(index.variant_group_start)[variants].sum())
         keep = int(np.clip(MOST_ROUTES // max(groups, 1), 1, 12))
         mine = routes_of(index, variants)
         near = best_per_group(index, relaxation.bound.reduced[mine], mine, keep)
-        variants = np.union1d(variants, start.adopt)
-        routes = np.unique(np.concatenate([relaxation.routes, near, start.routes]))
+        routes = np.concatenate([relaxation.routes, near, known.routes if known else near])
+        routes = np.unique(routes)
         routes = routes[np.isin(index.route_variant[routes], variants)]
         self.tasks += 1
         return Task(
@@ -320,7 +326,7 @@ class Enclosure:
             routes,
             weights,
             corner,
-            start,
+            known,
             relaxation.bound.reduced,
             float(np.clip(PLAN_SHARE * self.options.time_limit_s, *PLAN_S)) * (1 + tried),
             self.tasks,
@@ -372,9 +378,7 @@ class Enclosure:
         limit = min(limit_s, self._left())
         if limit <= 0 or self.stop.is_set():
             return None
-        program = DepthProgram(self.index, task.weights, variants, routes, self.ranges, SCALE)
-        if task.corner is not None:
-            program.set_corner(task.corner, task.weights)
+        program = DepthProgram(self.index, task, variants, routes, self.ranges)
         found, _ = program.solve(limit, PLAN_GAP, start)
         if found is None or start is None:
             return found
@@ -384,6 +388,7 @@ class Enclosure:
         """What the task minimises."""
         value = float(solution.totals @ task.weights)
         if task.corner is not None:
+            assert self.ranges is not None
             value += float(((solution.totals[:3] - task.corner) / self.ranges).max())
         return value
 
@@ -432,7 +437,7 @@ class Enclosure:
         self.cuts.append(found)
 
     def listed(self) -> list[FoundPoint]:
-        """The points that no other dominates, cheapest first; below the reference once it is known."""
+        """The points that no other dominates, cheapest first; only those below the reference."""
         inside = [
             p for p in self.points if self.reference is None or bool(np.all(p.f < self.reference))
         ]
@@ -443,9 +448,13 @@ class Enclosure:
     def _cuts(self) -> list[Cut]:
         return [found.cut for found in self.cuts]
 
+    def span(self) -> Floats:
+        """(3,) between best and worst of the listed points: what epsilon is a share of."""
+        f = np.array([point.f for point in self.listed()])
+        return np.maximum(f.max(axis=0) - f.min(axis=0), LEAST_RANGE)
+
     def _width(self) -> float:
-        assert self.ranges is not None
-        return enclosure_epsilon(self.bounds.corners, self._cuts(), (), self.ranges)
+        return enclosure_epsilon(self.bounds.corners, self._cuts(), (), self.span())
 
     def _deadline(self) -> float:
         return self.began + self.options.time_limit_s
@@ -454,7 +463,7 @@ class Enclosure:
         return self._deadline() - time.monotonic()
 
     def _over(self) -> bool:
-        return self.stop.is_set() or self._left() <= 0
+        return self.stop.is_set() or self._left() <= LEAST_S
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
         began = time.monotonic()

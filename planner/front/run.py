@@ -32,7 +32,7 @@ from planner.answer.certificate import dual_prices
 from planner.api import incumbent_of, load
 from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
-from planner.front.certified import CertifiedOptions, Enclosure, FoundCut, FoundPoint
+from planner.front.certified import LEAST_RANGE, CertifiedOptions, Enclosure, FoundCut, FoundPoint
 from planner.front.front import (
     FILE_NAME,
     Corner,
@@ -67,8 +67,6 @@ PLANS, CUTS, SOLUTION = "plans", "cuts", "solution.npz"
 METHOD = "certified"
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
-LEVEL_MARGIN = 1e-8
-"""Share of a cut's level given away for the rounding of another implementation's arithmetic."""
 HYPERVOLUME_EVERY_S = 5.0
 """Least time between two computations of the upper hypervolume while the search runs."""
 
@@ -183,7 +181,7 @@ class FrontRun:
         stored = [int(p.name[1:]) for p in (self.folder / PLANS).iterdir() if p.name[1:].isdigit()]
         search.numbered = max(stored, default=0)
         search.reference = as_minimised(front.certificate.hypervolume.reference)
-        search.ranges = np.maximum(front.ranges, 1e-12)
+        search.ranges = np.maximum(front.ranges, LEAST_RANGE)
         cost_cuts = [c for c in front.certificate.cuts if not any(c.weights[1:])]
         self.cost_bound = max((c.level / c.weights[0] for c in cost_cuts), default=-math.inf)
         self.before_s, self.before_solves = front.elapsed_s, front.solves
@@ -261,7 +259,7 @@ class FrontRun:
         points, cuts = search.listed(), [found.cut for found in search.cuts]
         f = np.array([point.f for point in points])
         ideal, nadir = f.min(axis=0), f.max(axis=0)
-        ranges = np.maximum(nadir - ideal, 1e-12)
+        ranges = search.span()
         corners = local_upper_bounds(f, search.reference)
         width = epsilons(corners, cuts, (), ranges)
         epsilon = max(float(width.max(initial=0.0)), 0.0)
@@ -278,7 +276,9 @@ class FrontRun:
             points=tuple(
                 FrontPoint(
                     point.id,
-                    *dataclasses.astuple(as_objectives(point.f)),
+                    float(point.f[0]),
+                    float(point.f[1]),
+                    1.0 - float(point.f[2]),
                     cost_bound_usd=known(float(bound)),
                     cost_gap_relative=known(float(gap)),
                     status="limit" if math.isfinite(bound) else "unproved",

@@ -1,0 +1,336 @@
+"""A front run re-proved: plans, cuts and every figure of the certificate, without a solver.
+
+Nothing of the search is used: the plans are checked like any plan, the cuts follow again from their
+stored dual prices, and width, gaps and volumes are computed here from points and cuts alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import PlannerError, RunError
+from planner.instance.facts import Facts
+from planner.plan import Plan
+from planner.verify.bound import verify_bound
+from planner.verify.case import Case
+from planner.verify.check import check_decisions
+from planner.verify.prices import DualPrices
+from planner.verify.report import Violation
+from planner.verify.totals import check_totals
+
+Array = NDArray[np.float64]
+
+SAMPLE = 5
+"""Cuts re-proved unless all are asked for."""
+TOLERANCE = 1e-6
+"""Relative, between two implementations' arithmetic."""
+CELLS = 40
+"""Per axis, for the volume that the cuts leave for certain."""
+
+
+@dataclass(frozen=True)
+class FrontReport:
+    """What the check of a front run found."""
+
+    violations: tuple[Violation, ...]
+    points: int
+    cuts: int
+    cuts_reproved: tuple[str, ...]
+    epsilon: float
+    """recomputed; inf where nothing is proved"""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong."""
+        return not self.violations
+
+    def lines(self) -> list[str]:
+        """The verdict first, then every violation."""
+        verdict = "front holds" if self.ok else "front fails"
+        first = (
+            f"{verdict}: {self.points} plans checked, {len(self.cuts_reproved)} of {self.cuts} "
+            f"cuts re-proved; no plan beats them by more than {self.epsilon:.2%} of each range"
+        )
+        return [first, *(f"  {v.rule}, {v.subject}: {v.message}" for v in self.violations)]
+
+
+class _Findings:
+    def __init__(self) -> None:
+        self.found: list[Violation] = []
+
+    def add(self, rule: str, subject: str, expected: object, found: object, message: str) -> None:
+        self.found.append(Violation(rule, subject, str(expected), str(found), message))
+
+    def near(self, rule: str, subject: str, expected: float, found: float | None) -> None:
+        """A violation unless `found` is `expected` up to rounding; None stands for infinite."""
+        value = np.inf if found is None else float(found)
+        if np.isinf(expected) and np.isinf(value):
+            return
+        if not abs(value - expected) <= TOLERANCE * max(1.0, abs(expected)):
+            text = f"{value:.9g} stated, {expected:.9g} recomputed"
+            self.add(rule, subject, expected, found, text)
+
+
+def verify_front(
+    folder: Path,
+    facts: Facts,
+    incumbent: Plan | None = None,
+    *,
+    sample: int | None = SAMPLE,
+    seed: int = 0,
+) -> FrontReport:
+    """Check the front run in `folder` against the instance's `facts`.
+
+    `sample` cuts, drawn by `seed`, are re-proved from their prices; None: all of them. RunError
+    where the folder cannot be read; a wrong front is a report with violations.
+    """
+    front = _read(folder / "front.json")
+    findings = _Findings()
+    try:
+        points = _points(front)
+        certificate = front["certificate"]
+        weights = np.array([row["weights"] for row in certificate["cuts"]], float).reshape(-1, 3)
+        levels = np.array([row["level"] for row in certificate["cuts"]], dtype=float)
+        stated = certificate["hypervolume"]["reference"]
+        reference = np.array([stated["cost_usd"], stated["carbon_kgco2e"], 1.0 - stated["qoe"]])
+        if certificate["boxes"]:
+            findings.add("boxes", "certificate", "none", "some", "no proof of a box is known")
+        _check_plans(front, folder, facts, incumbent, findings)
+        _check_points(front, points, findings)
+        _check_sides(points, weights, levels, findings)
+        epsilon = _check_width(front, points, weights, levels, reference, findings)
+        _check_gaps(front, points, weights, levels, findings)
+        _check_volume(certificate, points, weights, levels, reference, findings)
+        _check_target(folder, certificate, epsilon, findings)
+        count = len(levels)
+        most = count if sample is None else sample
+        drawn = np.random.default_rng(seed).permutation(count)[:most]
+        names = tuple(
+            _check_cut(folder, certificate["cuts"][i], facts, incumbent, findings)
+            for i in np.sort(drawn)
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RunError(f"{folder / 'front.json'} is damaged: {error!r}") from error
+    return FrontReport(tuple(findings.found), len(points), count, names, epsilon)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+    if not isinstance(data, dict):
+        raise RunError(f"{path} is not a front")
+    return data
+
+
+def _points(front: Mapping[str, Any]) -> Array:
+    """float (n, 3) cost, carbon, QoE lost."""
+    rows = [(p["cost_usd"], p["carbon_kgco2e"], 1.0 - p["qoe"]) for p in front["points"]]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+# ------------------------------------------------------------------ inside
+
+
+def _check_plans(
+    front: Mapping[str, Any],
+    folder: Path,
+    facts: Facts,
+    incumbent: Plan | None,
+    findings: _Findings,
+) -> None:
+    """Every plan obeys every rule and has the objectives that its point states."""
+    for row in front["points"]:
+        name, path = row["id"], (folder / row["plan"]).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            findings.add("plan", name, folder, path, "the plan lies outside the run folder")
+            continue
+        try:
+            case = Case(facts, Plan.read(path), incumbent)
+        except PlannerError as error:
+            findings.add("plan", name, "a plan", "none", str(error))
+            continue
+        check_decisions(case)
+        _, objectives, _ = check_totals(case)
+        for violation in case.findings.all():
+            findings.add(violation.rule, name, "", "", violation.message)
+        for what in ("cost_usd", "carbon_kgco2e", "qoe"):
+            findings.near("point", f"{name} {what}", getattr(objectives, what), row[what])
+
+
+def _check_points(front: Mapping[str, Any], points: Array, findings: _Findings) -> None:
+    """No point dominates another, and ideal and nadir are their best and worst."""
+    names = [row["id"] for row in front["points"]]
+    for i, name in enumerate(names):
+        over = np.flatnonzero((points <= points[i]).all(axis=1))
+        for other in over[over != i]:
+            text = f"{names[other]} is at least as good in everything"
+            findings.add("non-dominance", name, "not dominated", names[other], text)
+    for what, values in (("ideal", points.min(axis=0)), ("nadir", points.max(axis=0))):
+        stated = front[what]
+        for key, value in zip(
+            ("cost_usd", "carbon_kgco2e", "qoe"),
+            (values[0], values[1], 1.0 - values[2]),
+            strict=True,
+        ):
+            findings.near(what, key, float(value), stated[key])
+
+
+# ------------------------------------------------------------------ outside
+
+
+def _check_cut(
+    folder: Path,
+    row: Mapping[str, Any],
+    facts: Facts,
+    incumbent: Plan | None,
+    findings: _Findings,
+) -> str:
+    """The stored prices prove the cut as it is stated."""
+    name = str(row["proof"])
+    try:
+        prices = DualPrices.load(folder / name)
+        proved = verify_bound(facts, prices, incumbent)
+    except PlannerError as error:
+        findings.add("cut", name, "prices that prove", "none", str(error))
+        return name
+    if not np.array_equal(prices.weights, [*row["weights"], 0.0]):
+        text = f"the prices are for weights {prices.weights}, not {row['weights']}"
+        findings.add("cut", name, row["weights"], prices.weights, text)
+    if row["level"] > proved + TOLERANCE * max(abs(proved), 1e-12):
+        text = f"level {row['level']:.9g} stated, the prices prove {proved:.9g}"
+        findings.add("cut", name, f"at most {proved:.9g}", row["level"], text)
+    return name
+
+
+def _check_sides(points: Array, weights: Array, levels: Array, findings: _Findings) -> None:
+    """Cuts are cuts, and no plan lies outside of one: both cannot be right."""
+    if not (np.isfinite(weights).all() and np.isfinite(levels).all() and (weights >= 0).all()):
+        findings.add("cut", "weights", "finite, >= 0", "others", "weights or levels are no cut")
+    scale = points @ weights.T
+    outside = scale < levels - TOLERANCE * np.abs(levels)
+    for i, j in zip(*np.nonzero(outside), strict=True):
+        text = f"point {i + 1} lies outside cut {j + 1}: {scale[i, j]:.9g} < {levels[j]:.9g}"
+        findings.add("enclosure", f"point {i + 1}", levels[j], scale[i, j], text)
+
+
+# ------------------------------------------------------------------ between
+
+
+def uncovered_corners(points: Array, reference: Array) -> Array:
+    """(k, 3) maximal corners u such that no point is strictly below u in all, u <= reference.
+
+    Each point splits the corners it is strictly below; corners inside another are dropped.
+    """
+    corners = reference[None, :].copy()
+    for point in points:
+        hit = (point < corners).all(axis=1)
+        if not hit.any():
+            continue
+        parts = [corners[~hit]]
+        for axis in range(len(reference)):
+            split = corners[hit].copy()
+            split[:, axis] = point[axis]
+            parts.append(split)
+        every = np.unique(np.concatenate(parts), axis=0)
+        # Corners are distinct here, so each lies inside itself and a maximal one in no other.
+        holders = np.all(every[:, None, :] <= every[None, :, :], axis=2).sum(axis=1)
+        corners = every[holders == 1]
+    return corners
+
+
+def _check_width(  # noqa: PLR0917 - points, cuts, reference
+    front: Mapping[str, Any],
+    points: Array,
+    weights: Array,
+    levels: Array,
+    reference: Array,
+    findings: _Findings,
+) -> float:
+    """Epsilon: below u - t R every plan would break a cut w.f >= L once t > (w.u - L) / w.R."""
+    ranges = np.maximum(points.max(axis=0) - points.min(axis=0), 1e-12)
+    corners = uncovered_corners(points, reference)
+    if len(levels) == 0:
+        epsilon = float("inf")
+    else:
+        depth = (corners @ weights.T - levels) / (weights @ ranges)
+        epsilon = max(float(depth.min(axis=1).max(initial=0.0)), 0.0)
+    findings.near("certificate", "epsilon", epsilon, front["certificate"]["epsilon"])
+    return epsilon
+
+
+def _check_gaps(
+    front: Mapping[str, Any], points: Array, weights: Array, levels: Array, findings: _Findings
+) -> None:
+    """Each point's least cost at its carbon and QoE, by the cuts that price cost."""
+    priced = weights[:, 0] > 0
+    rest = levels[priced] - points[:, 1:] @ weights[priced, 1:].T
+    bound = (rest / weights[priced, 0]).max(axis=1, initial=-np.inf)
+    bound = np.minimum(bound, points[:, 0])
+    gaps = np.where(np.isfinite(bound), (points[:, 0] - bound) / np.abs(points[:, 0]), np.inf)
+    for row, least, gap in zip(front["points"], bound, gaps, strict=True):
+        stated = row["cost_bound_usd"]
+        if stated is not None and stated > least + TOLERANCE * max(1.0, abs(least)):
+            text = f"cost bound {stated:.9g} stated, the cuts prove {least:.9g}"
+            findings.add("cost gap", row["id"], least, stated, text)
+        findings.near("cost gap", row["id"], float(gap), row["cost_gap_relative"])
+    certificate = front["certificate"]
+    for name, value in (("median", np.median(gaps)), ("max", gaps.max())):
+        key = f"cost_gap_relative_{name}"
+        findings.near("certificate", key, float(value), certificate[key])
+
+
+def _check_volume(  # noqa: PLR0917 - points, cuts, reference
+    certificate: Mapping[str, Any],
+    points: Array,
+    weights: Array,
+    levels: Array,
+    reference: Array,
+    findings: _Findings,
+) -> None:
+    """The lower hypervolume exactly; the upper is no less than what the cuts surely leave."""
+    stated = certificate["hypervolume"]
+    lower = dominated_volume(points, reference)
+    size = float(np.prod(reference - points.min(axis=0)))
+    findings.near("certificate", "hypervolume lower", lower / size, stated["lower"] / size)
+    if stated["upper"] is None or len(levels) == 0:
+        return
+    least = points.min(axis=0)
+    steps = [np.linspace(least[i], reference[i], CELLS + 1)[:-1] for i in range(3)]
+    grid = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    # A cell whose best corner obeys every cut does so as a whole.
+    sure = float((grid @ weights.T >= levels).all(axis=1).mean()) * size
+    floor = max(sure, lower)
+    if stated["upper"] < floor * (1.0 - TOLERANCE):
+        text = f"{stated['upper']:.9g} stated, points and cuts leave at least {floor:.9g}"
+        findings.add("certificate", "hypervolume upper", floor, stated["upper"], text)
+
+
+def dominated_volume(points: Array, reference: Array) -> float:
+    """Volume below the reference (3,) that some point (n, 3) dominates, cell by cell."""
+    inside = points[(points < reference).all(axis=1)]
+    edges = [np.append(np.unique(inside[:, i]), reference[i]) for i in range(3)]
+    taken = np.zeros([len(axis) - 1 for axis in edges], dtype=bool)
+    for point in inside:
+        at = [int(np.searchsorted(edges[i], point[i])) for i in range(3)]
+        taken[at[0] :, at[1] :, at[2] :] = True
+    sides = [np.diff(axis) for axis in edges]
+    return float(np.einsum("ijk,i,j,k->", taken.astype(float), *sides))
+
+
+def _check_target(
+    folder: Path, certificate: Mapping[str, Any], epsilon: float, findings: _Findings
+) -> None:
+    """`complete` means that the width asked for was reached."""
+    target = float(_read(folder / "request.json")["epsilon"])
+    if certificate["complete"] and epsilon > target * (1.0 + TOLERANCE):
+        text = f"complete stated, the width is {epsilon:.6g} and {target:.6g} was asked for"
+        findings.add("certificate", "complete", "truncated", "complete", text)
