@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -259,15 +260,21 @@ def test_numbers_stay_with_their_units() -> None:
         assert max(len(line) for line in lines) <= WIDTH
 
 
+def children_s() -> float:
+    """Processor time of the processes waited for: other work on the machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_fast_and_lists_the_commands() -> None:
     code = "from planner.cli import main; main()"
     call = [sys.executable, "-c", code, "--help"]
-    took = []
+    took_s = []
     for _ in range(3):
-        began = time.perf_counter()
+        before_s = children_s()
         done = subprocess.run(call, capture_output=True, text=True, check=True)
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.5
+        took_s.append(children_s() - before_s)
+    assert min(took_s) < 0.5
     for command in ("new", "validate", "plan", "catalog"):
         assert f"  {command} " in done.stdout
 
