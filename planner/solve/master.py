@@ -648,7 +648,7 @@ class Master:
         # A load so small that no limit or quota speaks, on machines that can be bought at all.
         sold = np.isin(np.arange(len(data.machines)), data.purchase_machine[data.purchase_limit > 0])
         self._bound_machines(np.where(sold[:, None], -1e-3 * profile, 0.0))
-        run(self.highs, 60.0)
+        run(self.highs, 60.0, linear=True)
         solution = self.highs.getSolution()
         prices = self.prices(np.array(solution.row_dual))
         fixed = data.machine_size.astype(float) * data.machine_fixed
@@ -722,9 +722,10 @@ class Master:
         while iteration < max_iterations:
             iteration += 1
             left = deadline - time.monotonic()
-            if left <= 0 and best is not None:
+            if left <= 0 and iteration > 1:
                 break
-            end = run(self.highs, max(left, 0.5) if np.isfinite(left) else 1e6)
+            limit = max(left, 0.5) if np.isfinite(left) else 1e6
+            end = run(self.highs, limit, linear=True)
             if not end.has_solution or end.status != "optimal":
                 if best is not None and end.status == "limit":
                     break
