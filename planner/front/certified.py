@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from pymoo.util.ref_dirs import get_reference_directions
@@ -56,6 +56,10 @@ PLAN_SHARE = 0.02
 PLAN_S = (2.0, 8.0)
 """Least and most seconds of a first try."""
 NEIGHBOURHOOD_S = 1.5
+MOST_STUCK = 4
+"""Neighbourhoods in a row without gain that end a task."""
+LEAST_GAIN = 1e-5
+"""Of the normalised objective."""
 LEAST_S = 0.3
 """Seconds that are not worth another program."""
 MOST_ROUTES = 4000
@@ -143,7 +147,8 @@ class Enclosure:
     index: FleetIndex
     options: CertifiedOptions
     accept: Accept
-    on_cut: Callable[[FoundCut], None]
+    on_cut: Callable[[FoundCut], float]
+    """stores a cut; the level that may be stated of it"""
     on_news: Callable[[Enclosure], None]
     points: list[FoundPoint] = field(default_factory=list)
     cuts: list[FoundCut] = field(default_factory=list)
@@ -152,6 +157,7 @@ class Enclosure:
     timings: dict[str, float] = field(default_factory=dict)
     solves: int = 0
     numbered: int = 0
+    numbered_cuts: int = 0
     tasks: int = 0
     rejected: int = 0
     failures: list[str] = field(default_factory=list)
@@ -243,7 +249,7 @@ class Enclosure:
     def _close(self) -> None:
         """Always the widest corner: first its cut, then plans inside it."""
         known: dict[bytes, Relaxation] = {}
-        tries: dict[bytes, int] = {}
+        tried: list[Floats] = []
         most = MOST_TRIES
         while not self._over():
             self._collect(block=len(self.running) >= self.options.workers)
@@ -261,7 +267,7 @@ class Enclosure:
                 for i in np.argsort(-width, kind="stable")
                 if width[i] > self.options.epsilon
                 and keys[i] not in busy
-                and tries.get(keys[i], 0) < most
+                and self._times(corners[i], tried) < most
             ]
             if not open_:
                 if self.running:
@@ -274,12 +280,19 @@ class Enclosure:
                 self.master.set_corner(corner)
                 relaxation = self._relax()
                 if relaxation is None:
-                    tries[key] = most
+                    tried += [corner] * most
                 else:
                     known[key] = relaxation
                 continue
-            self._submit(self._inside(corner, known[key], tries.get(key, 0)))
-            tries[key] = tries.get(key, 0) + 1
+            self._submit(self._inside(corner, known[key], self._times(corner, tried)))
+            tried.append(corner)
+
+    def _times(self, corner: Floats, tried: list[Floats]) -> int:
+        """How often programs have aimed at this corner or one within half the target of it."""
+        if not tried:
+            return 0
+        apart = np.abs((np.array(tried) - corner) / self.span()).max(axis=1)
+        return int((apart < 0.5 * self.options.epsilon).sum())
 
     # ------------------------------------------------------------------ pieces
 
@@ -355,12 +368,17 @@ class Enclosure:
         rng = np.random.default_rng([self.options.seed, task.number])
         best = self._program(task, task.variants, task.routes, 0.5 * task.limit_s, task.start)
         size = 0.5
-        while best is not None and until - time.monotonic() > LEAST_S and not self.stop.is_set():
+        stuck = 0
+        while best is not None and stuck < MOST_STUCK and not self.stop.is_set():
+            if until - time.monotonic() <= LEAST_S:
+                break
             kind = str(rng.choice(KINDS))
             near = random_neighbourhood(self.index, best, task.reduced, rng, kind, size)
             limit = min(NEIGHBOURHOOD_S, until - time.monotonic())
             began = time.monotonic()
-            best = self._program(task, near.variants, near.routes, limit, best) or best
+            found = self._program(task, near.variants, near.routes, limit, best) or best
+            better = self._aim(task, found) < self._aim(task, best) - LEAST_GAIN
+            best, stuck = found, 0 if better else stuck + 1
             in_time = time.monotonic() - began < 0.8 * limit
             size = float(np.clip(size * (1.25 if in_time else 0.8), 0.05, 1.0))
         return best
@@ -431,10 +449,12 @@ class Enclosure:
         weights = bound.prices.weights
         if not np.isfinite(bound.value) or weights[3] > 0 or not (weights[:3] > 0).any():
             return
+        self.numbered_cuts += 1
         cut = Cut(weights[:3], bound.value)
-        found = FoundCut(f"c{len(self.cuts) + 1:04d}", cut, bound.prices)
-        self.on_cut(found)
-        self.cuts.append(found)
+        found = FoundCut(f"c{self.numbered_cuts:04d}", cut, bound.prices)
+        level = self.on_cut(found)
+        if np.isfinite(level):
+            self.cuts.append(replace(found, cut=Cut(weights[:3], min(level, bound.value))))
 
     def listed(self) -> list[FoundPoint]:
         """The points that no other dominates, cheapest first; only those below the reference."""
@@ -451,7 +471,8 @@ class Enclosure:
     def span(self) -> Floats:
         """(3,) between best and worst of the listed points: what epsilon is a share of."""
         f = np.array([point.f for point in self.listed()])
-        return np.maximum(f.max(axis=0) - f.min(axis=0), LEAST_RANGE)
+        between: Floats = np.maximum(f.max(axis=0) - f.min(axis=0), LEAST_RANGE)
+        return between
 
     def _width(self) -> float:
         return enclosure_epsilon(self.bounds.corners, self._cuts(), (), self.span())

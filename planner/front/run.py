@@ -29,7 +29,7 @@ import numpy as np
 
 from planner.answer import build_plan
 from planner.answer.certificate import dual_prices
-from planner.api import incumbent_of, load
+from planner.api import CHECK_S_PER_ROUTE, incumbent_of, load
 from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
 from planner.front.certified import LEAST_RANGE, CertifiedOptions, Enclosure, FoundCut, FoundPoint
@@ -61,12 +61,14 @@ from planner.solve.bound import Prices
 from planner.solve.engine import EngineResult, unit_weights
 from planner.solve.index import FleetIndex
 from planner.solve.restricted import Solution
-from planner.verify import verify_plan
+from planner.verify import verify_bound, verify_plan
 
 PLANS, CUTS, SOLUTION = "plans", "cuts", "solution.npz"
 METHOD = "certified"
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
+QUICK_CHECK_S = 0.3
+"""Seconds that re-proving a cut may take while the search runs."""
 HYPERVOLUME_EVERY_S = 5.0
 """Least time between two computations of the upper hypervolume while the search runs."""
 
@@ -180,6 +182,8 @@ class FrontRun:
             search.cuts.append(FoundCut(Path(row.proof).stem, row.as_cut(), None))
         stored = [int(p.name[1:]) for p in (self.folder / PLANS).iterdir() if p.name[1:].isdigit()]
         search.numbered = max(stored, default=0)
+        proofs = [int(p.stem[1:]) for p in (self.folder / CUTS).glob("c*.npz")]
+        search.numbered_cuts = max(proofs, default=0)
         search.reference = as_minimised(front.certificate.hypervolume.reference)
         search.ranges = np.maximum(front.ranges, LEAST_RANGE)
         cost_cuts = [c for c in front.certificate.cuts if not any(c.weights[1:])]
@@ -210,15 +214,17 @@ class FrontRun:
         _save_solution(place / SOLUTION, solution)
         return as_minimised(plan.objectives)
 
-    def _keep_cut(self, found: FoundCut) -> None:
+    def _keep_cut(self, found: FoundCut) -> float:
+        """Store the prices; where that is quick, the level is what the checker proves from them."""
         assert found.prices is not None
         stored = dual_prices(self.facts, self.candidates, self.index, found.prices)
         stored.save(self.folder / CUTS / f"{found.id}.npz")
-        weights = found.cut.weights
-        if weights[0] > 0 and not weights[1:].any():
-            level = found.cut.level / weights[0]
-            if level > self.cost_bound:
-                self.cost_bound, self._cost_prices = level, found.prices
+        level, weights = found.cut.level, found.cut.weights
+        if CHECK_S_PER_ROUTE * self.candidates.eligible_before_pruning <= QUICK_CHECK_S:
+            level = min(level, verify_bound(self.facts, stored, self.incumbent))
+        if weights[0] > 0 and not weights[1:].any() and level / weights[0] > self.cost_bound:
+            self.cost_bound, self._cost_prices = level / weights[0], found.prices
+        return level
 
     @property
     def cost_prices(self) -> Prices:

@@ -1,0 +1,198 @@
+"""A front run from folder to proof, on `tiny`: what it promises holds, and lies are caught."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from planner.api import load
+from planner.errors import RunError
+from planner.front.front import Front, as_minimised
+from planner.front.run import FrontProgress, FrontRequest, FrontRun
+from planner.plan import Plan
+from planner.solve.engine import minimize
+from planner.solve.options import EngineOptions
+from planner.verify import verify_plan
+from planner.verify.front import dominated_volume, uncovered_corners, verify_front
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = ROOT / "instances" / "tiny"
+REQUEST = FrontRequest(epsilon=0.05, time_limit_s=5.0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of `tiny`; tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("front") / "run"
+    FrontRun(TINY, REQUEST, folder).run()
+    return folder
+
+
+def lied(finished: Path, tmp_path: Path, change: str, value: object) -> tuple[str, ...]:
+    """Rules broken after `change` (a path of keys) of front.json became `value`."""
+    folder = tmp_path / "lied"
+    shutil.copytree(finished, folder)
+    data = json.loads((folder / "front.json").read_text())
+    place = data
+    *keys, last = (int(k) if k.isdigit() else k for k in change.split("."))
+    for key in keys:
+        place = place[key]
+    place[last] = value(place[last]) if callable(value) else value
+    (folder / "front.json").write_text(json.dumps(data))
+    report = verify_front(folder, load(folder / "instance"), sample=None)
+    return tuple(v.rule for v in report.violations)
+
+
+def test_a_run_is_a_front_that_the_checker_accepts(finished: Path) -> None:
+    front = Front.read(finished)
+    report = verify_front(finished, load(finished / "instance"), sample=None)
+    assert report.violations == ()
+    assert report.points == len(front.points) >= 5
+    assert len(report.cuts_reproved) == len(front.certificate.cuts) >= 10
+    assert front.certificate.epsilon == pytest.approx(report.epsilon, rel=1e-9)
+    assert front.certificate.hypervolume.upper is not None
+    assert front.certificate.hypervolume.lower <= front.certificate.hypervolume.upper
+
+
+def test_every_point_is_a_plan_of_its_own_that_keeps_every_rule(finished: Path) -> None:
+    facts, front = load(finished / "instance"), Front.read(finished)
+    for point in front.points:
+        plan = Plan.read(finished / point.plan)
+        assert plan.objectives == point.objectives
+        assert verify_plan(facts, plan).ok
+
+
+def test_no_plan_found_by_single_objective_solves_lies_outside(finished: Path) -> None:
+    from planner.candidates import build_candidates
+
+    front, data = Front.read(finished), build_candidates(load(TINY)).data
+    for objective in ("cost", "carbon", "qoe-loss"):
+        found = minimize(data, objective, EngineOptions(time_limit_s=2.0)).solution.totals[:3]
+        for cut in front.certificate.cuts:
+            assert found @ np.array(cut.weights) >= cut.level * (1.0 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "rule"),
+    [
+        ("certificate.cuts.3.level", lambda level: 1.01 * level, "cut"),
+        ("certificate.cuts.5.weights.0", lambda weight: 1.5 * weight, "cut"),
+        ("certificate.epsilon", 0.001, "certificate"),
+        ("certificate.hypervolume.lower", lambda volume: 1.01 * volume, "certificate"),
+        ("certificate.hypervolume.upper", lambda volume: 0.1 * volume, "certificate"),
+        ("points.0.cost_usd", lambda cost: 0.99 * cost, "point"),
+        ("points.0.cost_bound_usd", lambda bound: bound + 10.0, "cost gap"),
+        ("points.1.plan", "plans/nowhere/plan.json", "plan"),
+        ("ideal.cost_usd", 1.0, "ideal"),
+    ],
+)
+def test_a_lie_is_caught(
+    finished: Path, tmp_path: Path, change: str, value: object, rule: str
+) -> None:
+    assert rule in lied(finished, tmp_path, change, value)
+
+
+def test_perturbed_dual_prices_are_caught(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "perturbed"
+    shutil.copytree(finished, folder)
+    cut = Front.read(folder).certificate.cuts[0].proof
+    with np.load(folder / cut) as file:
+        arrays = dict(file)
+    arrays["machine prices"] = 0.5 * arrays["machine prices"]
+    np.savez(folder / cut, **arrays)
+    report = verify_front(folder, load(folder / "instance"), sample=None)
+    assert "cut" in {violation.rule for violation in report.violations}
+
+
+def test_a_resumed_run_keeps_points_and_cuts_and_proves_no_less(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "resumed"
+    shutil.copytree(finished, folder)
+    before = Front.read(folder)
+    # What a kill leaves behind: a point and a cut that front.json does not name.
+    (folder / "plans" / "p9990").mkdir()
+    (folder / "cuts" / "c9990.npz").write_bytes(b"half a file")
+    after = FrontRun(
+        folder / "instance", FrontRequest(0.05, time_limit_s=3.0), folder, resume=True
+    ).run()
+    assert after.elapsed_s > before.elapsed_s
+    assert len(after.certificate.cuts) >= len(before.certificate.cuts)
+    assert after.certificate.hypervolume.lower >= before.certificate.hypervolume.lower
+    assert not {p.id for p in after.points} & {"p9990"}
+    assert verify_front(folder, load(folder / "instance"), sample=None).ok
+
+
+def test_a_stopped_run_keeps_what_it_holds(tmp_path: Path) -> None:
+    news: list[FrontProgress] = []
+
+    def stop_soon(progress: FrontProgress) -> None:
+        news.append(progress)
+        if len(news) == 3:
+            run.stop()
+
+    run = FrontRun(
+        TINY, FrontRequest(epsilon=1e-6, time_limit_s=60.0), tmp_path / "run", on_progress=stop_soon
+    )
+    front = run.run()
+    assert front.elapsed_s < 30.0
+    assert front.certificate.status == "truncated"
+    assert front.certificate.widest[0].epsilon == front.certificate.epsilon
+    assert verify_front(tmp_path / "run", load(TINY)).ok
+
+
+def test_a_plan_that_fails_its_check_does_not_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A solver that returns nonsense: shares that serve half of the demand."""
+    import dataclasses
+
+    from planner.front import certified
+
+    run = FrontRun(TINY, FrontRequest(time_limit_s=4.0), tmp_path / "run")
+    real = certified.DepthProgram.solve
+
+    def nonsense(self, *arguments):  # type: ignore[no-untyped-def]
+        found, end = real(self, *arguments)
+        return found and dataclasses.replace(found, serve=0.5 * found.serve), end
+
+    monkeypatch.setattr(certified.DepthProgram, "solve", nonsense)
+    front = run.run()
+    assert run.search.rejected > 0
+    assert all(point.found_by.startswith("best") for point in front.points)
+    assert verify_front(tmp_path / "run", load(TINY)).ok
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        FrontRun(TINY, REQUEST, tmp_path)
+
+
+def test_corners_and_volume_by_hand() -> None:
+    points = np.array([[1.0, 2.0, 2.0], [2.0, 1.0, 1.0]])
+    reference = np.array([3.0, 3.0, 3.0])
+    corners = {tuple(corner) for corner in uncovered_corners(points, reference)}
+    assert corners == {
+        (1.0, 3.0, 3.0),
+        (2.0, 2.0, 3.0),
+        (2.0, 3.0, 2.0),
+        (3.0, 1.0, 3.0),
+        (3.0, 3.0, 1.0),
+    }
+    # 2 x 1 x 1 and 1 x 2 x 2 overlap in a unit cube.
+    assert dominated_volume(points, reference) == pytest.approx(2.0 + 4.0 - 1.0)
+
+
+def test_objectives_are_minimised_as_cost_carbon_and_loss(finished: Path) -> None:
+    front = Front.read(finished)
+    for point in front.points:
+        assert tuple(as_minimised(point.objectives)) == (
+            point.cost_usd,
+            point.carbon_kgco2e,
+            1.0 - point.qoe,
+        )
