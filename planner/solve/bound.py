@@ -106,7 +106,9 @@ class Prices:
     def clipped(self) -> Prices:
         """The same with negative prices (solver tolerance) set to zero."""
         values = {
-            f.name: np.maximum(getattr(self, f.name), 0.0) for f in fields(self) if f.name != "weights"
+            f.name: np.maximum(getattr(self, f.name), 0.0)
+            for f in fields(self)
+            if f.name != "weights"
         }
         for name in ("open_count", "keep_count", "added_total", "changed"):
             values[name] = float(values[name])
@@ -251,7 +253,9 @@ def evaluate_bound(index: FleetIndex, prices: Prices) -> Bound:
 
     if prices.host.any():
         host = lam[0] * data.host_cost_usd + lam[1] * data.host_carbon_kgco2e
-        terms.append(np.minimum(np.where(index.has_host, host, 0.0) - prices.host.sum(axis=2), 0.0).ravel())
+        terms.append(
+            np.minimum(np.where(index.has_host, host, 0.0) - prices.host.sum(axis=2), 0.0).ravel()
+        )
     terms.append(np.minimum(-_binary_reduced(index, prices), 0.0))
     terms.append(-_right_hand_sides(index, prices))
     everything = np.concatenate(terms)
@@ -287,14 +291,18 @@ def _binary_reduced(index: FleetIndex, prices: Prices) -> FloatArray:
         serves = data.min_region_share * prices.spread - prices.spread_count[:, None]
         parts.append(-serves[index.spreads].ravel())
     if index.opens:
-        opened = lam[0] * data.region_fixed_cost_usd - 2.0 * prices.open.sum(axis=0) + prices.open_count
+        opened = (
+            lam[0] * data.region_fixed_cost_usd - 2.0 * prices.open.sum(axis=0) + prices.open_count
+        )
         parts.append(-opened)
     if not np.isnan(data.max_llms):
         parts.append(-(prices.keep_count - prices.keep.sum(axis=0)))
     if index.counts_added:
         machines = data.machine_fixed.astype(float)
         np.add.at(machines, data.purchase_machine, data.purchase_limit)
-        added = lam[0] * data.change_usd_per_accelerator + prices.added_total - prices.added.sum(axis=1)
+        added = (
+            lam[0] * data.change_usd_per_accelerator + prices.added_total - prices.added.sum(axis=1)
+        )
         parts.append(-added * machines * data.machine_size)
     return np.concatenate(parts) if parts else np.zeros(0)
 

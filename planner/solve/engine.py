@@ -16,8 +16,9 @@ from typing import TypeVar
 import numpy as np
 
 from models.fleet.data import BoolArray, FleetData, FloatArray, IntArray
-from planner.errors import InfeasibleError, SolverError
+from planner.errors import SolverError
 from planner.solve.bound import Bound, Prices
+from planner.solve.diagnose import explain
 from planner.solve.highs import Outcome
 from planner.solve.improve import KINDS, Neighbourhood, random_neighbourhood
 from planner.solve.index import FleetIndex, best_per_group, routes_of
@@ -30,6 +31,7 @@ T = TypeVar("T")
 NEIGHBOURHOOD_S = 2.0
 """Most seconds a neighbourhood may take; its size adapts to that."""
 
+DEFAULT_OPTIONS = EngineOptions()
 OBJECTIVES = {"cost": 0, "carbon": 1, "qoe-loss": 2, "water": 3}
 
 
@@ -60,7 +62,7 @@ def unit_weights(objective: str) -> FloatArray:
 def minimize(
     data: FleetData,
     objective: str,
-    options: EngineOptions = EngineOptions(),
+    options: EngineOptions = DEFAULT_OPTIONS,
     on_progress: ProgressListener | None = None,
     index: FleetIndex | None = None,
 ) -> EngineResult:
@@ -109,9 +111,10 @@ class Search:
         self._keep_bound(self.master.start())
         deadline = self.began + 0.6 * self.options.time_limit_s
         self.master.settle(deadline, self._keep_bound)
-        relaxation = self.master.generate(1e-4, deadline, on_bound=self._keep_bound)
+        tolerance = max(1e-4, 0.1 * self.options.gap_relative)
+        relaxation = self.master.generate(tolerance, deadline, on_bound=self._keep_bound)
         if relaxation.artificial > 1e-6:
-            raise InfeasibleError("no plan meets every rule even with fractional machines")
+            raise explain(self.index, self.began + self.options.time_limit_s)
         self.taste = self._tasteful(relaxation)
         self.scale = self.master.scale
         self.reduced = relaxation.bound.reduced

@@ -56,7 +56,6 @@ def outcome(highs: highspy.Highs) -> Outcome:
         highspy.HighsModelStatus.kInfeasible: "infeasible",
         highspy.HighsModelStatus.kTimeLimit: "limit",
         highspy.HighsModelStatus.kInterrupt: "limit",
-        highspy.HighsModelStatus.kHighsInterrupt: "limit",
         highspy.HighsModelStatus.kSolutionLimit: "limit",
     }
     status = status_of.get(model_status, "unknown")

@@ -14,7 +14,6 @@ from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.restricted import Solution
 
-
 KINDS = ("slices", "workloads", "machines")
 
 
@@ -47,7 +46,8 @@ def neighbourhood(
 ) -> Neighbourhood:
     """The plan's routes, and for freed groups (bool (Q,)) the best routes of `variants`.
 
-    Only pools in `allowed` (bool (P,)) are offered. Half of the alternatives come from pools that already run, half from all pools.
+    Only pools in `allowed` (bool (P,)) are offered. Half of the alternatives come from pools that
+    already run, half from all pools.
     """
     mine = routes_of(index, variants)
     mine = mine[freed[index.route_group[mine]] & allowed[np.maximum(index.pool[mine], 0)]]

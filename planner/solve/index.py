@@ -201,9 +201,10 @@ class FleetIndex:
     def workload_qoe_weight(self) -> FloatArray:
         """float (W,) share of each workload in the mean QoE"""
         data = self.data
-        workload = np.empty(len(data.item_requests), dtype=np.int64)
-        workload[:] = data.item_workload
-        return np.bincount(workload, data.item_qoe_weight, minlength=len(data.workloads))
+        weight = np.bincount(
+            data.item_workload, data.item_qoe_weight, minlength=len(data.workloads)
+        )
+        return weight.astype(np.float64)
 
     @cached_property
     def region_weight(self) -> FloatArray:
@@ -231,13 +232,17 @@ class FleetIndex:
     def counts_added(self) -> bool:
         """Whether equation (15) and the variable `added` exist."""
         data = self.data
-        return bool(data.change_usd_per_accelerator > 0 or not np.isnan(data.max_added_accelerators))
+        return bool(
+            data.change_usd_per_accelerator > 0 or not np.isnan(data.max_added_accelerators)
+        )
 
     @cached_property
     def spot_group(self) -> IntArray:
         """int (H,) (region, accelerator) group of each machine, for equation (9)"""
         data = self.data
-        keys = [(int(r), a) for r, a in zip(data.machine_region, data.machine_accelerator, strict=True)]
+        keys = [
+            (int(r), a) for r, a in zip(data.machine_region, data.machine_accelerator, strict=True)
+        ]
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return np.array([numbers[key] for key in keys], dtype=np.int64)
 
@@ -266,7 +271,7 @@ class FleetIndex:
         low, high = np.searchsorted(ranked, keys), np.searchsorted(ranked, keys, side="right")
         count = high - low
         start = np.repeat(low - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
-        return order[start + np.arange(count.sum())]
+        return np.asarray(order[start + np.arange(count.sum())])
 
     # ---- pools
     @cached_property
@@ -375,9 +380,7 @@ class FleetIndex:
         )
 
 
-def best_per_group(
-    index: FleetIndex, score: FloatArray, routes: IntArray, keep: int
-) -> IntArray:
+def best_per_group(index: FleetIndex, score: FloatArray, routes: IntArray, keep: int) -> IntArray:
     """Of the given routes the `keep` of lowest score in each group."""
     order = np.lexsort((score, index.route_group[routes]))
     ranked = routes[order]

@@ -55,8 +55,8 @@ class Relaxation:
 LAST_PENALTY = 1e9
 KEEP_ROUTES = 5000
 COLUMN_TABLES = (
-    "col_adopt", "col_route", "col_replica", "col_host", "col_train", "col_rent", "col_buy", "col_loose",
-    "col_serves", "col_open", "col_keep",
+    "col_adopt", "col_route", "col_replica", "col_host", "col_train", "col_rent", "col_buy",
+    "col_loose", "col_serves", "col_open", "col_keep",
 )  # fmt: skip
 
 
@@ -65,6 +65,8 @@ class Master:
 
     first_penalty = 2e4
     """price of an artificial column in the scaled objective (about 1e4 in all); grows if needed"""
+    last_penalty = LAST_PENALTY
+    """the price at which it stops growing"""
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class Master:
         self.index = index
         self.weights = np.asarray(weights, dtype=float)
         self.caps = caps_of(index) if caps is None else np.asarray(caps, dtype=float)
-        # Primal simplex keeps its basis when columns enter; perturbing bounds only costs it time here.
+        # Primal simplex keeps its basis when columns enter; perturbed bounds cost it time.
         self.highs = new_highs(
             presolve="off",
             solver="simplex",
@@ -115,11 +117,22 @@ class Master:
         self.row_keep = np.full((V, L), -1)
         self.row_attain, self.row_floor = np.full(V, -1), np.full(V, -1)
         self.all_replicas = all_replicas
-        self._build_fixed_part(W, R, T, H, K, L)
+        self._build_totals()
+        self.row_one = self._rows(W, 1.0, 1.0)
+        self._build_machines(H, T, K)
+        self._build_added(H, T)
+        needy = [(int(row), 1.0) for row in self.row_one]
+        needy += self._build_spread(W, R) + self._build_choices(W, R, L)
+        self._build_purchases(T)
+        needy += [(int(row), -1.0) for row in self.row_cap if row >= 0]
+        for row, sign in needy:
+            self._artificial(np.array([row]), np.array([sign]))
 
     # ------------------------------------------------------------------ building
 
-    def _rows(self, count: int, upper: FloatArray | float, lower: FloatArray | float = -INFINITY) -> IntArray:
+    def _rows(
+        self, count: int, upper: FloatArray | float, lower: FloatArray | float = -INFINITY
+    ) -> IntArray:
         empty = np.zeros(0)
         first = add_rows(
             self.highs,
@@ -163,9 +176,9 @@ class Master:
         self.totals = np.concatenate([self.totals, totals])
         return first + np.arange(count)
 
-    def _build_fixed_part(self, W: int, R: int, T: int, H: int, K: int, L: int) -> None:
-        index, data = self.index, self.index.data
-        fixed = index.fixed_totals
+    def _build_totals(self) -> None:
+        """Rows of the caps (17), and of the corner with its depth column."""
+        fixed = self.index.fixed_totals
         self.row_cap, self.row_corner = np.full(4, -1), np.full(4, -1)
         self.cap_unit, self.corner_unit = np.ones(4), np.ones(4)
         for which in range(4):
@@ -177,21 +190,36 @@ class Master:
             self.corner_unit[:3] = self.ranges
             self.row_corner[:3] = self._rows(3, INFINITY)
             self.col_depth = add_columns(
-                self.highs, np.zeros(1), np.zeros(1), np.zeros(1),
-                self.row_corner[:3], np.zeros(3, dtype=np.int64), -np.ones(3),
+                self.highs,
+                np.zeros(1),
+                np.zeros(1),
+                np.zeros(1),
+                self.row_corner[:3],
+                np.zeros(3, dtype=np.int64),
+                -np.ones(3),
             )
             self.totals = np.concatenate([self.totals, np.zeros((1, 4))])
-        self.row_one = self._rows(W, 1.0, 1.0)
+
+    def _build_machines(self, H: int, T: int, K: int) -> None:
+        """Rows (4), (5) and (9), without their columns."""
+        index, data = self.index, self.index.data
         size = data.machine_size.astype(float)
         self.row_machine = self._rows(H * T, np.repeat(size * data.machine_fixed, T)).reshape(H, T)
         self.row_quota = self._rows(K * T, np.repeat(data.quota_accelerators, T)).reshape(K, T)
         spot_groups = int(index.spot_group.max(initial=-1)) + 1
         self.row_spot = np.full((spot_groups, T), -1)
         if not np.isnan(data.spot_share_max):
-            fixed_here = np.bincount(index.spot_group, size * data.machine_fixed, minlength=spot_groups)
+            fixed_here = np.bincount(
+                index.spot_group, size * data.machine_fixed, minlength=spot_groups
+            )
             self.row_spot = self._rows(
                 spot_groups * T, np.repeat(data.spot_share_max * fixed_here, T)
             ).reshape(spot_groups, T)
+
+    def _build_added(self, H: int, T: int) -> None:
+        """Rows (15) and the column `added`."""
+        index, data = self.index, self.index.data
+        size = data.machine_size.astype(float)
         self.row_added = np.full((H, T), -1)
         self.row_added_total = -1
         if index.counts_added:
@@ -204,17 +232,16 @@ class Master:
             totals = np.zeros((H, 4))
             totals[:, 0] = data.change_usd_per_accelerator
             self._columns(totals, entries)
-        artificial_rows = [(int(row), 1.0) for row in self.row_one]
-        self.row_changed = -1
-        if not np.isnan(data.max_changed_workloads):
-            limit = data.max_changed_workloads - len(data.workloads)
-            self.row_changed = int(self._rows(1, limit)[0])
-            artificial_rows.append((self.row_changed, -1.0))
+
+    def _build_spread(self, W: int, R: int) -> list[tuple[int, float]]:
+        """Rows (12) and the column `serves`; the rows that need an artificial column."""
+        index, data = self.index, self.index.data
+        needy: list[tuple[int, float]] = []
         self.col_serves = np.full((W, R), -1)
         spread = np.flatnonzero(index.spreads)
         if len(spread):
             count = self._rows(len(spread), INFINITY, data.min_regions[spread].astype(float))
-            artificial_rows += [(int(row), 1.0) for row in count]
+            needy += [(int(row), 1.0) for row in count]
             self.row_spread[spread] = self._rows(len(spread) * R, 0.0).reshape(len(spread), R)
             self.row_spread_count = np.full(W, -1)
             self.row_spread_count[spread] = count
@@ -227,6 +254,17 @@ class Master:
                 ],
                 1.0,
             ).reshape(len(spread), R)
+        return needy
+
+    def _build_choices(self, W: int, R: int, L: int) -> list[tuple[int, float]]:
+        """Rows (13), (14) and (16) with `open` and `keep`; the rows that need an artificial."""
+        index, data = self.index, self.index.data
+        needy: list[tuple[int, float]] = []
+        self.row_changed = -1
+        if not np.isnan(data.max_changed_workloads):
+            limit = data.max_changed_workloads - len(data.workloads)
+            self.row_changed = int(self._rows(1, limit)[0])
+            needy.append((self.row_changed, -1.0))
         self.row_open_count = -1
         self.col_open = np.full(R, -1)
         if index.opens:
@@ -247,12 +285,7 @@ class Master:
                 [(np.full(L, self.row_keep_count), np.arange(L), np.ones(L))],
                 1.0,
             )
-        self._build_purchases(T)
-        for which in range(4):
-            if self.row_cap[which] >= 0:
-                artificial_rows.append((int(self.row_cap[which]), -1.0))
-        for row, sign in artificial_rows:
-            self._artificial(np.array([row]), np.array([sign]))
+        return needy
 
     def _build_purchases(self, T: int) -> None:
         data = self.index.data
@@ -265,7 +298,9 @@ class Master:
             self.col_loose[held] = self._slice_columns(held, T)
         if len(held):
             totals = self.index.purchase_totals[held].sum(axis=1)
-            entries = [e for t in range(T) for e in self._purchase_entries(held, t, np.arange(len(held)))]
+            entries = [
+                e for t in range(T) for e in self._purchase_entries(held, t, np.arange(len(held)))
+            ]
             self.col_buy[held] = self._columns(totals, entries, data.purchase_limit[held])
 
     def _slice_columns(self, chosen: IntArray, T: int) -> IntArray:
@@ -313,8 +348,13 @@ class Master:
         n = len(rows)
         empty = np.zeros((n, 4))
         first = add_columns(
-            self.highs, np.full(n, self.penalty), np.zeros(n), np.full(n, INFINITY),
-            rows, np.arange(n), signs,
+            self.highs,
+            np.full(n, self.penalty),
+            np.zeros(n),
+            np.full(n, INFINITY),
+            rows,
+            np.arange(n),
+            signs,
         )
         self.totals = np.concatenate([self.totals, empty])
         self.artificial += list(range(first, first + n))
@@ -364,7 +404,13 @@ class Master:
             if len(options):
                 self.col_train[options] = self._columns(
                     index.training_totals[options],
-                    [(np.full(len(options), self.row_train[v]), np.arange(len(options)), np.ones(len(options)))],
+                    [
+                        (
+                            np.full(len(options), self.row_train[v]),
+                            np.arange(len(options)),
+                            np.ones(len(options)),
+                        )
+                    ],
                     1.0,
                 )
             self._artificial(self.row_group[groups], np.ones(len(groups)))
@@ -397,26 +443,41 @@ class Master:
             entries.append((number, where, excess))
         host = index.host_row[routes]
         flat = self.row_host.reshape(-1)
-        entries.append((np.where(host >= 0, flat[np.maximum(host, 0)], -1), where, index.host_weight[routes]))
+        entries.append(
+            (np.where(host >= 0, flat[np.maximum(host, 0)], -1), where, index.host_weight[routes])
+        )
         survive = index.survive_row[routes]
         flat = self.row_survive.reshape(-1)
         entries.append(
-            (np.where(survive >= 0, flat[np.maximum(survive, 0)], -1), where, index.survive_weight[routes])
+            (
+                np.where(survive >= 0, flat[np.maximum(survive, 0)], -1),
+                where,
+                index.survive_weight[routes],
+            )
         )
         region = index.region_row[routes]
         weight = index.region_weight[routes]
         entries.append(
-            (np.where(region >= 0, self.row_open.reshape(-1)[np.maximum(region, 0)], -1), where, weight)
+            (
+                np.where(region >= 0, self.row_open.reshape(-1)[np.maximum(region, 0)], -1),
+                where,
+                weight,
+            )
         )
         first_leg = (region >= 0) & (index.route_leg[routes] == 0)
         entries.append(
-            (np.where(first_leg, self.row_spread.reshape(-1)[np.maximum(region, 0)], -1), where, -weight)
+            (
+                np.where(first_leg, self.row_spread.reshape(-1)[np.maximum(region, 0)], -1),
+                where,
+                -weight,
+            )
         )
         variant = index.route_variant[routes]
         entries.append((self.row_attain[variant], where, index.attainment[routes]))
         entries.append((self.row_floor[variant], where, index.floor_loss[routes]))
         totals = np.stack(
-            [index.cost[routes], index.carbon[routes], index.loss[routes], index.water[routes]], axis=1
+            [index.cost[routes], index.carbon[routes], index.loss[routes], index.water[routes]],
+            axis=1,
         )
         self.col_route[routes] = self._columns(totals, entries)
         self.routes_in.append(routes)
@@ -488,13 +549,17 @@ class Master:
         p, t = p[which], t[which]
         fresh = np.unique(np.stack([p, t], axis=1)[self.col_replica[p, t] < 0], axis=0)
         if len(fresh):
-            self.col_replica[fresh[:, 0], fresh[:, 1]] = self._replica_columns(fresh[:, 0], fresh[:, 1])
+            self.col_replica[fresh[:, 0], fresh[:, 1]] = self._replica_columns(
+                fresh[:, 0], fresh[:, 1]
+            )
         every = np.concatenate(self.routes_in)
         number = np.full((len(data.pools) * T, 4), -1)
         number[p * T + t, row] = np.arange(len(p))
         entries = []
         at = index.pool_slice[every]
-        main_share = index.share[np.arange(len(index.pool))[every], index.pool_main_row[np.maximum(index.pool[every], 0)]]
+        main_share = index.share[
+            np.arange(len(index.pool))[every], index.pool_main_row[np.maximum(index.pool[every], 0)]
+        ]
         for capacity in range(4):
             mine = np.where(at >= 0, number[np.maximum(at, 0), capacity], -1)
             inside = np.flatnonzero(mine >= 0)
@@ -547,7 +612,12 @@ class Master:
             self.col_host[pairs[:, 0], pairs[:, 1]] = self._columns(totals, [], 1.0)
         n = len(v)
         first = add_rows(
-            self.highs, np.full(n, -INFINITY), np.zeros(n), np.arange(n), self.col_host[v, r], -np.ones(n)
+            self.highs,
+            np.full(n, -INFINITY),
+            np.zeros(n),
+            np.arange(n),
+            self.col_host[v, r],
+            -np.ones(n),
         )
         self.row_host[v, r, g] = first + np.arange(n)
 
@@ -641,19 +711,28 @@ class Master:
         """
         data = self.index.data
         interactive = data.item_slice >= 0
-        rate = np.bincount(
-            data.item_slice[interactive], data.item_requests[interactive], minlength=len(data.slices)
-        ) / data.slice_hours
+        rate = (
+            np.bincount(
+                data.item_slice[interactive],
+                data.item_requests[interactive],
+                minlength=len(data.slices),
+            )
+            / data.slice_hours
+        )
         profile = np.maximum(rate / max(rate.max(), 1e-12), 1e-3)
         # A load so small that no limit or quota speaks, on machines that can be bought at all.
-        sold = np.isin(np.arange(len(data.machines)), data.purchase_machine[data.purchase_limit > 0])
+        sold = np.isin(
+            np.arange(len(data.machines)), data.purchase_machine[data.purchase_limit > 0]
+        )
         self._bound_machines(np.where(sold[:, None], -1e-3 * profile, 0.0))
         run(self.highs, 60.0, linear=True)
         solution = self.highs.getSolution()
         prices = self.prices(np.array(solution.row_dual))
         fixed = data.machine_size.astype(float) * data.machine_fixed
         self._bound_machines(np.broadcast_to(fixed[:, None], self.row_machine.shape))
-        machine = replace(Prices.zero(self.index, self.weights), machine=prices.machine, spot=prices.spot)
+        machine = replace(
+            Prices.zero(self.index, self.weights), machine=prices.machine, spot=prices.spot
+        )
         return with_main_rows(self.index, machine)
 
     def _bound_machines(self, upper: FloatArray) -> None:
@@ -752,7 +831,7 @@ class Master:
             grown = self._grow(found, dual, widen=iteration % 5 == 0)
             grown = grown or rows > 0 or self._grow(found[:1], dual, widen=True)
             if (closed and rows == 0) or not grown:
-                if artificial <= 1e-7 or self.penalty >= LAST_PENALTY:
+                if artificial <= 1e-7 or self.penalty >= self.last_penalty:
                     converged = True
                     break
                 self.penalty *= 10.0
@@ -795,7 +874,7 @@ class Master:
         if len(chosen):
             # What pays in one slice tends to pay in the others: their prices settle together.
             self.add_routes(index.siblings(chosen) if siblings else chosen)
-        return self.highs.getNumCol() > before
+        return bool(self.highs.getNumCol() > before)
 
     def _purge(self, keep: int) -> None:
         """Drop the dearest nonbasic routes when more than twice `keep` are in; the basis stays."""

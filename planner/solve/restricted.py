@@ -131,7 +131,11 @@ class Restricted(Master):
             self.highs.changeColsBounds(len(cols), cols, np.zeros(len(cols)), np.zeros(len(cols)))
 
     def solve(
-        self, time_limit_s: float, gap: float, start: Solution | None = None, cutoff: float | None = None
+        self,
+        time_limit_s: float,
+        gap: float,
+        start: Solution | None = None,
+        cutoff: float | None = None,
     ) -> tuple[Solution | None, Outcome]:
         """Branch and bound; the best solution found, or None, and why it stopped."""
         self.highs.setOptionValue("mip_rel_gap", gap)
@@ -152,7 +156,11 @@ class Restricted(Master):
 
         Much easier than the whole program, and a good start for it.
         """
-        columns = self.col_replica[self.col_replica >= 0].astype(np.int32)
+        data = self.index.data
+        sold = np.isin(data.pool_machine, data.purchase_machine[data.purchase_market == 0])
+        # Where no more can be rented, rounding up would break the machine: those stay whole.
+        replica = np.where(sold[:, None], self.col_replica, -1)
+        columns = replica[replica >= 0].astype(np.int32)
         loose = np.full(len(columns), highspy.HighsVarType.kContinuous)
         self.highs.changeColsIntegrality(len(columns), columns, loose)
         found = self.solve(time_limit_s, gap, start)
@@ -306,4 +314,4 @@ def replicas_needed(index: FleetIndex, routes: IntArray, serve: FloatArray) -> I
     load = np.zeros((shape[0] * shape[1], 4))
     np.add.at(load, key[served], index.share[routes[served]] * serve[served, None])
     # Shares from a solver carry its tolerance: a millionth of a replica is not a replica.
-    return np.ceil(load.max(axis=1) - 1e-6).astype(np.int64).reshape(shape)
+    return np.asarray(np.ceil(load.max(axis=1) - 1e-6).astype(np.int64).reshape(shape))
