@@ -362,7 +362,7 @@ def planning_law(
     )
 
 
-def _planning_law(  # noqa: PLR0917
+def _planning_law(
     llm: LlmShape,
     card: AcceleratorShape,
     accelerators: Array,

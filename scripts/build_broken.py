@@ -31,7 +31,7 @@ class Mistake:
     contains: str
 
 
-def swap(  # noqa: PLR0917
+def swap(
     name: str, file: str, old: str, new: str, column: str, contains: str, whole_file: bool = False
 ) -> Mistake:
     """Replace a text that occurs once; the finding is on its line."""
@@ -51,9 +51,7 @@ def bytes_of(name: str, file: str, data: bytes, row: int | None, contains: str) 
     return Mistake(name, lambda files: files.update({file: data}), file, row, "", contains)
 
 
-def added(  # noqa: PLR0917
-    name: str, file: str, text: str, row: int | None, column: str, contains: str
-) -> Mistake:
+def added(name: str, file: str, text: str, row: int | None, column: str, contains: str) -> Mistake:
     """Add a table that the starter does not have."""
     data = text.encode()
     return Mistake(name, lambda files: files.update({file: data}), file, row, column, contains)

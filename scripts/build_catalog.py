@@ -498,7 +498,7 @@ def latency(source: Path, regions: pd.DataFrame) -> list[dict[str, object]]:
     return rows
 
 
-def parameter(  # noqa: PLR0917 - one row, in the order of the table
+def parameter(
     name: str, value: float, unit: str, basis: str, source: str, date: str = COMPILED
 ) -> dict[str, object]:
     return {"parameter": name, "value": value, "unit": unit, "basis": basis, "date": date,

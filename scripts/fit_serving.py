@@ -154,7 +154,7 @@ def measured(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tpot, ttft, rate
 
 
-def _fit(  # noqa: PLR0917
+def _fit(
     points: Points, mask: Array, fields: list[str], fixed: Logs, target: Array, which: int
 ) -> Logs:
     names = points.names(fields)

@@ -216,7 +216,7 @@ def replica_choices(
         yield {key: n for part in parts for key, n in part.items()}
 
 
-def route(  # noqa: PLR0917
+def route(
     data: FleetData,
     groups: list[int],
     routes: list[int],

@@ -28,7 +28,7 @@ ON_DEMAND, SPOT, COMMIT_1Y = (MARKETS.index(m) for m in ("on-demand", "spot", "c
 PERIOD_HOURS = 730.0
 
 
-def random_fleet(  # noqa: PLR0915, PLR0917 - one pass over the fields in the order of FleetData
+def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of FleetData
     seed: int,
     workloads: int = 2,
     variants: int = 2,

@@ -354,7 +354,7 @@ class IterationLaw:
         )
 
 
-def iteration_law(  # noqa: PLR0917
+def iteration_law(
     llm: LlmShape,
     accelerator: AcceleratorShape,
     tp: ArrayLike,
@@ -452,7 +452,7 @@ def throughput_tokens_per_s(
     return _array(concurrency) * m / (_array(ttft_s) + (m - 1.0) * _array(tpot_s))
 
 
-def closed_loop(  # noqa: PLR0917
+def closed_loop(
     llm: LlmShape,
     accelerator: AcceleratorShape,
     tp: ArrayLike,
@@ -478,7 +478,7 @@ def closed_loop(  # noqa: PLR0917
     )  # fmt: skip
 
 
-def closed_loop_from_coefficients(  # noqa: PLR0917
+def closed_loop_from_coefficients(
     llm: LlmShape,
     accelerator: AcceleratorShape,
     tp: ArrayLike,

@@ -182,7 +182,7 @@ def _legs(
     return legs
 
 
-def _served_variants(  # noqa: PLR0917
+def _served_variants(
     facts: Facts,
     legs: Sequence[Leg],
     rows: Sequence[Rows],
@@ -216,7 +216,7 @@ def _served_variants(  # noqa: PLR0917
     return served
 
 
-def _require_variants(  # noqa: PLR0917
+def _require_variants(
     facts: Facts,
     classes: Sequence[Sequence[int]],
     legs: Sequence[Leg],

@@ -233,7 +233,7 @@ def cells_of(
     return Cells(first=first, config=config, load=load, eligible=eligible)
 
 
-def _rules(  # noqa: PLR0917
+def _rules(
     facts: Facts,
     configs: Configs,
     call: Request,

@@ -35,7 +35,7 @@ class Tally:
             Exclusion(rule, workload, llm, where, count, float(needed), float(available), unit)
         )
 
-    def many(  # noqa: PLR0917
+    def many(
         self,
         rule: str,
         names: tuple[Names, Names, Names],

@@ -122,7 +122,7 @@ def _route_figures(parts: Parts, routes: Spread) -> _RouteFigures:
     )
 
 
-def fleet_data(  # noqa: PLR0917
+def fleet_data(
     parts: Parts,
     routes: Spread,
     order: Sequence[int],

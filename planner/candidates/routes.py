@@ -48,7 +48,7 @@ class Pools:
     region: IntArray
 
 
-def pools_of(  # noqa: PLR0917
+def pools_of(
     facts: Facts,
     legs: Sequence[Leg],
     configs: Configs,
@@ -152,7 +152,7 @@ def first_apis(facts: Facts, llm: str) -> list[int]:
     return list(found.values())
 
 
-def kernels_of(  # noqa: PLR0917
+def kernels_of(
     facts: Facts,
     regions: Sequence[str],
     legs: Sequence[Leg],
@@ -294,7 +294,7 @@ def _outside(facts: Facts, legs: Sequence[Leg]) -> tuple[FloatArray, FloatArray]
     return np.array(retrieval, dtype=np.float64), np.array(earlier, dtype=np.float64)
 
 
-def _served(  # noqa: PLR0917
+def _served(
     facts: Facts,
     legs: Sequence[Leg],
     table: IntArray,
@@ -346,7 +346,7 @@ def _bought(
     return _in_time(facts, legs, table, asks, found, found.shift_s + mean_s, tally)
 
 
-def _in_time(  # noqa: PLR0917
+def _in_time(
     facts: Facts,
     legs: Sequence[Leg],
     table: IntArray,

@@ -29,7 +29,7 @@ CONDITION = re.compile(r"^([A-Za-z0-9_]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)$")
 WIDEST_CELL = 48
 
 
-def catalog(  # noqa: PLR0917 - one parameter per option
+def catalog(
     table: Annotated[
         str | None, typer.Argument(help="Table to show; without it, all tables are listed.")
     ] = None,

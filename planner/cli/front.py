@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from planner.front.run import FrontProgress, FrontRun
 
 
-def front(  # noqa: PLR0917 - one parameter per option
+def front(
     folder: Annotated[
         Path | None, typer.Argument(help="Instance folder; not needed with --resume.")
     ] = None,

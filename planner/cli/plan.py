@@ -24,7 +24,7 @@ STOPPED_AT_LIMIT = 5
 AMBIGUOUS_GAP = 0.1
 
 
-def plan(  # noqa: PLR0917 - one parameter per option
+def plan(
     folders: Annotated[list[Path], typer.Argument(help="Instance folders.", metavar="FOLDER...")],
     minimize: Annotated[
         str | None, typer.Option(help="cost, carbon or qoe-loss; else as the instance says.")

@@ -81,7 +81,7 @@ def calibrate(
         )
 
 
-def size(  # noqa: PLR0917 - one parameter per option
+def size(
     llm: Annotated[str, typer.Argument(help="An llm of the catalog.")],
     accelerator: Annotated[str, typer.Option(help="An accelerator of the catalog.")] = "h100-sxm",
     precision: Annotated[str, typer.Option(help="bf16, fp8, int4, mxfp4 ...")] = "bf16",

@@ -349,7 +349,7 @@ def _priced(machine: MachineFacts) -> bool:
     return any(getattr(machine, column) is not None for column in PRICE_COLUMNS)
 
 
-def _machine(  # noqa: PLR0917
+def _machine(
     region: str,
     offer: str,
     known: dict[str, Any] | None,

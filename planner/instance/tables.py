@@ -405,7 +405,7 @@ def _columns(
     return columns, findings
 
 
-def _read_row(  # noqa: PLR0917
+def _read_row(
     file: str,
     line: int,
     cells: list[str],
@@ -518,7 +518,7 @@ def _key_lines(text: str) -> dict[str, int]:
     return lines
 
 
-def _convert_keys(  # noqa: PLR0917
+def _convert_keys(
     file: str,
     data: dict[str, Any],
     model: type[BaseModel],

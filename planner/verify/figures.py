@@ -173,7 +173,7 @@ def _qoe(terms: Terms, variant: VariantFacts, leg: int, streaming: Array) -> Arr
     return 1.0 - answer.route_loss(quality, workload.quality_exponent, streaming, 1.0)
 
 
-def pool_loads(  # noqa: PLR0917
+def pool_loads(
     terms: Terms,
     variant: VariantFacts,
     leg: int,
@@ -204,7 +204,7 @@ def pool_loads(  # noqa: PLR0917
         )
 
 
-def pool_experience(  # noqa: PLR0917
+def pool_experience(
     terms: Terms,
     variant: VariantFacts,
     leg: int,
@@ -227,7 +227,7 @@ def pool_experience(  # noqa: PLR0917
     return seen, _qoe(terms, variant, leg, seen.streaming)
 
 
-def pool_answers(  # noqa: PLR0917
+def pool_answers(
     terms: Terms,
     variant: VariantFacts,
     leg: int,
@@ -257,7 +257,7 @@ def pool_answers(  # noqa: PLR0917
     )
 
 
-def hosted_answers(  # noqa: PLR0917
+def hosted_answers(
     terms: Terms,
     variant: VariantFacts,
     leg: int,

@@ -247,7 +247,7 @@ def uncovered_corners(points: Array, reference: Array) -> Array:
     return corners
 
 
-def _check_width(  # noqa: PLR0917 - points, cuts, reference
+def _check_width(
     front: Mapping[str, Any],
     points: Array,
     weights: Array,
@@ -288,7 +288,7 @@ def _check_gaps(
         findings.near("certificate", key, float(value), certificate[key])
 
 
-def _check_volume(  # noqa: PLR0917 - points, cuts, reference
+def _check_volume(
     certificate: Mapping[str, Any],
     points: Array,
     weights: Array,

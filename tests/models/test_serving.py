@@ -30,9 +30,7 @@ BASE = {
 PARAMS = ServingParameters(BASE, {("layer_s", "hopper"): 0.5, ("sequence_s", "sglang"): 2.0})
 
 
-def llm(  # noqa: PLR0917
-    params=8.03e9, layers=32, hidden=4096, kv=131072.0, experts=0.0, share=1.0
-):
+def llm(params=8.03e9, layers=32, hidden=4096, kv=131072.0, experts=0.0, share=1.0):
     return LlmShape(*(np.asarray(float(x)) for x in (
         layers, hidden, hidden, params, experts, share, kv, 8)))  # fmt: skip
 

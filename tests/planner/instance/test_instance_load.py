@@ -167,7 +167,7 @@ def test_the_error_names_its_first_finding(starter: Path, edit: Edit) -> None:
         ("instance.toml", "hours = 730 ", "hours = nan ", "finite"),
     ],
 )  # fmt: skip
-def test_further_rules(  # noqa: PLR0917
+def test_further_rules(
     starter: Path, edit: Edit, file: str, old: str, new: str, problem: str
 ) -> None:
     edit(file, old, new)
