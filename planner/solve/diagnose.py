@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -172,141 +173,142 @@ def _repair(index: FleetIndex, rule: Rule, deadline: float) -> str:
 
 def rules_of(data: FleetData) -> list[Rule]:
     """Every rule of the data that a user can relax, caps first."""
-    return [*_caps(data), *_workload_rules(data), *_quotas(data), *_counts(data)]
+    caps = [_cap(data, i) for i, name in enumerate(CAPS) if not np.isnan(getattr(data, name))]
+    workloads = [rule for w, n in enumerate(data.workloads) for rule in _of_workload(data, w, n)]
+    quotas = [_quota(data, k, name) for k, name in enumerate(data.quota_names)]
+    return [*caps, *workloads, *quotas, *_counts(data)]
 
 
 def _set(name: str) -> Callable[[FleetData, float], FleetData]:
-    return lambda data, limit: replace(data, **{name: limit})
-
-
-def _set_at(name: str, place: int) -> Callable[[FleetData, float], FleetData]:
     def change(data: FleetData, limit: float) -> FleetData:
-        values = getattr(data, name).copy()
-        values[place] = limit
-        return replace(data, **{name: values})
+        values: dict[str, Any] = {name: limit}
+        return replace(data, **values)
 
     return change
 
 
-def _caps(data: FleetData) -> list[Rule]:
-    def words(which: int, limit: float) -> tuple[str, Callable[[float], str]]:
+def _set_at(name: str, place: int) -> Callable[[FleetData, float], FleetData]:
+    def change(data: FleetData, limit: float) -> FleetData:
+        array = getattr(data, name).copy()
+        array[place] = limit
+        values: dict[str, Any] = {name: array}
+        return replace(data, **values)
+
+    return change
+
+
+def _cap(data: FleetData, which: int) -> Rule:
+    limit = float(getattr(data, CAPS[which]))
+    what, unit = (("cost", "USD"), ("carbon", "kg"), ("loss", ""), ("water", "l"))[which]
+
+    def repair(least: float) -> str:
         if which == 2:
-            return (
-                f"floor on QoE of {1.0 - limit:g}",
-                lambda least: f"a floor on QoE of at most {1.0 - least:.4f}",
-            )
-        what, unit = (("cost", "USD"), ("carbon", "kg"), ("", ""), ("water", "l"))[which]
-        return (
-            f"cap on {what} of {limit:,.6g} {unit}",
-            lambda least: f"at least {least - limit:,.2f} {unit} more {what}",
-        )
+            return f"a floor on QoE of at most {1.0 - least:.4f}"
+        return f"at least {least - limit:,.2f} {unit} more {what}"
 
+    return Rule(
+        f"floor on QoE of {1.0 - limit:g}"
+        if which == 2
+        else f"cap on {what} of {limit:,.6g} {unit}",
+        lambda y: float(y.cap[which]),
+        limit,
+        _set(CAPS[which]),
+        np.nan,
+        repair,
+        total=which,
+    )
+
+
+def _of_workload(data: FleetData, w: int, n: str) -> list[Rule]:
     rules = []
-    for which, name in enumerate(CAPS):
-        limit = float(getattr(data, name))
-        if not np.isnan(limit):
-            label, repair = words(which, limit)
-            rules.append(
-                Rule(
-                    label, lambda y, i=which: float(y.cap[i]), limit, _set(name), np.nan, repair,
-                    total=which,
-                )
-            )  # fmt: skip
-    return rules
-
-
-def _workload_rules(data: FleetData) -> list[Rule]:
-    rules = []
-    for w, workload in enumerate(data.workloads):
-        mine = data.variant_workload == w
-        attainment, loss = float(data.attainment_min[w]), float(data.workload_loss_max[w])
-        share, regions = float(data.region_share_max[w]), int(data.min_regions[w])
-        if not np.isnan(attainment):
-            rules.append(
-                Rule(
-                    f"attainment {attainment:g} of {workload}",
-                    lambda y, m=mine: float(y.attain[m].sum()),
-                    attainment, _set_at("attainment_min", w), 0.0,
-                    lambda least, n=workload: f"attainment of {n} at most {least:.3f}",
-                )
-            )  # fmt: skip
-        if not np.isnan(loss):
-            rules.append(
-                Rule(
-                    f"floor on QoE {1.0 - loss:g} of {workload}",
-                    lambda y, m=mine: float(y.floor[m].sum()),
-                    loss, _set_at("workload_loss_max", w), 1.0,
-                    lambda least, n=workload: f"a floor on QoE of {n} of at most {1.0 - least:.4f}",
-                )
-            )  # fmt: skip
-        if not np.isnan(share):
-            rules.append(
-                Rule(
-                    f"loss of one region: at most {share:g} of {workload} in a region",
-                    lambda y, m=mine: float(y.survive[m].sum()),
-                    share, _set_at("region_share_max", w), 1.0,
-                    lambda least, n=workload: f"at least {least:.3f} of {n} allowed in one region",
-                )
-            )  # fmt: skip
-        if regions > 1:
-            rules.append(
-                Rule(
-                    f"at least {regions} regions for {workload}",
-                    lambda y, i=w: float(y.spread_count[i]),
-                    float(regions), _set_at("min_regions", w), 1.0,
-                    lambda least, n=workload, r=regions: f"fewer than {r} regions for {n}",
-                )
-            )  # fmt: skip
-    return rules
-
-
-def _quotas(data: FleetData) -> list[Rule]:
-    held = data.purchase_limit * data.machine_size[data.purchase_machine]
-    rules = []
-    for k, name in enumerate(data.quota_names):
-        limit = float(data.quota_accelerators[k])
-        most = max(float(held[data.quota_purchase[k]].sum()), limit)
+    mine = data.variant_workload == w
+    attainment, loss = float(data.attainment_min[w]), float(data.workload_loss_max[w])
+    share, regions = float(data.region_share_max[w]), int(data.min_regions[w])
+    if not np.isnan(attainment):
         rules.append(
             Rule(
-                f"quota {name} of {limit:g} accelerators",
-                lambda y, i=k: float(y.quota[i].sum()),
-                limit, _set_at("quota_accelerators", k), most,
-                lambda least, n=name, q=limit: (
-                    f"at least {np.ceil(least - q):g} more accelerators in quota {n}"
-                ),
-                whole=True,
+                f"attainment {attainment:g} of {n}",
+                lambda y: float(y.attain[mine].sum()),
+                attainment, _set_at("attainment_min", w), 0.0,
+                lambda least: f"attainment of {n} at most {least:.3f}",
+            )
+        )  # fmt: skip
+    if not np.isnan(loss):
+        rules.append(
+            Rule(
+                f"floor on QoE {1.0 - loss:g} of {n}",
+                lambda y: float(y.floor[mine].sum()),
+                loss, _set_at("workload_loss_max", w), 1.0,
+                lambda least: f"a floor on QoE of {n} of at most {1.0 - least:.4f}",
+            )
+        )  # fmt: skip
+    if not np.isnan(share):
+        rules.append(
+            Rule(
+                f"loss of one region: at most {share:g} of {n} in a region",
+                lambda y: float(y.survive[mine].sum()),
+                share, _set_at("region_share_max", w), 1.0,
+                lambda least: f"at least {least:.3f} of {n} allowed in one region",
+            )
+        )  # fmt: skip
+    if regions > 1:
+        rules.append(
+            Rule(
+                f"at least {regions} regions for {n}",
+                lambda y: float(y.spread_count[w]),
+                float(regions), _set_at("min_regions", w), 1.0,
+                lambda least: f"fewer than {regions} regions for {n}",
             )
         )  # fmt: skip
     return rules
+
+
+def _quota(data: FleetData, k: int, name: str) -> Rule:
+    held = data.purchase_limit * data.machine_size[data.purchase_machine]
+    limit = float(data.quota_accelerators[k])
+    return Rule(
+        f"quota {name} of {limit:g} accelerators",
+        lambda y: float(y.quota[k].sum()),
+        limit,
+        _set_at("quota_accelerators", k),
+        max(float(held[data.quota_purchase[k]].sum()), limit),
+        lambda least: f"at least {np.ceil(least - limit):g} more accelerators in quota {name}",
+        whole=True,
+    )
+
+
+def _spot(data: FleetData) -> Rule:
+    limit = float(data.spot_share_max)
+    return Rule(
+        f"spot share of at most {limit:g}",
+        lambda y: float(y.spot.sum()),
+        limit,
+        _set("spot_share_max"),
+        1.0,
+        lambda least: f"a spot share of at least {least:.3f}",
+    )
+
+
+def _count(data: FleetData, field: str, price: str, what: str, most: float) -> Rule:
+    limit = float(getattr(data, field))
+    return Rule(
+        f"at most {limit:g} {what}",
+        lambda y: float(getattr(y, price)),
+        limit,
+        _set(field),
+        max(most, limit),
+        lambda least: f"at least {least:g} {what} allowed",
+        whole=True,
+    )
 
 
 def _counts(data: FleetData) -> list[Rule]:
-    limit = float(data.spot_share_max)
-    rules = []
-    if not np.isnan(limit):
-        rules.append(
-            Rule(
-                f"spot share of at most {limit:g}", lambda y: float(y.spot.sum()),
-                limit, _set("spot_share_max"), 1.0,
-                lambda least: f"a spot share of at least {least:.3f}",
-            )
-        )  # fmt: skip
     held = float((data.purchase_limit * data.machine_size[data.purchase_machine]).sum())
-    for field, price, what, most in (
+    rules = [] if np.isnan(data.spot_share_max) else [_spot(data)]
+    counts = (
         ("max_regions", "open_count", "regions", float(len(data.regions))),
         ("max_llms", "keep_count", "llms", float(len(data.llms))),
         ("max_changed_workloads", "changed", "changed workloads", float(len(data.workloads))),
         ("max_added_accelerators", "added_total", "added accelerators", held),
-    ):
-        limit = float(getattr(data, field))
-        if not np.isnan(limit):
-            rules.append(
-                Rule(
-                    f"at most {limit:g} {what}",
-                    lambda y, p=price: float(getattr(y, p)),
-                    limit, _set(field), max(most, limit),
-                    lambda least, n=what: f"at least {least:g} {n} allowed",
-                    whole=True,
-                )
-            )  # fmt: skip
-    return rules
+    )
+    return rules + [_count(data, *row) for row in counts if not np.isnan(getattr(data, row[0]))]
