@@ -22,6 +22,7 @@ from planner.solve.bound import (
     Prices,
     caps_of,
     evaluate_bound,
+    route_reduced_costs,
     with_main_rows,
 )
 from planner.solve.highs import INFINITY, add_columns, add_rows, new_highs, run
@@ -53,7 +54,7 @@ class Relaxation:
 
 
 LAST_PENALTY = 1e9
-KEEP_ROUTES = 5000
+KEEP_ROUTES = 3500
 COLUMN_TABLES = (
     "col_adopt", "col_route", "col_replica", "col_host", "col_train", "col_rent", "col_buy",
     "col_loose", "col_serves", "col_open", "col_keep",
@@ -815,21 +816,18 @@ class Master:
             value = end.objective / self.scale + constant
             artificial = float(x[self.artificial].sum())
             current = self.prices(dual)
-            found = [evaluate_bound(index, current)]
-            if best is not None and smoothing > 0.0:
-                found.append(evaluate_bound(index, current.mixed(best.prices, smoothing)))
-            for one in found:
-                if best is None or self.goal(one) > self.goal(best):
-                    best = one
-                    if on_bound is not None:
-                        on_bound(one)
-            assert best is not None
+            tried = current if best is None else current.mixed(best.prices, smoothing)
+            found = evaluate_bound(index, tried)
+            best = self._better(best, found, on_bound)
             rows = self._separate_rows(x)
             closed = value - self.goal(best) <= tolerance * max(abs(value), floor)
             if not closed:
                 self._purge(KEEP_ROUTES)
-            grown = self._grow(found, dual, widen=iteration % 5 == 0)
-            grown = grown or rows > 0 or self._grow(found[:1], dual, widen=True)
+            grown = self._grow(current, found, dual, widen=iteration % 5 == 0) or rows > 0
+            if not grown and tried is not current:
+                found = evaluate_bound(index, current)
+                best = self._better(best, found, on_bound)
+                grown = self._grow(current, found, dual, widen=True)
             if (closed and rows == 0) or not grown:
                 if artificial <= 1e-7 or self.penalty >= self.last_penalty:
                     converged = True
@@ -839,6 +837,16 @@ class Master:
         assert best is not None
         return self._result(value, best, x, artificial, iteration, converged)
 
+    def _better(
+        self, best: Bound | None, found: Bound, on_bound: Callable[[Bound], None] | None
+    ) -> Bound:
+        """The bound that says more of this master's objective, reported when it is new."""
+        if best is not None and self.goal(found) <= self.goal(best):
+            return best
+        if on_bound is not None:
+            on_bound(found)
+        return found
+
     def settle(
         self, deadline: float = float("inf"), on_bound: Callable[[Bound], None] | None = None
     ) -> None:
@@ -847,16 +855,14 @@ class Master:
         self.centre = self.generate(0.01, deadline, on_bound=on_bound).bound
         self._open_loose(False)
 
-    def _grow(
-        self, found: list[Bound], dual: FloatArray, *, widen: bool, siblings: bool = True
-    ) -> bool:
-        """Add what prices in at the master's prices (`found[0]`); False when nothing does.
+    def _grow(self, current: Prices, found: Bound, dual: FloatArray, *, widen: bool) -> bool:
+        """Add the best routes of `found` that price in at the `current` prices; False if none.
 
         Variants enter only to `widen` the program: early prices flatter all of them.
         """
         index, data = self.index, self.index.data
         theta = dual[self.row_one] / self.scale
-        value = found[0].variant_value - theta[data.variant_workload]
+        value = found.variant_value - theta[data.variant_workload]
         tolerance = 1e-9 * (1.0 + np.abs(theta[data.variant_workload]))
         cheaper = (self.col_adopt < 0) & (value < -tolerance) & index.variant_complete
         inactive = np.flatnonzero(cheaper & widen)
@@ -866,14 +872,14 @@ class Master:
         before = self.highs.getNumCol()
         self.add_variants(best_first[first])
         active = np.flatnonzero(self.col_adopt >= 0)
-        candidates = np.unique(np.concatenate([self._best_routes(found[-1], active)]))
+        candidates = self._best_routes(found, active)
         row = self.row_group[index.route_group[candidates]]
         sigma = np.where(row < len(dual), dual[np.minimum(row, len(dual) - 1)], np.inf) / self.scale
-        gain = sigma - found[0].reduced[candidates]
+        gain = sigma - route_reduced_costs(index, current, candidates)
         chosen = candidates[gain > 1e-9 * (1.0 + np.abs(sigma))]
         if len(chosen):
             # What pays in one slice tends to pay in the others: their prices settle together.
-            self.add_routes(index.siblings(chosen) if siblings else chosen)
+            self.add_routes(index.siblings(chosen))
         return bool(self.highs.getNumCol() > before)
 
     def _purge(self, keep: int) -> None:
