@@ -44,8 +44,13 @@ REFERENCE_MARGIN = 0.01
 """Share of each range between the worst of the ends and the reference."""
 LEAST_RANGE = 1e-12
 """Where all points agree in an objective."""
-ENDS_SHARE = {"cost": 0.10, "carbon": 0.05, "qoe-loss": 0.05}
-"""Of the time limit, for the plan that is best in one objective."""
+ENDS = ("cost", "carbon", "qoe-loss")
+ENDS_PLAN_SHARE = 0.06
+"""Of the time limit, for finding the plan that is best in one objective, after its relaxation."""
+ENDS_RELAXATION_SHARE = 0.5
+"""Of the time left, at most, for that relaxation."""
+RELAXATION_OF_SEARCH = 0.6
+"""Share of its time limit that a search gives to its relaxation."""
 ENDS_GAP = 0.005
 SWEEP_PARTITIONS = 5
 """Das-Dennis directions: (5 + 2 over 2) = 21 weight vectors."""
@@ -120,6 +125,20 @@ class DepthProgram(Restricted):
             self.set_corner(task.corner, task.weights)
 
 
+class EndSearch(Search):
+    """A search whose relaxation takes what it needs, and whose plan takes `plan_s` after that."""
+
+    plan_s = 1.0
+
+    def run(self) -> None:
+        """As `Search.run`, with the clock of the plan set when the relaxation has ended."""
+        relaxation = self._timed("relaxation", self._relax)
+        elapsed = time.monotonic() - self.began
+        self.options = replace(self.options, time_limit_s=elapsed + self.plan_s)
+        self._timed("first plan", lambda: self._first_plan(relaxation))
+        self._timed("improvement", self._improve)
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A program to solve: columns, what it aims at, where it starts."""
@@ -186,26 +205,36 @@ class Enclosure:
     def _ends(self) -> None:
         """The best plan in each objective; ranges and reference from them."""
         seeds = []
-        for objective, share in ENDS_SHARE.items():
+        for objective in ENDS:
             if self._over():
-                raise SolverError("stopped before the ends of the front were known")
-            limit = share * self.options.time_limit_s
-            options = EngineOptions(ENDS_GAP, limit, self.options.workers, self.options.seed)
-            search = Search(self.index, unit_weights(objective), options)
-            search.run()
-            assert search.best is not None
-            assert search.bound is not None
+                break
+            search = EndSearch(self.index, unit_weights(objective), self._end_options())
+            search.plan_s = ENDS_PLAN_SHARE * self.options.time_limit_s
+            try:
+                search.run()
+            except SolverError as error:
+                self.failures.append(str(error))
             self.solves += 1
-            self._add_cut(search.bound)
-            self._add_point(search.best, f"best {objective}")
-            seeds.append(search.master)
-        if not self.points:
-            raise SolverError("no end of the front passed its check")
+            if search.bound is not None:
+                self._add_cut(search.bound)
+            if search.best is not None:
+                self._add_point(search.best, f"best {objective}")
+                seeds.append(search.master)
+        if len(seeds) < len(ENDS) or not self.points:
+            raise SolverError(
+                "the time was too short for the plan that is best in each objective, which a "
+                "front starts from: allow more (--time-limit). " + "; ".join(self.failures[:3])
+            )
         ends = np.array([point.f for point in self.points])
         low, high = ends.min(axis=0), ends.max(axis=0)
         span = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1e-9))
         self.ranges, self.reference = span, high + REFERENCE_MARGIN * span
         self._master(seeds)
+
+    def _end_options(self) -> EngineOptions:
+        """Time for the relaxation; what the plan may take comes on top of what that took."""
+        limit = ENDS_RELAXATION_SHARE * self._left() / RELAXATION_OF_SEARCH
+        return EngineOptions(ENDS_GAP, limit, self.options.workers, self.options.seed)
 
     def _start_again(self) -> None:
         """A master for ranges that are known: its first columns from one relaxation."""

@@ -197,7 +197,7 @@ class FrontRun:
             solution,
             self.index,
             value,
-            min(self.cost_bound, value),
+            max(min(self.cost_bound, value), 0.0),
             "limit",
             self.cost_prices,
             {},
