@@ -47,6 +47,8 @@ LEAST_RANGE = 1e-12
 ENDS = ("cost", "carbon", "qoe-loss")
 ENDS_PLAN_SHARE = 0.06
 """Of the time limit, for finding the plan that is best in one objective, after its relaxation."""
+PLAN_PATIENCE = (1.0, 4.0)
+"""Times that share, where no plan was found before."""
 ENDS_RELAXATION_SHARE = 0.5
 """Of the time left, at most, for that relaxation."""
 RELAXATION_OF_SEARCH = 0.6
@@ -133,9 +135,16 @@ class EndSearch(Search):
     def run(self) -> None:
         """As `Search.run`, with the clock of the plan set when the relaxation has ended."""
         relaxation = self._timed("relaxation", self._relax)
-        elapsed = time.monotonic() - self.began
-        self.options = replace(self.options, time_limit_s=elapsed + self.plan_s)
-        self._timed("first plan", lambda: self._first_plan(relaxation))
+        for factor in PLAN_PATIENCE:
+            elapsed = time.monotonic() - self.began
+            limit = elapsed + factor * self.plan_s
+            self.options = replace(self.options, time_limit_s=limit)
+            try:
+                self._timed("first plan", lambda: self._first_plan(relaxation))
+                break
+            except SolverError:
+                if factor == PLAN_PATIENCE[-1]:
+                    raise
         self._timed("improvement", self._improve)
 
 
@@ -344,13 +353,13 @@ class Enclosure:
         start: Solution,
         tried: int = 0,
     ) -> Task:
-        """The program over what the relaxation adopts most and the best routes of that; every
-        other try also over all it adopts and around the plan `start`. Longer at every try."""
+        """The program over what the relaxation adopts and around the plan `start`; every other
+        try over what it adopts most only, which is smaller. Longer at every try."""
         index, data = self.index, self.index.data
         order = np.lexsort((-relaxation.adopt, data.variant_workload))
         _, first = np.unique(data.variant_workload[order], return_index=True)
         variants = order[first]
-        if tried % 2 == 1:
+        if tried % 2 == 0:
             variants = np.union1d(variants, np.flatnonzero(relaxation.adopt > ADOPTED))
             variants = np.union1d(variants, start.adopt)
         known = start if bool(np.isin(start.adopt, variants).all()) else None
