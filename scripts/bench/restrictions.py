@@ -37,7 +37,8 @@ def with_routes(data: FleetData, keep: BoolArray) -> FleetData:
     keep = keep & group[data.route_group]
     training = variant[data.training_variant]
     kept = {
-        "variant_": variant, "host_": variant, "training_": training, "group_": group, "route_": keep
+        "variant_": variant, "host_": variant, "training_": training,
+        "group_": group, "route_": keep,
     }  # fmt: skip
     values: dict[str, Any] = {
         name: getattr(data, name)[rows]
