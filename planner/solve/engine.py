@@ -153,7 +153,11 @@ class Search:
             (everything, generated, 1.0),
         ):
             inside = routes[np.isin(index.route_variant[routes], chosen)]
-            program = Restricted(index, self.taste, chosen, inside, scale=self.scale)
+            # The last attempt rounds nothing: tight limits may leave no room for it.
+            self.whole = share == 1.0
+            program = Restricted(
+                index, self.taste, chosen, inside, scale=self.scale, whole=self.whole
+            )
             found, end = program.solve_rounded(share * self._left(), 0.002)
             if found is None and end.status != "infeasible":
                 found, end = program.solve(share * self._left(), 0.002)
@@ -208,7 +212,12 @@ class Search:
         self, base: Solution, chosen: Neighbourhood, limit: float, rounded: bool
     ) -> tuple[Solution | None, Outcome]:
         program = Restricted(
-            self.index, self.taste, chosen.variants, chosen.routes, scale=self.scale
+            self.index,
+            self.taste,
+            chosen.variants,
+            chosen.routes,
+            scale=self.scale,
+            whole=self.whole,
         )
         program.keep(base, chosen.freed)
         if rounded:

@@ -12,6 +12,7 @@ import highspy
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
+from planner.solve.bound import caps_of
 from planner.solve.highs import Outcome, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
@@ -89,8 +90,14 @@ class Restricted(Master):
         routes: IntArray,
         caps: FloatArray | None = None,
         scale: float = 1.0,
+        ranges: FloatArray | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
-        super().__init__(index, weights, caps, scale=scale, all_replicas=True)
+        self.whole = whole
+        super().__init__(
+            index, weights, caps, scale=scale, ranges=ranges, all_replicas=True
+        )
         self.add_variants(variants)
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")
@@ -114,7 +121,8 @@ class Restricted(Master):
     def _mark_integers(self) -> None:
         # Rentals of single accelerators are rounded afterwards (`whole_rentals`): exact enough,
         # and most of the integers are gone.
-        rent = np.where(by_the_piece(self.index)[:, None], -1, self.col_rent)
+        rounded = by_the_piece(self.index) & (not self.whole)
+        rent = np.where(rounded[:, None], -1, self.col_rent)
         integers = [
             cols[cols >= 0].ravel()
             for cols in (
@@ -277,8 +285,16 @@ def whole_rentals(
 
 
 def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
-    """Whether the rounded purchases keep stock, quotas and the spot share."""
+    """Whether the rounded purchases keep stock, quotas, the spot share, changes and caps."""
     data = index.data
+    caps = caps_of(index)
+    if (solution.totals > caps + 1e-6 * np.abs(caps)).any():
+        return False
+    if not np.isnan(data.max_added_accelerators):
+        every = data.machine_size[:, None] * held_instances(index, solution.buy, solution.rent)
+        added = np.maximum(every.max(axis=1) - data.machine_incumbent, 0.0).sum()
+        if added > data.max_added_accelerators + 1e-6:
+            return False
     instances = solution.buy[:, None] + solution.rent
     if (instances > data.purchase_limit[:, None]).any():
         return False
