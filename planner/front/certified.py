@@ -47,7 +47,7 @@ LEAST_RANGE = 1e-12
 ENDS = ("cost", "carbon", "qoe-loss")
 ENDS_PLAN_SHARE = 0.06
 """Of the time limit, for finding the plan that is best in one objective, after its relaxation."""
-PLAN_PATIENCE = (1.0, 4.0)
+PLAN_PATIENCE = (1.0, 2.0)
 """Times that share, where no plan was found before."""
 ENDS_RELAXATION_SHARE = 0.5
 """Of the time left, at most, for that relaxation."""
@@ -117,12 +117,7 @@ class DepthProgram(Restricted):
     def __init__(
         self, index: FleetIndex, task: Task, variants: IntArray, routes: IntArray, ranges: Floats
     ) -> None:
-        Master.__init__(self, index, task.weights, scale=SCALE, ranges=ranges, all_replicas=True)
-        self.add_variants(variants)
-        self.add_routes(routes)
-        self.highs.setOptionValue("presolve", "on")
-        self.highs.setOptionValue("solver", "choose")
-        self._mark_integers()
+        super().__init__(index, task.weights, variants, routes, scale=SCALE, ranges=ranges)
         if task.corner is not None:
             self.set_corner(task.corner, task.weights)
 
@@ -131,6 +126,8 @@ class EndSearch(Search):
     """A search whose relaxation takes what it needs, and whose plan takes `plan_s` after that."""
 
     plan_s = 1.0
+    known: Solution | None = None
+    """a plan of another end, to start from where none is found"""
 
     def run(self) -> None:
         """As `Search.run`, with the clock of the plan set when the relaxation has ended."""
@@ -144,7 +141,11 @@ class EndSearch(Search):
                 break
             except SolverError:
                 if factor == PLAN_PATIENCE[-1]:
-                    raise
+                    if self.known is None:
+                        raise
+                    self._keep_solution("a known plan", self.known)
+                    limit = time.monotonic() - self.began + self.plan_s
+                    self.options = replace(self.options, time_limit_s=limit)
         self._timed("improvement", self._improve)
 
 
@@ -219,6 +220,8 @@ class Enclosure:
                 break
             search = EndSearch(self.index, unit_weights(objective), self._end_options())
             search.plan_s = ENDS_PLAN_SHARE * self.options.time_limit_s
+            if self.points:
+                search.known = min(self.points, key=lambda p: p.f @ search.weights[:3]).solution
             try:
                 search.run()
             except SolverError as error:
