@@ -29,7 +29,7 @@ import numpy as np
 
 from planner.answer import build_plan
 from planner.answer.certificate import dual_prices
-from planner.api import CHECK_S_PER_ROUTE, incumbent_of, load
+from planner.api import incumbent_of, load
 from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
 from planner.front.certified import LEAST_RANGE, CertifiedOptions, Enclosure, FoundCut, FoundPoint
@@ -67,8 +67,6 @@ PLANS, CUTS, SOLUTION = "plans", "cuts", "solution.npz"
 METHOD = "certified"
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
-QUICK_CHECK_S = 0.3
-"""Seconds that re-proving a cut may take while the search runs."""
 HYPERVOLUME_EVERY_S = 5.0
 """Least time between two computations of the upper hypervolume while the search runs."""
 
@@ -215,13 +213,12 @@ class FrontRun:
         return as_minimised(plan.objectives)
 
     def _keep_cut(self, found: FoundCut) -> float:
-        """Store the prices; where that is quick, the level is what the checker proves from them."""
+        """Store the prices; the level is no more than the independent checker proves from them."""
         assert found.prices is not None
         stored = dual_prices(self.facts, self.candidates, self.index, found.prices)
         stored.save(self.folder / CUTS / f"{found.id}.npz")
-        level, weights = found.cut.level, found.cut.weights
-        if CHECK_S_PER_ROUTE * self.candidates.eligible_before_pruning <= QUICK_CHECK_S:
-            level = min(level, verify_bound(self.facts, stored, self.incumbent))
+        weights = found.cut.weights
+        level = min(found.cut.level, verify_bound(self.facts, stored, self.incumbent))
         if weights[0] > 0 and not weights[1:].any() and level / weights[0] > self.cost_bound:
             self.cost_bound, self._cost_prices = level / weights[0], found.prices
         return level
