@@ -19,11 +19,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from plain_highs import fleet_of
+
 from models.fleet.data import BoolArray, FleetData
 from planner.errors import PlannerError
 from planner.solve.engine import minimize
 from planner.solve.options import EngineOptions
-from scripts.bench.plain_highs import fleet_of
 
 ADAPTATIONS = {"all base": "base", "all RAG": "rag", "all fine-tune": "fine-tune"}
 
