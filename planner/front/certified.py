@@ -161,6 +161,8 @@ class Task:
     start: Solution | None
     reduced: FloatArray
     """float (J,) reduced costs of all routes"""
+    variant_value: FloatArray
+    """float (V,) cost of adopting each variant at the relaxation's prices"""
     limit_s: float
     number: int
 
@@ -382,6 +384,7 @@ class Enclosure:
             corner,
             known,
             relaxation.bound.reduced,
+            relaxation.bound.variant_value,
             float(np.clip(PLAN_SHARE * self.options.time_limit_s, *PLAN_S)) * (1 + tried),
             self.tasks,
         )
@@ -414,7 +417,9 @@ class Enclosure:
             if until - time.monotonic() <= LEAST_S:
                 break
             kind = str(rng.choice(KINDS))
-            near = random_neighbourhood(self.index, best, task.reduced, rng, kind, size)
+            near = random_neighbourhood(
+                self.index, best, task.reduced, rng, kind, size, task.variant_value
+            )
             limit = min(NEIGHBOURHOOD_S, until - time.monotonic())
             began = time.monotonic()
             found = self._program(task, near.variants, near.routes, limit, best) or best

@@ -192,14 +192,15 @@ class FrontRun:
         """Build the plan, check it, and only then write it; None where the check fails."""
         value = float(solution.totals[0])
         result = EngineResult(
-            solution,
-            self.index,
-            value,
-            max(min(self.cost_bound, value), 0.0),
-            "limit",
-            self.cost_prices,
-            {},
-            (),
+            solution=solution,
+            index=self.index,
+            value=value,
+            bound=max(min(self.cost_bound, value), 0.0),
+            proof="dual prices",
+            status="limit",
+            prices=self.cost_prices,
+            timings={},
+            trace=(),
         )
         plan = build_plan(self.facts, self.candidates, result, "cost")
         report = verify_plan(self.facts, plan, self.incumbent)
