@@ -72,7 +72,7 @@ def build_plan(
         cost_lines=cost,
         carbon_lines=carbon,
         water_l=water_l(data, decisions),
-        certificate=certificate(objective, value, result.bound, result.status),
+        certificate=certificate(objective, value, result.bound, result.status, result.proof),
         adoption=adoption_lines(market, decisions.adopt, facts, candidates),
         fleet=fleet_lines(data, decisions),
         replicas=replica_lines(data, decisions, candidates.pools),
@@ -101,7 +101,9 @@ def minimised_value(objectives: Objectives, objective: str) -> float:
     }[objective]
 
 
-def certificate(objective: str, value: float, bound: float, status: str) -> Certificate:
+def certificate(
+    objective: str, value: float, bound: float, status: str, proof: str = "dual prices"
+) -> Certificate:
     """Value, bound and their relative gap; a bound above the value by rounding is the value."""
     bound = min(bound, value)
     gap = (value - bound) / abs(value) if value else 0.0
@@ -111,7 +113,7 @@ def certificate(objective: str, value: float, bound: float, status: str) -> Cert
         bound=bound,
         gap_relative=max(gap, 0.0),
         status=status,
-        proof="dual prices",
+        proof=proof,
     )
 
 

@@ -72,15 +72,26 @@ def random_neighbourhood(
     rng: np.random.Generator,
     kind: str,
     share: float,
+    variant_value: FloatArray | None = None,
 ) -> Neighbourhood:
-    """Free about `share` of the slices, workloads or machines in use, drawn at random."""
+    """Free about `share` of the slices, workloads or machines in use, drawn at random.
+
+    Freed workloads may also change to one of their next best variants at the prices
+    (`variant_value`, float (V,)).
+    """
     data = index.data
+    variants = [np.unique(solution.adopt)]
+    values = np.zeros(len(data.variants)) if variant_value is None else variant_value
     item = index.group_item
     if kind == "slices":
         chosen = _draw(rng, len(data.slices), share)
         freed = np.isin(data.item_slice[item], chosen) | (data.item_slice[item] < 0)
     elif kind == "workloads":
-        freed = np.isin(data.item_workload[item], _draw(rng, len(data.workloads), share))
+        chosen = _draw(rng, len(data.workloads), share)
+        freed = np.isin(data.item_workload[item], chosen)
+        for workload in chosen if variant_value is not None else ():
+            every = index.workload_variants[workload]
+            variants.append(every[np.argsort(values[every])[:3]])
     else:
         pool = index.pool[solution.routes]
         machine = np.where(pool >= 0, data.pool_machine[np.maximum(pool, 0)], -1)
@@ -88,10 +99,10 @@ def random_neighbourhood(
         chosen = used[_draw(rng, len(used), share)] if len(used) else used
         freed = np.zeros(len(item), dtype=bool)
         freed[index.route_group[solution.routes[np.isin(machine, chosen)]]] = True
-    variants = np.unique(solution.adopt)
     machines = _some_machines(index, solution, rng)
     allowed = np.isin(data.pool_machine, machines)
-    return neighbourhood(index, solution, reduced, freed, variants, kind, allowed)
+    several = np.unique(np.concatenate(variants))
+    return neighbourhood(index, solution, reduced, freed, several, kind, allowed)
 
 
 def _some_machines(

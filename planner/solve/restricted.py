@@ -95,9 +95,7 @@ class Restricted(Master):
         whole: bool = False,
     ) -> None:
         self.whole = whole
-        super().__init__(
-            index, weights, caps, scale=scale, ranges=ranges, all_replicas=True
-        )
+        super().__init__(index, weights, caps, scale=scale, ranges=ranges, all_replicas=True)
         self.add_variants(variants)
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")
@@ -291,8 +289,8 @@ def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
     if (solution.totals > caps + 1e-6 * np.abs(caps)).any():
         return False
     if not np.isnan(data.max_added_accelerators):
-        every = data.machine_size[:, None] * held_instances(index, solution.buy, solution.rent)
-        added = np.maximum(every.max(axis=1) - data.machine_incumbent, 0.0).sum()
+        peak = data.machine_size[:, None] * held_instances(index, solution.buy, solution.rent)
+        added = np.maximum(peak.max(axis=1) - data.machine_incumbent, 0.0).sum()
         if added > data.max_added_accelerators + 1e-6:
             return False
     instances = solution.buy[:, None] + solution.rent
