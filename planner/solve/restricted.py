@@ -163,8 +163,9 @@ class Restricted(Master):
         Much easier than the whole program, and a good start for it.
         """
         data = self.index.data
-        sold = np.isin(data.pool_machine, data.purchase_machine[data.purchase_market == 0])
-        # Where no more can be rented, rounding up would break the machine: those stay whole.
+        free = (data.purchase_market == 0) & ~data.quota_purchase.any(axis=0)
+        sold = np.isin(data.pool_machine, data.purchase_machine[free])
+        # Where no more can be rented, or a quota binds, rounding up would break it: those stay.
         replica = np.where(sold[:, None], self.col_replica, -1)
         columns = replica[replica >= 0].astype(np.int32)
         loose = np.full(len(columns), highspy.HighsVarType.kContinuous)
@@ -221,7 +222,10 @@ class Restricted(Master):
         train = np.full(len(data.variants), -1)
         train[data.training_variant[options]] = options
         rent = np.where(self.col_rent >= 0, x[np.maximum(self.col_rent, 0)], 0.0)
-        return finished(index, adopt, routes[used], serve[used], whole(self.col_buy), rent, train)
+        parts = (adopt, routes[used], serve[used], whole(self.col_buy), rent, train)
+        least = finished(index, *parts)
+        # Fewer machines than the program held may leave too few beside the spot ones.
+        return least if obeys_limits(index, least) else finished(index, *parts, spare=True)
 
 
 def finished(
@@ -232,6 +236,8 @@ def finished(
     buy: IntArray,
     rent: FloatArray,
     train: IntArray,
+    *,
+    spare: bool = False,
 ) -> Solution:
     """Complete a solution: shares that sum to one, whole rentals, hosts, totals recomputed."""
     data = index.data
@@ -243,7 +249,7 @@ def finished(
     row = index.host_row[routes]
     pair = row[row >= 0] // len(data.origins)
     host.reshape(-1)[pair] = True
-    rentals = whole_rentals(index, replicas, buy, rent)
+    rentals = whole_rentals(index, replicas, buy, rent, spare=spare)
     solution = Solution(adopt, routes, serve, replicas, buy, rentals, host, train, np.zeros(4))
     return replace(solution, totals=totals_of(index, solution))
 
@@ -258,9 +264,12 @@ def by_the_piece(index: FleetIndex) -> BoolArray:
 
 
 def whole_rentals(
-    index: FleetIndex, replicas: IntArray, buy: IntArray, rent: FloatArray
+    index: FleetIndex, replicas: IntArray, buy: IntArray, rent: FloatArray, *, spare: bool = False
 ) -> IntArray:
-    """Spot rounded down by the piece, on-demand topped up to what the replicas need, (B, T)."""
+    """Spot rounded down by the piece, on-demand topped up to what the replicas need, (B, T).
+
+    With `spare`, on-demand machines that `rent` holds beyond the need stay.
+    """
     data = index.data
     piece = by_the_piece(index)
     whole = np.where(piece[:, None], np.floor(rent + 1e-6), np.rint(rent)).astype(np.int64)
@@ -277,9 +286,10 @@ def whole_rentals(
     listed = np.flatnonzero(on_demand)[::-1]
     first[machine[listed]] = listed
     top_up = (first[machine] == np.arange(len(machine))) & on_demand
+    held = np.where((on_demand & spare)[:, None], whole, 0)
     whole[on_demand] = 0
     whole[top_up] = short[machine[top_up]]
-    return whole
+    return np.maximum(whole, held)
 
 
 def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
