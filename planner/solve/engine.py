@@ -98,6 +98,8 @@ class Search:
     on_progress: ProgressListener | None = None
     began: float = field(default_factory=time.monotonic)
     best: Solution | None = None
+    whole: bool = False
+    """whether programs round nothing, because limits leave no room for it"""
     bound: Bound | None = None
     searched_bound: float = -float("inf")
     """bound of branch and bound on the whole program, where it was small enough"""

@@ -824,9 +824,10 @@ class Master:
             if not closed:
                 self._purge(KEEP_ROUTES)
             grown = self._grow(current, found, dual, widen=iteration % 5 == 0) or rows > 0
-            if not grown and tried is not current:
-                found = evaluate_bound(index, current)
-                best = self._better(best, found, on_bound)
+            if not grown:
+                if tried is not current:
+                    found = evaluate_bound(index, current)
+                    best = self._better(best, found, on_bound)
                 grown = self._grow(current, found, dual, widen=True)
             if (closed and rows == 0) or not grown:
                 if artificial <= 1e-7 or self.penalty >= self.last_penalty:
