@@ -32,6 +32,7 @@ NEIGHBOURHOOD_S = 2.0
 """Most seconds a neighbourhood may take; its size adapts to that."""
 
 DEFAULT_OPTIONS = EngineOptions()
+POOR_GAP = 0.08
 SMALL_ROUTES = 3000
 """Programs up to this many routes are also solved whole."""
 
@@ -177,8 +178,8 @@ class Search:
         near = best_per_group(index, self.reduced[few], few, 3)
         everything = np.flatnonzero(relaxation.adopt > 1e-9)
         for chosen, routes, share in (
-            (leading, np.union1d(relaxation.routes, fitting), 0.1),
-            (leading, np.union1d(near, fitting), 0.2),
+            (leading, np.union1d(relaxation.routes, fitting), 0.2),
+            (leading, np.union1d(near, fitting), 0.3),
             (several, few, 0.4),
             (everything, generated, 1.0),
         ):
@@ -188,12 +189,16 @@ class Search:
             program = Restricted(
                 index, self.taste, chosen, inside, scale=self.scale, whole=self.whole
             )
-            found, end = program.solve_rounded(share * self._left(), 0.002)
+            found, end = program.solve_rounded(share * self._left(), 0.002, start=self.best)
             if found is None and end.status != "infeasible":
                 found, end = program.solve(share * self._left(), 0.002)
             if found is not None:
                 self._keep_solution("first plan", found)
+            # A plan far from the bound is a poor place to start from: try again, wider.
+            if self.best is not None and self._gap() <= POOR_GAP:
                 return
+        if self.best is not None:
+            return
         raise SolverError(
             "no plan was found in the time given, and none was proved impossible: "
             "allow more time (--time-limit)"
