@@ -15,6 +15,7 @@ from planner.errors import PlannerError
 if TYPE_CHECKING:
     from planner.plan import Certificate
     from planner.verify import VerificationReport, Violation
+    from planner.verify.front import FrontReport
 
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
 
@@ -24,13 +25,21 @@ def verify(
         list[Path], typer.Argument(help="Run folders, as `planner plan` writes them.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    every_cut: Annotated[
+        bool, typer.Option("--all", help="Re-prove every cut of a front, not a sample.")
+    ] = False,
 ) -> None:
     """Recompute a plan and re-prove its bound from the run folder alone.
 
     Needs neither program nor solver. Exit code 0: every plan holds; 1: a rule is broken, or a
     folder cannot be read.
     """
-    outcomes = [verified(folder) for folder in run_dirs]
+    outcomes: list[Outcome | FrontOutcome] = [
+        front_verified(folder, every_cut=every_cut)
+        if (folder / "front.json").exists()
+        else verified(folder)
+        for folder in run_dirs
+    ]
     if as_json:
         bodies = [outcome.as_dict() for outcome in outcomes]
         typer.echo(json.dumps({"runs": bodies} if len(bodies) > 1 else bodies[0], indent=1))
@@ -95,6 +104,49 @@ class Outcome:
             return f"bound {self.proved:,.6g} {unit} re-proved"
         below = (value - self.proved) / value
         return f"bound on {certificate.minimised} re-proved {below:.2%} below {value:,.6g} {unit}"
+
+
+@dataclass(frozen=True)
+class FrontOutcome:
+    """What the check of a front's run folder found."""
+
+    folder: Path
+    report: FrontReport | None = None
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """The folder was read and nothing is wrong with it."""
+        return self.report is not None and self.report.ok
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        found = () if self.report is None else self.report.violations
+        return {
+            "folder": str(self.folder),
+            "ok": self.ok,
+            "error": self.error,
+            "violations": [dataclasses.asdict(violation) for violation in found],
+            "epsilon": None if self.report is None else self.report.epsilon,
+        }
+
+    def lines(self) -> list[str]:
+        """For people: the answer, then every violation."""
+        return [f"not verified: {self.error}"] if self.report is None else self.report.lines()
+
+
+def front_verified(folder: Path, *, every_cut: bool) -> FrontOutcome:
+    """Check a front's run folder: every plan, and a sample of its cuts or all of them."""
+    from planner.api import incumbent_of, load
+    from planner.verify.front import SAMPLE, verify_front
+
+    try:
+        facts = load(folder / "instance")
+        sample = None if every_cut else SAMPLE
+        report = verify_front(folder, facts, incumbent_of(facts), sample=sample)
+    except PlannerError as error:
+        return FrontOutcome(folder, error=str(error))
+    return FrontOutcome(folder, report)
 
 
 def verified(folder: Path) -> Outcome:
