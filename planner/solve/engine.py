@@ -33,6 +33,8 @@ NEIGHBOURHOOD_S = 2.0
 
 DEFAULT_OPTIONS = EngineOptions()
 POOR_GAP = 0.08
+"""A first plan further than this from the bound is tried again on more columns."""
+
 SMALL_ROUTES = 3000
 """Programs up to this many routes are also solved whole."""
 
@@ -203,10 +205,6 @@ class Search:
             "no plan was found in the time given, and none was proved impossible: "
             "allow more time (--time-limit)"
         )
-
-    def _wide(self, variants: IntArray, keep: int) -> IntArray:
-        routes = routes_of(self.index, variants)
-        return best_per_group(self.index, self.reduced[routes], routes, keep)
 
     def _leading_variants(self, relaxation: Relaxation) -> IntArray:
         """For each workload the variant the relaxation adopts most."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from models.fleet.data import FloatArray, IntArray
 from planner.errors import SolverError
@@ -64,6 +65,16 @@ def outcome(highs: highspy.Highs) -> Outcome:
     return Outcome(status, feasible, objective, bound)
 
 
+def _packed(
+    major: IntArray, minor: IntArray, values: FloatArray, count: int
+) -> tuple[int, NDArray[np.int32], NDArray[np.int32], FloatArray]:
+    """Triplets as HiGHS wants them: how many, starts by `major`, `minor` numbers, values."""
+    order = np.argsort(major, kind="stable")
+    starts = np.searchsorted(major[order], np.arange(count)).astype(np.int32)
+    packed = np.ascontiguousarray(values[order], dtype=np.float64)
+    return len(order), starts, minor[order].astype(np.int32), packed
+
+
 def add_columns(
     highs: highspy.Highs,
     cost: FloatArray,
@@ -75,17 +86,12 @@ def add_columns(
 ) -> int:
     """Append columns given their entries as triplets (column numbers from 0); first new number."""
     first = highs.getNumCol()
-    order = np.argsort(columns, kind="stable")
-    starts = np.searchsorted(columns[order], np.arange(len(cost)))
     status = highs.addCols(
         len(cost),
         np.ascontiguousarray(cost, dtype=np.float64),
         np.ascontiguousarray(lower, dtype=np.float64),
         np.ascontiguousarray(upper, dtype=np.float64),
-        len(order),
-        starts.astype(np.int32),
-        rows[order].astype(np.int32),
-        np.ascontiguousarray(values[order], dtype=np.float64),
+        *_packed(columns, rows, values, len(cost)),
     )
     if status == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refused new columns")
@@ -102,16 +108,11 @@ def add_rows(
 ) -> int:
     """Append rows given their entries as triplets (row numbers from 0); first new number."""
     first = highs.getNumRow()
-    order = np.argsort(rows, kind="stable")
-    starts = np.searchsorted(rows[order], np.arange(len(lower)))
     status = highs.addRows(
         len(lower),
         np.ascontiguousarray(lower, dtype=np.float64),
         np.ascontiguousarray(upper, dtype=np.float64),
-        len(order),
-        starts.astype(np.int32),
-        columns[order].astype(np.int32),
-        np.ascontiguousarray(values[order], dtype=np.float64),
+        *_packed(rows, columns, values, len(lower)),
     )
     if status == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refused new rows")

@@ -126,11 +126,6 @@ class FleetIndex:
         """int (J,)"""
         return self.group_leg[self.route_group]
 
-    @cached_property
-    def is_shortfall(self) -> BoolArray:
-        """bool (J,)"""
-        return self.region < 0
-
     # ---- side rows: (row number, coefficient) of each route; -1 where it has none
     @cached_property
     def has_host(self) -> BoolArray:

@@ -141,12 +141,9 @@ class Restricted(Master):
         time_limit_s: float,
         gap: float,
         start: Solution | None = None,
-        cutoff: float | None = None,
     ) -> tuple[Solution | None, Outcome]:
         """Branch and bound; the best solution found, or None, and why it stopped."""
         self.highs.setOptionValue("mip_rel_gap", gap)
-        if cutoff is not None:
-            self.highs.setOptionValue("objective_bound", float(cutoff * self.scale))
         if start is not None:
             self._set_start(start)
         end = run(self.highs, time_limit_s)
