@@ -38,7 +38,8 @@ from planner.solve.improve import KINDS, random_neighbourhood
 from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.master import Master, Relaxation
 from planner.solve.options import EngineOptions
-from planner.solve.restricted import Restricted, Solution
+from planner.solve.restricted import Restricted
+from planner.solve.solution import Solution
 
 REFERENCE_MARGIN = 0.01
 """Share of each range between the worst of the ends and the reference."""

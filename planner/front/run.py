@@ -60,7 +60,7 @@ from planner.runs import INSTANCE, PLAN, REQUEST, copy_instance
 from planner.solve.bound import Prices
 from planner.solve.engine import EngineResult, unit_weights
 from planner.solve.index import FleetIndex
-from planner.solve.restricted import Solution
+from planner.solve.solution import Solution
 from planner.verify import verify_bound, verify_plan
 
 PLANS, CUTS, SOLUTION = "plans", "cuts", "solution.npz"

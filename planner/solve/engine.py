@@ -24,7 +24,8 @@ from planner.solve.improve import KINDS, Neighbourhood, random_neighbourhood
 from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.master import Master, Relaxation
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
-from planner.solve.restricted import Restricted, Solution
+from planner.solve.restricted import Restricted
+from planner.solve.solution import Solution
 
 T = TypeVar("T")
 

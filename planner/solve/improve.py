@@ -12,7 +12,7 @@ import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.index import FleetIndex, best_per_group, routes_of
-from planner.solve.restricted import Solution
+from planner.solve.solution import Solution
 
 KINDS = ("slices", "workloads", "machines")
 

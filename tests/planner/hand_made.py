@@ -10,7 +10,7 @@ from models.fleet.data import FleetData, FloatArray
 from planner.solve.bound import Prices, evaluate_bound
 from planner.solve.engine import EngineResult, unit_weights
 from planner.solve.index import FleetIndex
-from planner.solve.restricted import Solution, totals_of
+from planner.solve.solution import Solution, totals_of
 
 
 def solution(index: FleetIndex, choice: int = 0) -> Solution:
