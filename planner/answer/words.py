@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.plan import Adoption
+
 
 def number(value: float) -> str:
     """Whole from 100 on, else three significant digits; never an exponent for usual sizes."""
@@ -35,3 +40,29 @@ def count(value: float) -> str:
 def percent(share: float) -> str:
     """``0.42 %``; three significant digits below ten."""
     return f"{number(100.0 * share)} %"
+
+
+def share(value: float) -> str:
+    """``29.4 %``; ``<0.1 %`` for what is hardly there."""
+    return f"{100.0 * value:.1f} %" if value >= 0.0005 else "<0.1 %"
+
+
+def seconds(value: float) -> str:
+    """``850 ms`` or ``1.24 s``."""
+    return f"{value * 1e3:,.0f} ms" if value < 1.0 else f"{value:,.2f} s"
+
+
+def adaptation_said(row: Adoption) -> str:
+    """``fine-tune (LoRA, every 30 days)``, without the llm."""
+    notes = [] if row.method is None else ["LoRA" if row.method == "lora" else "full"]
+    if row.refresh_days is not None:
+        notes.append("every day" if row.refresh_days == 1 else f"every {row.refresh_days:g} days")
+    text = row.adaptation + (f" ({', '.join(notes)})" if notes else "")
+    if row.check_llm is not None:
+        text += f", {share(row.check_share)} checked by {row.check_llm}"
+    return text
+
+
+def variant_said(row: Adoption) -> str:
+    """``llama-3.1-8b, fine-tune (LoRA, every 30 days)``."""
+    return f"{row.llm}, {adaptation_said(row)}"

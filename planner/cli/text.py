@@ -7,8 +7,8 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from planner.answer.words import amount, number, percent
-from planner.plan import Adoption, Plan
+from planner.answer.words import amount, number, percent, seconds, share, variant_said
+from planner.plan import Plan
 
 WIDTH = 100
 NUMBER_AND_UNIT = re.compile(r"(\d) (USD|kgCO2e|QoE|l|h|ms|s|%|days|times|requests)(?!\w)")
@@ -55,16 +55,6 @@ def section(title: str, lines: Iterable[str]) -> list[str]:
     """A blank line, the title, the lines; nothing where there are none."""
     body = list(lines)
     return ["", title, *body] if body else []
-
-
-def share(value: float) -> str:
-    """``29.4 %``; ``<0.1 %`` for what is hardly there."""
-    return f"{100.0 * value:.1f} %" if value >= 0.0005 else "<0.1 %"
-
-
-def seconds(value: float) -> str:
-    """``850 ms`` or ``1.24 s``."""
-    return f"{value * 1e3:,.0f} ms" if value < 1.0 else f"{value:,.2f} s"
 
 
 # ------------------------------------------------------------------ the plan
@@ -186,17 +176,6 @@ def adaptation(plan: Plan) -> list[str]:
         lines += paragraph(row.reason, "      why: ", "           ")
         lines += paragraph(row.break_even, "      turns: ", "             ")
     return lines
-
-
-def variant_said(row: Adoption) -> str:
-    """``llama-3.1-8b, fine-tune (LoRA, every 30 days)``."""
-    notes = [] if row.method is None else ["LoRA" if row.method == "lora" else "full"]
-    if row.refresh_days is not None:
-        notes.append("every day" if row.refresh_days == 1 else f"every {row.refresh_days:g} days")
-    text = f"{row.llm}, {row.adaptation}" + (f" ({', '.join(notes)})" if notes else "")
-    if row.check_llm is not None:
-        text += f", {share(row.check_share)} checked by {row.check_llm}"
-    return text
 
 
 def money_lines(lines: Mapping[str, float]) -> list[str]:

@@ -1,0 +1,3 @@
+"""What would change the answer: the thresholds that `planner explain --thresholds` stored."""
+
+from __future__ import annotations
