@@ -6,12 +6,14 @@ page takes the same figures as specifications and repaints them for the dark sch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from planner.report import trade
+from planner.report.options import CURRENT, Option
 from planner.report.plan_view import MARKETS, Decisions, FleetRow, WorkloadRow
 from planner.report.rounding import balanced_lines
 from planner.report.theme import TINTS, light
@@ -19,14 +21,25 @@ from planner.report.theme import TINTS, light
 if TYPE_CHECKING:
     from planner.front.choose import Step
     from planner.front.front import Front
-    from planner.report.options import Option
 
 TITLES = ("Cost, USD", "Carbon, kgCO2e", "QoE")
 FORMATS = (",.0f", ",.0f", ".4f")
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
-BAR_PX, BAR_MARGIN_PX = 24, 64
+FONT = (
+    "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', "
+    "'Liberation Sans', Arial, sans-serif"
+)
+TOUCHING = 0.022
+"""Of an axis: rings that are closer cover one another."""
+BAR_PX, BAR_MARGIN_PX = 24, 76
 MARKET_TINTS = dict(zip(MARKETS, reversed(TINTS), strict=True))
-LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
+LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "y": 1,
+    "yanchor": "bottom",
+    "traceorder": "normal",
+}
 
 
 def _axis(title: str | None = None, **more: Any) -> dict[str, Any]:
@@ -109,7 +122,7 @@ def trade_off(
             ),
         )
     )
-    traces.append(_labels(options, across, up))
+    traces.append(_labels(options, enclosure.across, enclosure.up))
     return _figure(
         traces,
         xaxis=_span(enclosure.across),
@@ -128,8 +141,6 @@ def _scale(*, reverse: bool) -> list[list[Any]]:
 
 
 def _span(span: trade.Axis) -> dict[str, Any]:
-    import math
-
     ends = [span.low, span.high]
     log = {"type": "log", "dtick": "D2", "minor": {"showgrid": False}} if span.log else {}
     return _axis(
@@ -213,26 +224,46 @@ def _gap_bars(front: Front, across: int, up: int, *, visible: bool) -> go.Scatte
     )
 
 
-def _labels(options: Sequence[Option], across: int, up: int) -> go.Scatter:
-    def at(option: Option, objective: int) -> float:
-        return float(getattr(option.objectives, trade.OBJECTIVES[objective]))
-
+def _labels(options: Sequence[Option], across: trade.Axis, up: trade.Axis) -> go.Scatter:
+    """A ring around every option; where rings cover one another, one label for all of them."""
+    places = [
+        tuple(
+            float(getattr(option.objectives, trade.OBJECTIVES[span.objective]))
+            for span in (across, up)
+        )
+        for option in options
+    ]
+    texts = [option.letter for option in options]
+    for at, place in enumerate(places):
+        for before in range(at):
+            near = zip(place, places[before], (across, up), strict=True)
+            if texts[before] and all(_distance(a, b, span) < TOUCHING for a, b, span in near):
+                texts[before] += f" {texts[at]}"
+                texts[at] = ""
+                break
     return go.Scatter(
         name="options",
-        x=[at(option, across) for option in options],
-        y=[at(option, up) for option in options],
-        text=[f"<b>{option.letter}</b>" for option in options],
+        x=[place[0] for place in places],
+        y=[place[1] for place in places],
+        text=[f"<b>{text}</b>" if text else "" for text in texts],
         mode="markers+text",
         textposition="top center",
         textfont={"size": 13, "color": light("ink")},
         marker={
             "size": 16,
-            "symbol": ["diamond-open" if o.point == "current" else "circle-open" for o in options],
+            "symbol": ["diamond-open" if o.point == CURRENT else "circle-open" for o in options],
             "color": light("ink"),
             "line": {"width": 1.6},
         },
         hoverinfo="skip",
     )
+
+
+def _distance(one: float, other: float, span: trade.Axis) -> float:
+    """Between two places of an axis, as a share of its length."""
+    ends = (span.low, span.high, one, other)
+    low, high, a, b = (math.log(max(v, span.low)) for v in ends) if span.log else ends
+    return abs(a - b) / (high - low)
 
 
 def parallel_coordinates(front: Front, decisions: Mapping[str, Decisions]) -> go.Figure:
@@ -357,7 +388,11 @@ def ranges(rows: Sequence[WorkloadRow], quantity: str) -> go.Figure:
 
     `quantity` is ``qoe``, ``ttft_p95_s`` or ``tpot_mean_s``.
     """
-    titles = {"qoe": "QoE", "ttft_p95_s": "TTFT, 95th percentile, s", "tpot_mean_s": "TPOT, mean, s"}
+    titles = {
+        "qoe": "QoE",
+        "ttft_p95_s": "TTFT, 95th percentile, s",
+        "tpot_mean_s": "TPOT, mean, s",
+    }
     bands = {
         "qoe": "qoe_band",
         "ttft_p95_s": "ttft_p95_band_s",
@@ -366,7 +401,10 @@ def ranges(rows: Sequence[WorkloadRow], quantity: str) -> go.Figure:
     targets = {"ttft_p95_s": "ttft_target_s", "tpot_mean_s": "tpot_target_s"}
     names = [row.workload for row in rows]
     values = [getattr(row, quantity) for row in rows]
-    band = [getattr(row, bands[quantity]) or (value, value) for row, value in zip(rows, values, strict=True)]
+    band = [
+        getattr(row, bands[quantity]) or (value, value)
+        for row, value in zip(rows, values, strict=True)
+    ]
     traces = [
         go.Scatter(
             name="figure and 80 % band",

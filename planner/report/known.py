@@ -68,7 +68,10 @@ def band_rows() -> list[BandRow]:
     return [
         BandRow(
             name,
-            *(f"{low:.2f} to {high:.2f}" for low, high in (table[name, q] for q in ("ttft", "tpot"))),
+            *(
+                f"{low:.2f} to {high:.2f}"
+                for low, high in (table[name, q] for q in ("ttft", "tpot"))
+            ),
         )
         for name in BAND_ORDER
     ]

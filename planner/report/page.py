@@ -156,6 +156,10 @@ def page_data(content: Content) -> dict[str, Any]:
             name: [content.value(name, column.key) for column in content.columns]
             for name in content.views
         },
+        "shown": {
+            name: [shown(content.value(name, column.key), column) for column in content.columns]
+            for name in content.views
+        },
         "options": {
             option.point: {"letter": option.letter, "name": option.name}
             for option in content.options

@@ -95,9 +95,7 @@ def _apart(values: list[Objectives], x: Scale, y: Scale) -> list[tuple[float, fl
     placed: list[tuple[float, float]] = []
     for o in values:
         px, py = x(o.cost_usd), y(o.carbon_kgco2e)
-        while any(
-            math.hypot(px - qx, py - qy) < TOUCHING * MARK_RADIUS for qx, qy in placed
-        ):
+        while any(math.hypot(px - qx, py - qy) < TOUCHING * MARK_RADIUS for qx, qy in placed):
             px += MARK_RADIUS / 2
             if px > WIDTH - RIGHT - MARK_RADIUS:
                 px, py = x(o.cost_usd), py - TOUCHING * MARK_RADIUS

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.answer.words import percent
+from planner.answer.words import percent, share
 from planner.report import sentences
 from planner.report.known import band_rows, known_of, source_rows
 from planner.report.options import CURRENT, Loss, Option
@@ -67,7 +67,7 @@ def report_html(content: Content) -> str:
         "views": view_names(content),
         "option_steps": option_steps(content),
         "edges": edges,
-        "steps_rows": step_rows,
+        "steps_rows": lambda steps: step_rows(content, steps),
         "known": known_of(plan),
         "known_option": chosen.name,
         "ages": list(source.facts.ages.items()),
@@ -75,9 +75,7 @@ def report_html(content: Content) -> str:
         "sources": source_rows(content),
         "assumptions": plan.assumptions,
         "changes": None,
-        "break_evens": [
-            row for row in content.views[chosen.point].adaptation if row.break_even
-        ],
+        "break_evens": [row for row in content.views[chosen.point].adaptation if row.break_even],
         "break_even_option": chosen.name,
         "data_json": inline_json(page_data(content)),
         "plotly_js": plotly_js(),
@@ -165,6 +163,8 @@ def catalog_sha256() -> str:
 class OptionCell:
     """A figure of an option and what it gives up there."""
 
+    label: str
+    """name and unit of the column, where there is no heading above it"""
     value: str
     loss: str | None
     best: bool
@@ -213,18 +213,19 @@ def option_rows(content: Content) -> list[OptionRow]:
 
 def option_cell(value: str, loss: Loss, column: Column, *, alone: bool) -> OptionCell:
     """``+14,855 (2.07 times)`` below the figure; ``best`` where nothing is given up."""
+    label = ", ".join(filter(None, (column.label, column.unit)))
     if alone:
-        return OptionCell(value, None, False, "0")
+        return OptionCell(label, value, None, False, "0")
     if loss.excess <= 0:
-        return OptionCell(value, "best", True, "0")
+        return OptionCell(label, value, "best", True, "0")
     sign = "\N{MINUS SIGN}" if column.better > 0 else "+"
     decimals = max(column.decimals, decimals_for(loss.excess) if column.decimals == 0 else 0)
     decimals = min(decimals, 2) if column.key != "qoe" else column.decimals
     text = f"{sign}{loss.excess:,.{decimals}f}"
     if column.key != "qoe" and loss.relative is not None:
         times = 1.0 + loss.relative
-        text += f" ({times:,.1f} times)" if times >= 2 else f" ({percent(loss.relative)})"
-    return OptionCell(value, text, False, f"{max(0.0, loss.range_share):.4f}")
+        text += f" ({times:,.1f} times)" if times >= 2 else f" ({share(loss.relative)})"
+    return OptionCell(label, value, text, False, f"{max(0.0, loss.range_share):.4f}")
 
 
 def picture(content: Content) -> str:
@@ -289,8 +290,11 @@ class StepRow:
     cells: tuple[str, ...]
 
 
-def step_rows(steps: Sequence[Step], options: Sequence[Option] = ()) -> list[StepRow]:
+def step_rows(
+    content: Content, steps: Sequence[Step], options: Sequence[Option] = ()
+) -> list[StepRow]:
     """Cost, carbon, QoE and the two prices of each step."""
+    columns = {column.key: column for column in content.columns}
     letters = {option.point: f"{option.letter}, {option.name}" for option in options}
     rows = []
     for step in steps:
@@ -299,14 +303,14 @@ def step_rows(steps: Sequence[Step], options: Sequence[Option] = ()) -> list[Ste
             "–" if price is None else f"{price:,.0f}"
             for price in (step.usd_per_tonne, step.usd_per_qoe_point)
         ]
-        decimals = min(2, decimals_for(step.carbon_kgco2e))
         rows.append(
             StepRow(
                 f"{start} to {end}",
                 (
-                    signed(step.cost_usd, 0),
-                    signed(step.carbon_kgco2e, decimals),
-                    signed(step.qoe, 4),
+                    *(
+                        signed(getattr(step, key), columns[key].decimals)
+                        for key in ("cost_usd", "carbon_kgco2e", "qoe")
+                    ),
                     *prices,
                 ),
             )
@@ -324,7 +328,7 @@ def option_steps(content: Content) -> list[StepRow]:
     from planner.front.choose import steps_by_cost
 
     values = {o.point: o.objectives for o in content.options if o.point != CURRENT}
-    return step_rows(steps_by_cost(values), content.options) if len(values) > 1 else []
+    return step_rows(content, steps_by_cost(values), content.options) if len(values) > 1 else []
 
 
 __all__ = ["Edge", "report_html"]

@@ -57,8 +57,27 @@ def lead(source: Source, options: tuple[Option, ...]) -> str:
         f"{count} plans were found for {period(source)}: {number(ideal.cost_usd)} to "
         f"{amount(nadir.cost_usd, 'USD')}, {number(ideal.carbon_kgco2e)} to "
         f"{amount(nadir.carbon_kgco2e, 'kgCO2e')}, QoE {nadir.qoe:.4f} to {ideal.qoe:.4f}. "
-        f"The options below mark the choices among them."
+        + _moves(options)
     )
+
+
+def _moves(options: tuple[Option, ...]) -> str:
+    """What going from the cheapest to the other ends costs and brings."""
+    by_name = {name: option.objectives for option in options for name in option.names}
+    cheap, green, good = (by_name[name] for name in ("cheapest", "greenest", "best QoE"))
+    said = []
+    if green is not cheap:
+        said.append(
+            f"to the greenest costs {amount(green.cost_usd - cheap.cost_usd, 'USD')} more and "
+            f"avoids {amount(cheap.carbon_kgco2e - green.carbon_kgco2e, 'kgCO2e')}"
+        )
+    if good is not cheap:
+        said.append(
+            f"to the best QoE {'' if said else 'costs '}"
+            f"{amount(good.cost_usd - cheap.cost_usd, 'USD')} more for {good.qoe - cheap.qoe:.4f} "
+            f"of QoE"
+        )
+    return f"Going from the cheapest plan {'; '.join(said)}." if said else ""
 
 
 def proof(source: Source) -> Proof:
@@ -113,8 +132,8 @@ def _plan_proof(source: Source) -> Proof:
     else:
         sentence = (
             f"Proved: no plan under the same rules {what[certificate.minimised]} "
-            f"{amount(certificate.bound, unit)}; this one is at most "
-            f"{percent(certificate.gap_relative)} above the best possible."
+            f"{amount(certificate.bound, unit)}; this one is within "
+            f"{percent(certificate.gap_relative)} of the best possible."
         )
     details = (
         f"Minimised: {certificate.minimised}. Value {certificate.value:,.6g} {unit}, bound "
@@ -145,9 +164,8 @@ def warnings(source: Source) -> list[str]:
         target = source.request.get("epsilon")
         aim = f" of {percent(float(target))}" if isinstance(target, int | float) else ""
         said.append(
-            f"The front is not complete: the search stopped before its target{aim} was proved. "
-            f"Better plans may exist in the hatched region. Go on with "
-            f"`planner front --resume {source.folder.name}`."
+            f"The front is not complete: the search stopped before its target{aim} was proved, so "
+            f"better plans may exist. `planner front --resume {source.folder.name}` goes on."
         )
     if source.front is None and source.first_plan.certificate.status != "optimal":
         said.append(

@@ -24,29 +24,28 @@ PAIRS = ((0, 1), (0, 2), (2, 1))
 LOG_RATIO = 30.0
 """An axis whose largest value is more than this times its least is drawn on a log scale."""
 LEAST_STEP = 0.01
-"""Of the range: a smaller step along an edge has a price that means nothing."""
+"""Of an edge's span: a smaller step has a price that means nothing."""
 GRID = 120
-MARGIN = 0.04
+MARGIN = 0.07
 """Of the range, around a picture."""
 
 
 def edge(front: Front, objective: int) -> list[FrontPoint]:
     """Points not beaten in cost and `objective` (1 carbon, 2 QoE) together, cheapest first.
 
-    Neighbours that differ by less than `LEAST_STEP` of the objective's range over the front are
-    one place of the edge: of those the cheapest is kept, of the last ones the best.
+    Neighbours that differ by less than `LEAST_STEP` of the edge's span in the objective are one
+    place of it: the cheapest of them stands for it, at the far end the best.
     """
     f = front.minimised[:, [0, objective]]
-    kept = nondominated(f)
-    least = LEAST_STEP * float(front.ranges[objective])
-    found: list[int] = []
-    for row in sorted(np.flatnonzero(kept), key=lambda row: tuple(f[row])):
-        if not found or f[found[-1], 1] - f[row, 1] >= least:
-            found.append(int(row))
-    best = min(np.flatnonzero(kept), key=lambda row: f[row, 1])
-    if best not in found:
-        found[-1:] = [int(best)] if len(found) > 1 else [*found, int(best)]
-    return [front.points[row] for row in found]
+    rows = sorted(np.flatnonzero(nondominated(f)), key=lambda row: tuple(f[row]))
+    least = LEAST_STEP * float(f[rows[0], 1] - f[rows[-1], 1])
+    kept = [rows[0]]
+    for row in rows[1:]:
+        if f[kept[-1], 1] - f[row, 1] >= least:
+            kept.append(row)
+    if len(kept) > 1:
+        kept[-1] = rows[-1]
+    return [front.points[row] for row in kept]
 
 
 def edge_steps(points: Sequence[FrontPoint]) -> list[Step]:
@@ -71,9 +70,7 @@ class Flip:
 def flips(points: Sequence[FrontPoint], plans: Mapping[str, Plan]) -> list[Flip]:
     """Every change of a workload's variant between neighbours, by workload, then along the edge."""
     found = []
-    rows = {
-        point.id: {row.workload: row for row in plans[point.id].adoption} for point in points
-    }
+    rows = {point.id: {row.workload: row for row in plans[point.id].adoption} for point in points}
     workloads = list(rows[points[0].id]) if points else []
     for workload in workloads:
         for a, b in zip(points, points[1:], strict=False):

@@ -52,7 +52,7 @@ function fillWaterfall(spec, [lines, total, decimals]) {
 }
 
 function rowsHeight(rows) {
-  return 24 * Math.max(rows, 1) + 64;
+  return 24 * Math.max(rows, 1) + 76;
 }
 
 function fillFleet(spec, fleet) {

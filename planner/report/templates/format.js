@@ -11,7 +11,7 @@ function telling(value) {
   if (size >= 99.95) return fixed(value, 0);
   if (size >= 9.995) return fixed(value, 1);
   if (size >= 0.9995) return fixed(value, 2);
-  return size >= 1e-4 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+  return size >= 1e-4 ? value.toPrecision(3) : value.toExponential(1);
 }
 
 function seconds(value) {
@@ -20,10 +20,6 @@ function seconds(value) {
 
 function percent(share) {
   return `${fixed(share * 100, 1)} %`;
-}
-
-function cell(column, value) {
-  return value === null ? "–" : fixed(value * column.scale, column.decimals);
 }
 
 // An element with attributes and children; text is never taken for markup.
@@ -36,14 +32,17 @@ function make(name, attributes = {}, ...children) {
   return node;
 }
 
-// Fills a <table>: heads are [label, unit, is a number]; the first cell of a row is its heading.
+// Fills a <table>: heads are [label, unit, is a number, class]; the first cell of a row heads it.
 function fillTable(table, heads, rows) {
-  const head = make("tr", {}, ...heads.map(([label, unit, isNumber]) =>
-    make("th", { scope: "col", class: isNumber ? "n" : null }, label, ...(unit ? [make("small", {}, unit)] : []))));
-  const body = rows.map((row) => make("tr", {}, ...row.map((content, at) => {
-    const tag = at === 0 ? "th" : "td";
-    const kind = heads[at][2] ? "n" : heads[at][3] || null;
-    return make(tag, { scope: at === 0 ? "row" : null, class: kind }, content);
+  const head = make("tr", { role: "row" }, ...heads.map(([label, unit, isNumber]) =>
+    make("th", { scope: "col", role: "columnheader", class: isNumber ? "n" : null }, label, ...(unit ? [make("small", {}, unit)] : []))));
+  const body = rows.map((row) => make("tr", { role: "row" }, ...row.map((content, at) => {
+    const [label, , isNumber, kind] = heads[at];
+    const common = { class: isNumber ? "n" : kind || null, "data-label": label };
+    return at === 0
+      ? make("th", { scope: "row", role: "rowheader", ...common }, content)
+      : make("td", { role: "cell", ...common }, content);
   })));
-  table.replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
+  table.setAttribute("role", "table");
+  table.replaceChildren(make("thead", { role: "rowgroup" }, head), make("tbody", { role: "rowgroup" }, ...body));
 }

@@ -10,12 +10,12 @@ function planName(id) {
 function showPlan(id) {
   const plan = DATA.plans[id];
   const text = (place) => DATA.strings[place];
-  document.getElementById("plan-title").textContent = DATA.isFront || id === "current" ? `The plan ${planName(id)}` : "The plan";
+  document.getElementById("plan-title").textContent = DATA.isFront || id === "current" ? `The plan: ${planName(id)}` : "The plan";
   const column = (key) => DATA.columns.findIndex((one) => one.key === key);
-  const values = DATA.points[id];
+  const shown = DATA.shown[id];
   const figures = ["cost_usd", "carbon_kgco2e", "qoe", "cost_gap_relative", "accelerators_mean"]
     .map(column)
-    .map((at) => [DATA.columns[at], cell(DATA.columns[at], values[at])]);
+    .map((at) => [DATA.columns[at], shown[at]]);
   const period = ` in ${DATA.hours} h`;
   document.getElementById("plan-figures").replaceChildren(
     ...figures.map(([one, value]) => {
@@ -46,16 +46,15 @@ function showFleet(plan, text) {
     plan.fleet.map(([region, accelerator, offer, market, peak, mean]) =>
       [text(region), text(accelerator), text(offer), DATA.markets[market], fixed(peak, 0), telling(mean)]),
   );
-  const origins = new Map();
-  for (const [origin, region, share] of plan.served) {
-    const parts = origins.get(origin) || [];
-    origins.set(origin, [...parts, [region, share]]);
-  }
-  const rows = [...origins].flatMap(([origin, parts]) => parts.map(([region, share], at) => {
-    const bar = make("span", {}, make("span", { class: "share-cell", style: `--share:${share}`, "aria-hidden": "true" }), percent(share));
-    return [at === 0 ? text(origin) : make("span", { class: "hidden" }, text(origin)), text(region), bar];
-  }));
-  fillTable(document.getElementById("served"), [["Users in"], ["Answered in"], ["Share", "of requests", true]], rows);
+  const origins = [...new Set(plan.served.map(([origin]) => origin))];
+  const regions = [...new Set(plan.served.map(([, region]) => region))];
+  const shares = new Map(plan.served.map(([origin, region, share]) => [`${origin}|${region}`, share]));
+  const held = (region) => origins.map((origin) => shares.get(`${origin}|${region}`));
+  fillTable(
+    document.getElementById("served"),
+    [["Answered in"], ...origins.map((origin) => [`from ${text(origin)}`, "", true])],
+    regions.map((region) => [text(region), ...held(region).map((share) => (share === undefined ? "–" : percent(share)))]),
+  );
 }
 
 function showAdaptation(plan, text) {
