@@ -1,9 +1,9 @@
 """The engine: from an instance folder to a certified plan.
 
-`planner.load`, `planner.plan`, `planner.front` and `planner.verify` are the stable Python API; they
-are functions of `planner.api` and load on first use, so that ``import planner`` costs nothing. The
-last three are submodules too (the plan's classes, the front, the checker): those modules can be
-called.
+`planner.load`, `planner.plan`, `planner.front`, `planner.verify` and `planner.report` are the
+stable Python API; they are functions of `planner.api` and load on first use, so that ``import
+planner`` costs nothing. All but the first are submodules too (the plan's classes, the front, the
+checker, the report): those modules can be called.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["front", "load", "plan", "verify"]
+__all__ = ["front", "load", "plan", "report", "verify"]
 
-CALLABLE_MODULES = ("plan", "front", "verify")
+CALLABLE_MODULES = ("plan", "front", "verify", "report")
 
 
 class _CallableModule(ModuleType):

@@ -27,6 +27,7 @@ from planner.plan import Plan
 if TYPE_CHECKING:
     from planner.front.front import Front
     from planner.front.run import FrontProgress
+    from planner.report.files import Report
     from planner.solve.options import Progress
     from planner.verify import DualPrices, VerificationReport
 
@@ -181,6 +182,18 @@ def verify(
     return with_certificate(report, facts, run.plan, DualPrices.load(run.certificate), incumbent)
 
 
+def report(run_dir: str | Path, *, current: str | Path | None = None) -> Report:
+    """The report of a run folder of `planner plan` or `planner front`.
+
+    `current` is the plan in force (a plan.json or a run folder) to show beside the options; by
+    default the instance's incumbent. ``.html``, ``.brief_html``, ``.brief_markdown`` and
+    ``.tables`` hold the parts, ``.write(folder)`` writes files. Raises RunError, InstanceError.
+    """
+    from planner.report.files import Report
+
+    return Report.of(Path(run_dir), None if current is None else Path(current))
+
+
 def answer(
     instance: Facts | str | Path,
     request: Request,
@@ -291,4 +304,4 @@ def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[Non
     log.add("phase", phase=phase, seconds=round(timings[phase], 3))
 
 
-__all__ = ["Answer", "Request", "answer", "front", "load", "plan", "verify"]
+__all__ = ["Answer", "Request", "answer", "front", "load", "plan", "report", "verify"]

@@ -6,9 +6,12 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import RunError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT_VERSION = 1
 
@@ -170,6 +173,29 @@ class Plan:
     def to_json(self) -> str:
         """JSON text; floats keep their exact value."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def to_frame(self, table: str = "fleet") -> DataFrame:
+        """A list of the plan as a pandas DataFrame: ``fleet``, ``adoption``, ``workloads`` ...
+
+        Also ``cost_lines`` and ``carbon_lines``. PlannerError that lists them for another name.
+        """
+        from planner.report.notebook import plan_frame
+
+        return plan_frame(self, table)
+
+    def figure(self, what: str = "cost") -> Any:
+        """A plotly figure to restyle: ``cost``, ``carbon``, ``fleet``, ``qoe``, ``ttft_p95_s`` ...
+
+        PlannerError that lists them for another name.
+        """
+        from planner.report.notebook import plan_figure
+
+        return plan_figure(self, what)
+
+    def _repr_html_(self) -> str:
+        from planner.report.notebook import plan_card
+
+        return plan_card(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Plan:

@@ -44,6 +44,8 @@ def percent(share: float) -> str:
 
 def share(value: float) -> str:
     """``29.4 %``; ``<0.1 %`` for what is hardly there."""
+    if value == 0:
+        return "0 %"
     return f"{100.0 * value:.1f} %" if value >= 0.0005 else "<0.1 %"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from planner.cli import catalog, front, instance, pick, plan, predict, verify
+from planner.cli import catalog, front, instance, pick, plan, predict, report, verify
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "front": (front.front, "the whole trade-off of cost, carbon and QoE, with proof"),
     "verify": (verify.verify, "check a run again, without solver"),
     "pick": (pick.pick, "choose from a front of plans"),
+    "report": (report.report, "the page, brief and tables that people decide by"),
     "size": (predict.size, "memory, replicas, training and energy of one llm"),
     "predict": (predict.predict, "TTFT, TPOT and tokens/s of serving points"),
     "calibrate": (predict.calibrate, "fit your own measurements"),

@@ -13,7 +13,7 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,9 @@ from numpy.typing import ArrayLike
 from planner.errors import RunError
 from planner.front.geometry import Box, Cut, Floats
 from planner.plan import InstanceRef, Objectives, Plan
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT_VERSION = 1
 FILE_NAME = "front.json"
@@ -203,6 +206,25 @@ class Front:
     def read_plan(self, name: str, run_dir: Path) -> Plan:
         """The plan of a point; RunError where the file is missing or damaged."""
         return Plan.read(run_dir / self.point(name).plan)
+
+    def to_frame(self) -> DataFrame:
+        """The points as a pandas DataFrame, one row per plan."""
+        from planner.report.notebook import front_frame
+
+        return front_frame(self)
+
+    def figure(self, across: str = "cost", up: str = "carbon") -> Any:
+        """Two of ``cost``, ``carbon`` and ``qoe`` as a plotly figure to restyle, the third as
+        colour; what is proved is shaded. PlannerError for another name.
+        """
+        from planner.report.notebook import front_figure
+
+        return front_figure(self, across, up)
+
+    def _repr_html_(self) -> str:
+        from planner.report.notebook import front_card
+
+        return front_card(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, ready for JSON."""

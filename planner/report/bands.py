@@ -79,7 +79,7 @@ def workload_bands(facts: Facts, plan: Plan, speeds: Speeds) -> dict[str, Worklo
     requests: dict[str, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
     for route in plan.routing:
         key = pools.get(route.pool or "")
-        if key in speeds:
+        if key is not None and key in speeds:
             amount = route.requests_per_s * hours.get(route.served_slice, 1.0)
             requests[route.workload][key] += amount
     variants = {variant.variant: variant for variant in facts.variants}

@@ -349,7 +349,9 @@ def waterfall(lines: Mapping[str, float], unit: str) -> go.Figure:
     )
 
 
-def fleet_bars(rows: Sequence[FleetRow]) -> go.Figure:
+def fleet_bars(
+    rows: Sequence[FleetRow], title: str = "Accelerators held, mean over the period"
+) -> go.Figure:
     """Mean accelerators by region and accelerator, split by market."""
     places = list(dict.fromkeys((row.region, row.accelerator) for row in rows))
     held: dict[tuple[str, tuple[str, str]], float] = {}
@@ -375,7 +377,7 @@ def fleet_bars(rows: Sequence[FleetRow]) -> go.Figure:
         bars,
         barmode="stack",
         showlegend=True,
-        xaxis=_axis("Accelerators held, mean over the period"),
+        xaxis=_axis(title),
         yaxis=_axis(autorange="reversed", showgrid=False),
         height=BAR_PX * max(len(places), 1) + BAR_MARGIN_PX + 30,
         bargap=0.3,

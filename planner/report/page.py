@@ -14,6 +14,7 @@ from typing import Any
 
 from planner.plan import Plan
 from planner.report.bands import Factors, Speeds, pool_bands
+from planner.report.changes import Changes
 from planner.report.options import CURRENT, Option, default_option, options_of
 from planner.report.plan_view import MARKETS, PlanView, plan_view
 from planner.report.rounding import balanced_lines, decimals_for
@@ -45,6 +46,8 @@ class Content:
     """by id of the point; the plan in force as ``current``"""
     columns: tuple[Column, ...]
     speeds: Speeds
+    changes: Changes | None
+    """thresholds; None where they were not computed"""
 
     @property
     def chosen(self) -> Option:
@@ -88,7 +91,7 @@ def content_of(source: Source) -> Content:
     speeds = pool_bands(source.facts, plans.values())
     views = {name: plan_view(name, plan, source.facts, speeds) for name, plan in plans.items()}
     listed = [views[name] for name in source.plans]
-    return Content(source, options_of(source), views, columns_of(listed), speeds)
+    return Content(source, options_of(source), views, columns_of(listed), speeds, None)
 
 
 def columns_of(views: Sequence[PlanView]) -> tuple[Column, ...]:
@@ -131,6 +134,7 @@ class Strings:
         self.places: dict[str, int] = {}
 
     def __call__(self, text: str) -> int:
+        """The place of the text, at the end of the list where it is new."""
         return self.places.setdefault(text, len(self.places))
 
     @property

@@ -40,6 +40,7 @@ class Scale:
         return cls(max(0.0, low - ROOM * extent), high + ROOM * extent, start, end, False)
 
     def __call__(self, value: float) -> float:
+        """The place of a value."""
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(max(value, self.low))

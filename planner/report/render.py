@@ -74,7 +74,7 @@ def report_html(content: Content) -> str:
         "bands": band_rows(),
         "sources": source_rows(content),
         "assumptions": plan.assumptions,
-        "changes": None,
+        "changes": content.changes,
         "break_evens": [row for row in content.views[chosen.point].adaptation if row.break_even],
         "break_even_option": chosen.name,
         "data_json": inline_json(page_data(content)),

@@ -97,12 +97,13 @@ def _front_proof(source: Source) -> Proof:
         sentence = (
             f"Proved: whatever other plan there may be, one listed here is at most "
             f"{amount(cost, 'USD')} dearer, emits at most {amount(carbon, 'kgCO2e')} more and "
-            f"has at most {qoe:.4f} less QoE than it ({percent(certificate.epsilon)} of each range)."
+            f"has at most {qoe:.4f} less QoE than it ({percent(certificate.epsilon)} of each "
+            f"range)."
         )
     if median is not None and most is not None:
         sentence += (
-            f" At unchanged carbon and QoE a listed plan could be at most {percent(median)} cheaper in the "
-            f"median, {percent(most)} at worst."
+            f" At unchanged carbon and QoE a listed plan could be at most {percent(median)} "
+            f"cheaper in the median, {percent(most)} at worst."
         )
     details = [
         f"Method: {certificate.method}. {len(front.points)} plans inside, "

@@ -6,6 +6,7 @@ objective only: the plans that no other plan beats in both. Along it every deare
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ def edge(front: Front, objective: int) -> list[FrontPoint]:
 def edge_steps(points: Sequence[FrontPoint]) -> list[Step]:
     """Steps between neighbours of an edge."""
     named = [(point.id, point.objectives) for point in points]
-    return [step(a, b) for a, b in zip(named, named[1:], strict=False)]
+    return [step(a, b) for a, b in itertools.pairwise(named)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def flips(points: Sequence[FrontPoint], plans: Mapping[str, Plan]) -> list[Flip]
     rows = {point.id: {row.workload: row for row in plans[point.id].adoption} for point in points}
     workloads = list(rows[points[0].id]) if points else []
     for workload in workloads:
-        for a, b in zip(points, points[1:], strict=False):
+        for a, b in itertools.pairwise(points):
             before, after = rows[a.id][workload], rows[b.id][workload]
             if before.variant != after.variant:
                 found.append(
