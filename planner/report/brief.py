@@ -40,6 +40,9 @@ class Brief:
     asked: str
     options: tuple[BriefOption, ...]
     steps: tuple[str, ...]
+    """prices of going from one option to the next dearer one"""
+    picture: str
+    """SVG"""
     proof: str
     scope: str
     warnings: tuple[str, ...]
@@ -51,6 +54,8 @@ class Brief:
 
 def brief_of(content: Content) -> Brief:
     """The brief of a run."""
+    from planner.report.render import picture
+
     source = content.source
     chosen = brief_options(content.options)
     return Brief(
@@ -58,6 +63,7 @@ def brief_of(content: Content) -> Brief:
         asked=sentences.lead(source, content.options),
         options=tuple(_option(content, option) for option in chosen),
         steps=tuple(_steps(content, chosen)),
+        picture=picture(content, chosen),
         proof=sentences.proof(source).sentence,
         scope=sentences.SCOPE,
         warnings=tuple(sentences.warnings(source)),
@@ -174,11 +180,10 @@ def brief_html(content: Content) -> str:
 def _render(template: str, content: Content) -> str:
     import importlib.metadata
 
-    from planner.report.render import environment, picture, style_sheet
+    from planner.report.render import environment, style_sheet
 
     context: dict[str, Any] = {
         "brief": brief_of(content),
-        "picture": picture(content),
         "css": style_sheet(),
         "version": importlib.metadata.version("fleet-planner"),
     }

@@ -28,6 +28,7 @@ FONT = (
     "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', "
     "'Liberation Sans', Arial, sans-serif"
 )
+PLANS, GAP_BARS = "plans", "gap bars"
 TOUCHING = 0.022
 """Of an axis: rings that are closer cover one another."""
 BAR_PX, BAR_MARGIN_PX = 24, 76
@@ -97,7 +98,7 @@ def trade_off(
     traces = [*_shading(enclosure), _gap_bars(front, across, up, visible=gap_bars)]
     traces.append(
         go.Scatter(
-            name="plans",
+            name=PLANS,
             x=x,
             y=y,
             mode="markers",
@@ -213,7 +214,7 @@ def _gap_bars(front: Front, across: int, up: int, *, visible: bool) -> go.Scatte
             at = float(getattr(point, trade.OBJECTIVES[objective]))
             values += [at, bound if objective == 0 else at, None]
     return go.Scatter(
-        name="gap: how much cheaper it could be at most",
+        name=GAP_BARS,
         x=x,
         y=y,
         mode="lines",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -137,20 +138,25 @@ class Report:
 
 def _check(wanted: Wanted) -> None:
     """PlannerError for what could not be made, before anything is."""
-    import importlib.util
-
     from planner.report.pdf import PAPERS, find_browser
 
     if wanted.paper not in PAPERS:
         raise PlannerError(f"paper {wanted.paper!r}: one of {', '.join(PAPERS)}")
     if wanted.pdf:
         find_browser()
-    for flag, module, extra in (
-        (wanted.xlsx, "xlsxwriter", "xlsx"),
-        (wanted.parquet, "pyarrow", "parquet"),
-    ):
-        if flag and importlib.util.find_spec(module) is None:
-            raise PlannerError(f"--{extra} needs {module}: pip install 'fleet-planner[{extra}]'")
+    if wanted.xlsx:
+        _need("xlsxwriter", "xlsx")
+    if wanted.parquet:
+        _need("pyarrow", "parquet")
+
+
+def _need(module: str, extra: str) -> None:
+    """PlannerError where the library of an extra is not installed."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        message = f"--{extra} needs {module}: pip install 'fleet-planner[{extra}]'"
+        raise PlannerError(message) from error
 
 
 def _text(path: Path, text: str) -> Path:

@@ -73,7 +73,7 @@ def report_card(content: Content) -> str:
         lines=[
             sentences.lead(content.source, content.options),
             sentences.proof(content.source).sentence,
-        ],  # fmt: skip
+        ],
         heads=("option", "cost, USD", "carbon, kgCO2e", "QoE"),
         rows=rows,
     )

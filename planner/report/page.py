@@ -160,6 +160,7 @@ def page_data(content: Content) -> dict[str, Any]:
             name: [content.value(name, column.key) for column in content.columns]
             for name in content.views
         },
+        "bounds": cost_bounds(content),
         "shown": {
             name: [shown(content.value(name, column.key), column) for column in content.columns]
             for name in content.views
@@ -180,6 +181,13 @@ def page_data(content: Content) -> dict[str, Any]:
         "dark": dark_of_light(),
         "figures": _figures(content),
     }
+
+
+def cost_bounds(content: Content) -> dict[str, float]:
+    """Least cost proved at each point's carbon and QoE, USD; points without one are left out."""
+    front = content.source.front
+    points = () if front is None else front.points
+    return {p.id: p.cost_bound_usd for p in points if p.cost_bound_usd is not None}
 
 
 def _plan(view: PlanView, strings: Strings, *, reasons: bool) -> dict[str, Any]:
@@ -253,8 +261,14 @@ def _figures(content: Content) -> dict[str, Any]:
     if source.front is not None:
         front = source.front
         for across, up in trade.PAIRS:
-            name = f"trade-{across}-{up}"
-            found[name] = figures.trade_off(front, across, up, content.options)
+            picture = figures.trade_off(front, across, up, content.options)
+            # The script fills dots and bars from the points, which it has anyway.
+            picture.update_traces({"x": None, "y": None}, selector={"name": figures.GAP_BARS})
+            picture.update_traces(
+                {"x": None, "y": None, "ids": None, "customdata": None, "marker.color": None},
+                selector={"name": figures.PLANS},
+            )
+            found[f"trade-{across}-{up}"] = picture
         for name, objective, unit in (
             ("steps-carbon", 1, "usd_per_tonne"),
             ("steps-qoe", 2, "usd_per_qoe_point"),

@@ -59,7 +59,7 @@ def report_html(content: Content) -> str:
         "catalog_sha256": catalog_sha256(),
         "options": option_rows(content),
         "columns": content.columns,
-        "picture": picture(content),
+        "picture": picture(content, content.options),
         "picture_caption": picture_caption(content),
         "pairs": PAIRS,
         "gap_bars": len(source.plans) <= MOST_GAP_BARS,
@@ -228,15 +228,15 @@ def option_cell(value: str, loss: Loss, column: Column, *, alone: bool) -> Optio
     return OptionCell(label, value, text, False, f"{max(0.0, loss.range_share):.4f}")
 
 
-def picture(content: Content) -> str:
-    """The options among all plans, cost across and carbon up."""
+def picture(content: Content, options: tuple[Option, ...]) -> str:
+    """The options among all plans, cost across and carbon up, as SVG."""
     points = [content.source.plans[name].objectives for name in content.source.plans]
     told = "; ".join(
         f"{o.letter}, {o.name}: {o.objectives.cost_usd:,.0f} USD, "
         f"{o.objectives.carbon_kgco2e:,.0f} kgCO2e"
-        for o in content.options
+        for o in options
     )
-    return options_picture(content.options, points, f"Cost and carbon of the options. {told}.")
+    return options_picture(options, points, f"Cost and carbon of the options. {told}.")
 
 
 def picture_caption(content: Content) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.errors import PlannerError
 from planner.report import sentences
 from planner.report.options import CURRENT, Option
 from planner.report.page import Content
@@ -112,13 +111,9 @@ def address(column: int, row: int) -> str:
 
 
 def write_workbook(content: Content, path: Path) -> None:
-    """Write the workbook; PlannerError without the extra ``xlsx``."""
-    try:
-        import xlsxwriter
-    except ModuleNotFoundError as error:
-        raise PlannerError(
-            "the workbook needs XlsxWriter: pip install 'fleet-planner[xlsx]'"
-        ) from error
+    """Write the workbook; needs the extra ``xlsx``, which `planner.report.files` checks."""
+    import xlsxwriter
+
     tables = {table.name: table for table in tables_of(content)}
     with xlsxwriter.Workbook(str(path)) as book:
         made = Book(book)

@@ -52,6 +52,7 @@ function drawParallel() {
   const root = document.getElementById("parallel");
   const width = printing ? PRINT_WIDTH : Math.max(760, root.parentElement.clientWidth);
   root.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  root.classList.toggle("many", pointIds().length > 80);
   axes = measureAxes(width);
   const lines = pointIds()
     .sort((a, b) => rank(a) - rank(b))

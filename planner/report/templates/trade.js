@@ -1,14 +1,19 @@
 // The scatter: two objectives, the third as colour; a click shows that plan.
 
-const PLANS_TRACE = "plans";
+const PLANS_TRACE = "plans"; // as in figures.py
 let pair = "trade-0-1";
 
 function drawTrade() {
   const figure = structuredClone(DATA.figures[pair]);
   const [, across, up] = pair.split("-").map(Number);
   const plans = figure.data.find((trace) => trace.name === PLANS_TRACE);
-  plans.marker.opacity = plans.ids.map((id) => (passes(id) ? 1 : 0.16));
-  figure.data.find((trace) => trace.name.startsWith("gap")).visible = document.getElementById("gap-bars").checked;
+  const ids = pointIds();
+  const column = (at) => ids.map((id) => DATA.points[id][at]);
+  Object.assign(plans, { ids, x: column(across), y: column(up) });
+  plans.customdata = ids.map((id) => [id, ...DATA.points[id].slice(0, 3)]);
+  plans.marker.color = column(3 - across - up);
+  plans.marker.opacity = ids.map((id) => (passes(id) ? 1 : 0.16));
+  Object.assign(figure.data.find((trace) => trace.name === "gap bars"), gapBars(across, up));
   const values = DATA.points[chosen];
   figure.data.push({
     type: "scatter", name: "chosen", x: [values[across]], y: [values[up]], mode: "markers", hoverinfo: "skip",
@@ -23,6 +28,22 @@ function drawTrade() {
       if (point) choose(point.id);
     });
   }
+}
+
+// From each plan to the least cost that is proved for its carbon and QoE; of all plans, or of the
+// options and the chosen one.
+function gapBars(across, up) {
+  const x = [], y = [];
+  if (across !== 0 && up !== 0) return { x, y };
+  const all = document.getElementById("gap-bars").checked;
+  for (const id of pointIds()) {
+    if (!(id in DATA.bounds) || !(all || id in DATA.options || id === chosen)) continue;
+    for (const [values, at] of [[x, across], [y, up]]) {
+      const value = DATA.points[id][at];
+      values.push(value, at === 0 ? DATA.bounds[id] : value, null);
+    }
+  }
+  return { x, y };
 }
 
 function tradeSaid(across, up) {
