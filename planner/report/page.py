@@ -14,7 +14,7 @@ from typing import Any
 
 from planner.plan import Plan
 from planner.report.bands import Factors, Speeds, pool_bands
-from planner.report.changes import Changes
+from planner.report.changes import Changes, changes_of
 from planner.report.options import CURRENT, Option, default_option, options_of
 from planner.report.plan_view import MARKETS, PlanView, plan_view
 from planner.report.rounding import balanced_lines, decimals_for
@@ -91,7 +91,15 @@ def content_of(source: Source) -> Content:
     speeds = pool_bands(source.facts, plans.values())
     views = {name: plan_view(name, plan, source.facts, speeds) for name, plan in plans.items()}
     listed = [views[name] for name in source.plans]
-    return Content(source, options_of(source), views, columns_of(listed), speeds, None)
+    stored = source.sensitivity
+    return Content(
+        source=source,
+        options=options_of(source),
+        views=views,
+        columns=columns_of(listed),
+        speeds=speeds,
+        changes=None if stored is None else changes_of(stored),
+    )
 
 
 def columns_of(views: Sequence[PlanView]) -> tuple[Column, ...]:

@@ -137,10 +137,7 @@ def _read_current(facts: Facts, given: Path | None) -> Current | None:
 
     if given is None:
         named = facts.instance.settings.incumbent
-        try:
-            plan = incumbent_of(facts)
-        except RunError as error:
-            raise RunError(f"{error} (the instance's incumbent): name it with --current") from error
+        plan = incumbent_of(facts)
     else:
         named = str(given)
         if (given / FILE_NAME).is_file():
@@ -151,7 +148,26 @@ def _read_current(facts: Facts, given: Path | None) -> Current | None:
         plan = Plan.read(given)
     if plan is None or named is None:
         return None
+    _check_comparable(plan, named, facts)
     return Current(plan, named, plan.instance.sha256 == facts.instance.sha256)
+
+
+def _check_comparable(plan: Plan, named: str, facts: Facts) -> None:
+    """RunError unless the plan is of the run's period and slices: amounts would not compare."""
+    period = facts.instance.settings.period.hours
+    known = {row.slice for row in facts.instance.slices}
+    used = {line.slice for line in plan.fleet if line.slice} | {
+        line.served_slice for line in plan.routing
+    }
+    problem = None
+    if not math.isclose(plan.period_hours, period, rel_tol=1e-9):
+        problem = f"is of {plan.period_hours:g} h, the run of {period:g} h"
+    elif used - known:
+        problem = f"has slices that the run does not know: {', '.join(sorted(used - known))}"
+    if problem is not None:
+        raise RunError(
+            f"the current plan {named} {problem}; plan it again on the run's slices to compare them"
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def front_run(
     rng = np.random.default_rng(seed)
     places = np.vstack([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], rng.random((count - 3, 2))])
     plans = {
-        f"p{number:04d}": scaled(bases[int(greener + better > 1.0) % len(bases)], greener, better)
+        f"p{number:04d}": scaled(bases[int(better > 0.5) % len(bases)], bases[0], greener, better)
         for number, (greener, better) in enumerate(places, start=1)
     }
     for name, plan in plans.items():
@@ -99,17 +99,20 @@ def front_run(
     return folder
 
 
-def scaled(plan: Plan, greener: float, better: float) -> Plan:
-    """The plan with dearer lines, less carbon and more QoE; lines still add up."""
+def scaled(plan: Plan, like: Plan, greener: float, better: float) -> Plan:
+    """The plan's decisions with lines that add up to those of `like`, dearer, greener, better."""
+    own, start = plan.objectives, like.objectives
     dearer = 1.0 + 0.7 * greener**2 + 1.3 * better**2 + 0.01 * (greener + better)
+    dearer *= start.cost_usd / own.cost_usd
+    less = (1.0 - 0.6 * greener) * start.carbon_kgco2e / own.carbon_kgco2e
+    lift = (1.0 + 0.1 * better) * start.qoe / own.qoe
     cost = {name: value * dearer for name, value in plan.cost_lines.items()}
-    carbon = {name: value * (1.0 - 0.6 * greener) for name, value in plan.carbon_lines.items()}
-    lift = 0.1 * better
+    carbon = {name: value * less for name, value in plan.carbon_lines.items()}
     objectives = Objectives(
-        math.fsum(cost.values()), math.fsum(carbon.values()), plan.objectives.qoe * (1.0 + lift)
+        math.fsum(cost.values()), math.fsum(carbon.values()), plan.objectives.qoe * lift
     )
     workloads = tuple(
-        dataclasses.replace(row, qoe=row.qoe * (1.0 + lift), usd_per_mtok=row.usd_per_mtok * dearer)
+        dataclasses.replace(row, qoe=row.qoe * lift, usd_per_mtok=row.usd_per_mtok * dearer)
         for row in plan.workloads
     )
     return dataclasses.replace(

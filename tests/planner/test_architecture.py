@@ -18,6 +18,7 @@ ONLY_IN = {
     "moocore": "planner/front/",
     "plotly": "planner/report/",
     "jinja2": "planner/report/",
+    "xlsxwriter": "planner/report/workbook.py",
 }
 EXTRAS = {
     *("fastapi", "uvicorn", "apscheduler", "psycopg", "dask", "distributed"),
@@ -87,9 +88,18 @@ def test_extras_are_never_imported_by_the_core() -> None:
     assert offenders(SOURCES, *EXTRAS) == []
 
 
+def test_the_report_loads_its_extra_only_when_it_writes_a_workbook() -> None:
+    code = "import sys, planner.report.workbook; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "xlsxwriter" not in loaded
+
+
 def test_data_flows_one_way() -> None:
     assert offenders(below("planner/instance/", "planner/catalog/"), "planner.solve") == []
     assert offenders(below("planner/candidates/"), "planner.solve", "planner.answer") == []
+    assert offenders(below("planner/report/"), "planner.cli", "planner.solve") == []
     later = ("planner.answer", "planner.cli", "planner.api", "planner.runs")
     assert offenders(below("planner/solve/"), *later) == []
 
