@@ -202,7 +202,6 @@ def _plan(view: PlanView, strings: Strings, *, reasons: bool) -> dict[str, Any]:
     cost, cost_total, cost_decimals = balanced_lines(view.cost_lines)
     carbon, carbon_total, carbon_decimals = balanced_lines(view.carbon_lines)
     fields: dict[str, Any] = {
-        "objectives": list(dataclasses.astuple(view.objectives)),
         "water": _digits(view.water_l, 6),
         "fleet": [
             [

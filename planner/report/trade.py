@@ -26,7 +26,7 @@ LOG_RATIO = 30.0
 """An axis whose largest value is more than this times its least is drawn on a log scale."""
 LEAST_STEP = 0.01
 """Of an edge's span: a smaller step has a price that means nothing."""
-GRID = 120
+GRID = 90
 MARGIN = 0.07
 """Of the range, around a picture."""
 
