@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from planner.answer.words import number
 from planner.report import trade
 from planner.report.options import CURRENT, Option
 from planner.report.plan_view import MARKETS, Decisions, FleetRow, WorkloadRow
@@ -299,13 +300,25 @@ DECISION_AXES = {
 }
 
 
-def step_prices(steps: Sequence[Step], unit: str) -> go.Figure:
-    """What each step along an edge costs; `unit` is ``usd_per_tonne`` or ``usd_per_qoe_point``."""
+def step_prices(
+    steps: Sequence[Step], unit: str, names: Mapping[str, str] | None = None
+) -> go.Figure:
+    """What each step along an edge costs; `unit` is ``usd_per_tonne`` or ``usd_per_qoe_point``.
+
+    `names`: what to call a point instead of its id.
+    """
+    named = names or {}
     prices = [getattr(step, unit) or 0.0 for step in steps]
     carbon = unit == "usd_per_tonne"
     bar = go.Bar(
         x=prices,
-        y=[f"{step.start} to {step.end}" for step in steps],
+        y=[
+            f"{named.get(step.start, step.start)} to {named.get(step.end, step.end)}"
+            for step in steps
+        ],
+        text=[number(price) for price in prices],
+        textposition="outside",
+        cliponaxis=False,
         orientation="h",
         marker={"color": light("tint-4")},
         hovertemplate="%{y}: %{x:,.0f} USD<extra></extra>",
@@ -313,7 +326,7 @@ def step_prices(steps: Sequence[Step], unit: str) -> go.Figure:
     title = "USD per tonne of CO2e avoided" if carbon else "USD per 0.01 of QoE gained"
     return _figure(
         [bar],
-        xaxis=_axis(title, tickformat="~s"),
+        xaxis=_axis(title, tickformat="~s", range=[0.0, max(prices, default=1.0) * 1.25]),
         yaxis=_axis(autorange="reversed", showgrid=False),
         height=BAR_PX * max(len(steps), 1) + BAR_MARGIN_PX,
         bargap=0.35,

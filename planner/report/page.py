@@ -267,6 +267,7 @@ def _figures(content: Content) -> dict[str, Any]:
     }
     if source.front is not None:
         front = source.front
+        names = {o.point: f"{o.letter} ({o.point})" for o in content.options}
         for across, up in trade.PAIRS:
             picture = figures.trade_off(front, across, up, content.options)
             # The script fills dots and bars from the points, which it has anyway.
@@ -282,7 +283,7 @@ def _figures(content: Content) -> dict[str, Any]:
         ):
             steps = trade.edge_steps(trade.edge(front, objective))
             if steps:
-                found[name] = figures.step_prices(steps, unit)
+                found[name] = figures.step_prices(steps, unit, names)
     return {name: _plain(figure.to_plotly_json()) for name, figure in found.items()}
 
 

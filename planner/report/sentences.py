@@ -108,7 +108,8 @@ def _front_proof(source: Source) -> Proof:
     boxes = f"and {len(certificate.boxes)} boxes " if certificate.boxes else ""
     details = [
         f"Method: {certificate.method}. {len(front.points)} plans inside, "
-        f"{len(certificate.cuts)} cuts {boxes}outside, {front.solves} solves in {front.elapsed_s:,.0f} s, seed {front.seed}.",
+        f"{len(certificate.cuts)} cuts {boxes}outside, {front.solves} solves in "
+        f"{front.elapsed_s:,.0f} s, seed {front.seed}.",
         "A cut states that cost, carbon and lost QoE, weighted, are at least a level in every plan "
         "of the program; each level was proved again from its dual prices by an independent "
         "checker that shares no code with the search.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from planner.report.known import TITLES, source_rows
 from planner.report.options import CURRENT
@@ -200,8 +200,3 @@ def _known_tables(content: Content) -> list[Table]:
         Table("sources", ("of", "used_for", "source"), sources),
         Table("assumptions", ("assumption",), assumptions),
     ]
-
-
-def plain_cell(value: Cell) -> Any:
-    """For CSV: what is not known is empty."""
-    return "" if value is None else value

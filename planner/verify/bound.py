@@ -312,9 +312,11 @@ def _raised(price: Array, purchases: list[_Purchase]) -> Array:
     worths += [np.full(price.shape, least) for least in sums]
     room = np.maximum(np.min(worths, axis=0) - price, 0.0)
     slack = min(sums, default=np.inf) - float(price.sum())
+    if slack <= 0.0:  # no room at all, by rounding even less
+        return price
     if room.sum() <= slack:
         return np.asarray(price + room)
-    return np.asarray(price + room * max(slack, 0.0) / room.sum())
+    return np.asarray(price + room * slack / room.sum())
 
 
 def config_key(config: Config, weights: str) -> str:

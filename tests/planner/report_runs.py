@@ -99,6 +99,32 @@ def front_run(
     return folder
 
 
+def bare_front(folder: Path, points: int) -> Path:
+    """A front of the first `points` plans of which nothing at all is proved."""
+    front = Front.read(front_run(folder, "tiny", 3))
+    unproved = tuple(
+        dataclasses.replace(point, cost_bound_usd=None, cost_gap_relative=None, status="unproved")
+        for point in front.points[:points]
+    )
+    f = np.array([as_minimised(point.objectives) for point in unproved])
+    certificate = dataclasses.replace(
+        front.certificate,
+        epsilon=None,
+        cost_gap_relative_median=None,
+        cost_gap_relative_max=None,
+        hypervolume=dataclasses.replace(front.certificate.hypervolume, lower=0.0, upper=None),
+        cuts=(),
+    )
+    dataclasses.replace(
+        front,
+        points=unproved,
+        ideal=as_objectives(f.min(axis=0)),
+        nadir=as_objectives(f.max(axis=0)),
+        certificate=certificate,
+    ).write(folder)
+    return folder
+
+
 def scaled(plan: Plan, like: Plan, greener: float, better: float) -> Plan:
     """The plan's decisions with lines that add up to those of `like`, dearer, greener, better."""
     own, start = plan.objectives, like.objectives

@@ -16,6 +16,7 @@ from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
 from planner.plan import Plan
 from planner.verify import DualPrices, verify_bound, verify_certificate, verify_plan
+from planner.verify.bound import _Purchase, _raised
 from planner.verify.prices import FAMILIES
 from planner.verify.terms import Terms
 
@@ -215,6 +216,16 @@ def test_prices_that_are_none_are_refused(
 def test_a_priced_cap_that_does_not_exist_is_refused(tiny: Facts) -> None:
     with pytest.raises(VerificationError, match="cap on carbon"):
         verify_bound(tiny, replace(rental_prices(tiny), cap=np.array([0.0, 1.0, 0.0, 0.0])))
+
+
+def test_a_price_without_room_stays_as_it_is(tiny: Facts) -> None:
+    """Where rounding leaves less than none, dividing by the room would make the bound nothing."""
+    exact = np.array([0.1, 0.2])
+    committed = _Purchase(tiny.machines[0], "commit-1y", exact, 1.0, np.inf)
+    price = np.array([0.1, 0.2]) * (1 + 1e-15)
+    rented = _Purchase(tiny.machines[0], "on-demand", exact, 1.0, np.inf)
+    raised = _raised(price, [committed, rented])
+    assert np.array_equal(raised, price)
 
 
 # ------------------------------------------------------------------ file

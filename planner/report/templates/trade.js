@@ -37,7 +37,7 @@ function gapBars(across, up) {
   if (across !== 0 && up !== 0) return { x, y };
   const all = document.getElementById("gap-bars").checked;
   for (const id of pointIds()) {
-    if (!(id in DATA.bounds) || !(all || id in DATA.options || id === chosen)) continue;
+    if (!(id in DATA.bounds) || !passes(id) || !(all || id in DATA.options || id === chosen)) continue;
     for (const [values, at] of [[x, across], [y, up]]) {
       const value = DATA.points[id][at];
       values.push(value, at === 0 ? DATA.bounds[id] : value, null);

@@ -28,7 +28,7 @@ from tests.planner.report.browsing import (
     resize,
     serious_findings,
 )
-from tests.planner.report_runs import INSTANCES, front_run, plan_run
+from tests.planner.report_runs import INSTANCES, bare_front, front_run, plan_run
 
 pytestmark = pytest.mark.slow
 
@@ -349,6 +349,18 @@ def test_a_plan_run_has_the_same_page_without_the_trade_off(
     assert not every(shared, "#trade-off")
     assert close(figure(shared, "qoe"), Plan.read(folder).objectives.qoe, 4)
     assert serious_findings(shared, axe) == []
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_the_smallest_fronts_draw_without_a_word_in_the_console(
+    shared: Chrome, tmp_path: Path, points: int
+) -> None:
+    folder = bare_front(tmp_path / "front", points)
+    Report.of(folder).write()
+    console_errors(shared)
+    open_page(shared, folder / "report.html")
+    assert console_errors(shared) == []
+    assert len(shown_ids(shared)) == points
 
 
 # ------------------------------------------------------------------ paper

@@ -17,7 +17,7 @@ from planner.plan import Plan
 from planner.report.files import Report
 from planner.report.render import inline_json, plotly_js
 from planner.report.theme import COLOURS, TINTS
-from tests.planner.report_runs import front_run, hand_made_plans, plan_run
+from tests.planner.report_runs import bare_front, front_run, hand_made_plans, plan_run
 
 MEGABYTE = 1e6
 
@@ -156,6 +156,15 @@ def test_a_truncated_front_says_so_and_a_complete_one_does_not(
     assert "The front is not complete" in report.html
     complete = Report.of(front_run(tmp_path / "front", "tiny", 6, complete=True))
     assert "The front is not complete" not in complete.html
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_a_front_of_which_nothing_is_proved_yet_makes_a_page(tmp_path: Path, points: int) -> None:
+    report = Report.of(bare_front(tmp_path / "front", points))
+    assert "Nothing is proved yet" in report.html
+    assert "nan" not in without_library(report.html).lower().replace("nano", "")
+    assert "not known" in report.brief_markdown
+    assert report.tables["plans"].rows
 
 
 def test_the_footer_makes_it_again(run: Path, report: Report) -> None:
