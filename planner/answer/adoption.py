@@ -86,19 +86,23 @@ class Market:
                 if index.host_row[best] >= 0:
                     copies += float(flat[index.host_row[best]] * index.host_weight[best])
         answers = float(self.bound.group_value[span].sum()) - copies
-        return self.worth(variant) - answers, answers + self._rules(variant)
+        growing = answers + self._promises(variant)
+        return self.worth(variant) - growing, growing + self._spread(variant)
 
-    def _rules(self, variant: int) -> float:
-        """Right-hand sides of the workload's own rules at the prices: the same for its variants."""
-        data, prices = self.data, self.prices
-        w = int(data.variant_workload[variant])
-        rules = (
-            (prices.attain[w], data.attainment_min[w], 1.0),
-            (prices.floor[w], data.workload_loss_max[w] * self.index.workload_qoe_weight[w], -1.0),
-            (prices.survive[w].sum(), data.region_share_max[w], -1.0),
-            (prices.spread_count[w], data.min_regions[w], 1.0),
+    def _promises(self, variant: int) -> float:
+        """What attainment, QoE floor and regional shares cost the variant: part of its worth."""
+        index, prices = self.index, self.prices
+        return float(
+            prices.attain[variant] * index.variant_attainment_min[variant]
+            - prices.floor[variant] * index.variant_loss_max[variant]
+            - prices.survive[variant].sum() * index.variant_region_share[variant]
         )
-        return sum(float(price * limit) * sign for price, limit, sign in rules if price > 0)
+
+    def _spread(self, variant: int) -> float:
+        """The least number of regions at its price: the same for all variants of a workload."""
+        w = int(self.data.variant_workload[variant])
+        price = float(self.prices.spread_count[w])
+        return price * float(self.data.min_regions[w]) if price > 0 else 0.0
 
     def said(self, value: float) -> str:
         """An amount in the unit of the objective; rounding noise is 0."""

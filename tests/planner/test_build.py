@@ -248,6 +248,29 @@ def test_break_even_demand_balances_the_two_values(facts: Facts, candidates: Can
         assert fixed >= -1e-9
 
 
+def test_promises_to_a_workload_grow_with_its_demand(facts: Facts, candidates: Candidates) -> None:
+    """Prices of attainment, floors and regional shares are each variant's own, never fixed cost."""
+    from planner.answer.adoption import Market
+    from planner.solve.bound import evaluate_bound
+
+    found = result(candidates.data)
+    rng = np.random.default_rng(1)
+    dear = replace(
+        found.prices,
+        attain=rng.uniform(1.0, 9.0, found.prices.attain.shape),
+        floor=rng.uniform(1.0, 9.0, found.prices.floor.shape),
+        survive=rng.uniform(1.0, 9.0, found.prices.survive.shape),
+    )
+    plain, priced = (
+        Market(found.index, prices, evaluate_bound(found.index, prices), found.value, "USD")
+        for prices in (found.prices, dear)
+    )
+    for v in range(len(candidates.data.variants)):
+        fixed, growing = priced.by_demand(v)
+        assert fixed == pytest.approx(plain.by_demand(v)[0])
+        assert fixed + growing == pytest.approx(priced.worth(v))
+
+
 def test_what_is_proved_is_never_more_than_a_forced_plan_costs(
     facts: Facts, candidates: Candidates
 ) -> None:
