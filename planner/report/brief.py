@@ -138,14 +138,16 @@ def _steps(content: Content, options: tuple[Option, ...]) -> list[str]:
 
 def _changes(content: Content) -> list[str]:
     """The nearest thresholds; how to have them where they were not computed."""
-    found = content.changes
-    if found is None:
+    if not content.changes:
+        command = sentences.explain_command(content.source, content.chosen)
         return [
-            f"Not tested yet: `planner explain {content.source.folder.name} --thresholds` "
-            f"re-solves under other prices, demand, carbon and quality and says where the "
-            f"decision turns."
+            f"Not tested yet: `{command}` solves again under other prices, demand, carbon and "
+            f"quality and says where the decision turns."
         ]
-    return [row.sentence for row in found.nearest(MOST_THRESHOLDS)]
+    found = content.changes[0]
+    option = content.option_at(found.point)
+    plan = found.point if option is None else option.letter
+    return [f"Plan {plan}: {row.sentence}" for row in found.nearest(MOST_THRESHOLDS)]
 
 
 def _data(content: Content) -> list[str]:

@@ -46,8 +46,8 @@ class Content:
     """by id of the point; the plan in force as ``current``"""
     columns: tuple[Column, ...]
     speeds: Speeds
-    changes: Changes | None
-    """thresholds; None where they were not computed"""
+    changes: tuple[Changes, ...]
+    """thresholds of the plans they were computed for, the chosen option first"""
 
     @property
     def chosen(self) -> Option:
@@ -91,14 +91,18 @@ def content_of(source: Source) -> Content:
     speeds = pool_bands(source.facts, plans.values())
     views = {name: plan_view(name, plan, source.facts, speeds) for name, plan in plans.items()}
     listed = [views[name] for name in source.plans]
-    stored = source.sensitivity
+    options = options_of(source)
+    order = [default_option(options).point, *(option.point for option in options)]
+    explained = sorted(
+        source.sensitivity, key=lambda name: order.index(name) if name in order else len(order)
+    )
     return Content(
         source=source,
-        options=options_of(source),
+        options=options,
         views=views,
         columns=columns_of(listed),
         speeds=speeds,
-        changes=None if stored is None else changes_of(stored),
+        changes=tuple(changes_of(name, source.sensitivity[name]) for name in explained),
     )
 
 

@@ -69,19 +69,27 @@ def report_html(content: Content) -> str:
         "edges": edges,
         "steps_rows": lambda steps: step_rows(content, steps),
         "known": known_of(plan),
-        "known_option": f"{chosen.letter} ({chosen.name})",
+        "known_option": label(content, chosen.point),
         "ages": list(source.facts.ages.items()),
         "bands": band_rows(),
         "sources": source_rows(content),
         "assumptions": plan.assumptions,
         "changes": content.changes,
+        "labels": {name: label(content, name) for name in content.views},
+        "explain_command": sentences.explain_command(source, chosen),
         "break_evens": [row for row in content.views[chosen.point].adaptation if row.break_even],
-        "break_even_option": f"{chosen.letter} ({chosen.name})",
+        "break_even_option": label(content, chosen.point),
         "data_json": inline_json(page_data(content)),
         "plotly_js": plotly_js(),
         "js": script(),
     }
     return environment().get_template("report.html.j2").render(context)
+
+
+def label(content: Content, point: str) -> str:
+    """``C (knee)`` for an option, the id for another plan."""
+    option = content.option_at(point)
+    return point if option is None else f"{option.letter} ({option.name})"
 
 
 @cache

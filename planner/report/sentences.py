@@ -182,6 +182,12 @@ def warnings(source: Source) -> list[str]:
     return said
 
 
+def explain_command(source: Source, option: Option) -> str:
+    """The command that tests what would change the answer."""
+    point = "" if source.front is None else f" --point {option.point}"
+    return f"planner explain {source.folder.name}{point} --thresholds"
+
+
 def command(source: Source) -> str:
     """The command that makes the run again."""
     request = source.request

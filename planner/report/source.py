@@ -48,8 +48,9 @@ class Source:
     request: Mapping[str, Any]
     """as stored: objective, caps, floors, limits; or target, limit and seed of a front"""
     current: Current | None
-    sensitivity: Mapping[str, Any] | None
-    """what `planner explain --thresholds` stored; None where it was not run"""
+    sensitivity: Mapping[str, Mapping[str, Any]]
+    """what `planner explain --thresholds` stored, by id of the point; of a front for those it ran
+    on"""
 
     @property
     def name(self) -> str:
@@ -103,7 +104,7 @@ def read_source(folder: Path, current: Path | None = None) -> Source:
         plans=plans,
         request=request,
         current=_read_current(facts, current),
-        sensitivity=_read_json(folder / SENSITIVITY) if (folder / SENSITIVITY).is_file() else None,
+        sensitivity=_read_sensitivity(folder, front),
     )
 
 
@@ -150,6 +151,14 @@ def _read_current(facts: Facts, given: Path | None) -> Current | None:
         return None
     _check_comparable(plan, named, facts)
     return Current(plan, named, plan.instance.sha256 == facts.instance.sha256)
+
+
+def _read_sensitivity(folder: Path, front: Front | None) -> dict[str, dict[str, Any]]:
+    """A front has one beside each plan that was explained, a plan's run its own."""
+    places = {PLAN_RUN_POINT: folder / SENSITIVITY}
+    if front is not None:
+        places = {point.id: (folder / point.plan).parent / SENSITIVITY for point in front.points}
+    return {name: _read_json(path) for name, path in places.items() if path.is_file()}
 
 
 def _check_comparable(plan: Plan, named: str, facts: Facts) -> None:

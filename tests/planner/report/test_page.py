@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from planner.plan import Plan
+from planner.report.changes import changes_of
 from planner.report.files import Report
 from planner.report.render import inline_json, plotly_js
 from planner.report.theme import COLOURS, TINTS
@@ -244,47 +245,74 @@ def test_each_colour_has_one_name_so_that_figures_can_be_repainted() -> None:
 # ------------------------------------------------------------------ what would change it
 
 
+TEST = {"value": 0.75, "leader": "rival", "proved": True}
 THRESHOLD = {
-    "name": "prices of h100-sxm",
-    "change": "prices.h100-sxm*=",
-    "unit": "times today",
-    "today": 1.0,
-    "tested_low": 0.5,
-    "tested_high": 2.0,
+    **{"name": "price of h100-sxm", "change": "prices.h100-sxm*=", "unit": "times today's"},
+    **{"today": 1.0, "tested_low": 0.5, "tested_high": 2.0, "above": None, "note": ""},
     "below": {"last_own": 0.8, "first_rival": 0.75, "proved": True},
-    "above": None,
-    "changes_below": ["h100-sxm instead of l40s"],
-    "changes_above": [],
-    "tests": [],
-    "complete": True,
-    "note": "",
+    **{"changes_below": ["h100-sxm instead of l40s"], "changes_above": []},
+    **{"tests": [TEST], "complete": True},
+}
+BREAK_EVEN = {
+    **{"workload": "chat", "own": "rag", "rival": "fine-tune", "figure": "quality"},
+    **{"change": "quality.chat/llama-3.1-8b/fine-tune=", "unit": "when fresh", "today": 0.7},
+    **{"tested_low": 0.7, "tested_high": 0.9, "tests": [TEST], "note": ""},
+    "flip": {"last_own": 0.74, "first_rival": 0.76, "proved": False},
+}
+PRICE_TAG = {
+    **{"limit": "quota of 24 h100-sxm in aws:us-east-1", "unit": "accelerators", "today": 24.0},
+    **{"moved_to": 32.0, "least": -900.0, "most": 0.0, "estimate": -350.0},
+}
+STORED = {
+    **{"format_version": 1, "point": None, "minimised": "cost", "unit": "USD", "value": 1.0},
+    **{"thresholds": [THRESHOLD], "break_evens": [BREAK_EVEN], "price_tags": [PRICE_TAG]},
+    "not_reached": [],
 }
 
 
-def test_without_thresholds_the_page_says_how_to_have_them(report: Report) -> None:
-    assert "planner explain front --thresholds" in report.html
-    assert "planner explain front --thresholds" in report.brief_markdown
+def test_without_thresholds_the_page_says_how_to_have_them(report: Report, tmp_path: Path) -> None:
+    chosen = report.content.chosen.point
+    for text in (report.html, report.brief_markdown):
+        assert f"planner explain front --point {chosen} --thresholds" in text
+    alone = Report.of(plan_run(tmp_path / "plan", "tiny"))
+    assert "planner explain plan --thresholds" in alone.html
 
 
 def test_stored_thresholds_are_shown_with_the_range_tested(tmp_path: Path) -> None:
-    folder = front_run(tmp_path / "front", "tiny", 6)
+    folder = plan_run(tmp_path / "plan", "tiny")
     flat = {**THRESHOLD, "name": "demand", "below": None, "complete": False}
-    even = {
-        **{"workload": "chat", "own": "rag", "rival": "fine-tune", "figure": "demand"},
-        **{"unit": "times today", "today": 1.0, "tested_low": 0.1, "tested_high": 10.0},
-        "flip": {"last_own": 2.0, "first_rival": 3.0, "proved": False},
-    }
-    stored = {"point": "p0001", "thresholds": [flat, THRESHOLD], "break_evens": [even]}
+    late = {**THRESHOLD, "name": "price of l4", "tests": []}
+    stored = {**STORED, "thresholds": [flat, late, THRESHOLD], "not_reached": ["one more"]}
     (folder / "sensitivity.json").write_text(json.dumps(stored))
     report = Report.of(folder)
-    page = without_library(report.html)
-    assert "turns between 0.75 and 0.8 (proved)" in page
+    page = html.unescape(without_library(report.html))
+    assert "turns between ×0.75 and ×0.8 (proved)" in page
     assert "h100-sxm instead of l40s" in page
-    assert "0.5 to 2.00 times today" in page
-    assert "not inside the range tested, but time was up before all was tested" in page
-    assert "turns between 2.00 and 3.00 (not proved)" in page
-    assert "planner explain" not in page
-    changes = report.content.changes
-    assert changes is not None
-    assert [row.figure for row in changes.nearest(2)] == ["prices of h100-sxm", "chat: demand"]
-    assert "prices of h100-sxm (today 1.00 times today)" in report.brief_markdown
+    assert "×0.5 to ×2" in page
+    assert "no turn met before time was up" in page
+    assert "turns between 0.74 and 0.76 (by the plans found, not proved)" in page
+    assert "quality of llama-3.1-8b/fine-tune" in page
+    assert "24.0 to 32.0 accelerators" in page
+    assert "\N{MINUS SIGN}900 to 0" in page
+    assert "There was no time for 2 further tests" in page
+    assert "--thresholds" not in page
+    (changes,) = report.content.changes
+    assert [row.figure for row in changes.thresholds] == ["price of h100-sxm", "demand"]
+    assert "price of h100-sxm: turns between" in report.brief_markdown
+
+
+def test_of_a_front_each_plan_has_its_own_thresholds(tmp_path: Path) -> None:
+    folder = front_run(tmp_path / "front", "tiny", 6)
+    for point in ("p0002", "p0004"):
+        (folder / "plans" / point / "sensitivity.json").write_text(json.dumps(STORED))
+    report = Report.of(folder)
+    assert {found.point for found in report.content.changes} == {"p0002", "p0004"}
+    assert report.html.count("Around the plan") == 2
+
+
+def test_the_picture_of_a_range_marks_today_and_where_it_turned() -> None:
+    (row,) = changes_of("plan", {**STORED, "break_evens": [], "price_tags": []}).thresholds
+    assert row.mark == pytest.approx(0.5)
+    (zone,) = row.zones
+    assert zone.start == 0.0
+    assert zone.width == pytest.approx(math.log(0.75 / 0.5) / math.log(4))

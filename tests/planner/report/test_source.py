@@ -60,7 +60,8 @@ def strange_request(run: Path) -> None:
 
 
 def damaged_sensitivity(run: Path) -> None:
-    (run / "sensitivity.json").write_text('{"thresholds": [{"name": "prices"}]}')
+    stored = '{"unit": "USD", "thresholds": [{"name": "prices"}], "not_reached": []}'
+    (run / "plans" / "p0003" / "sensitivity.json").write_text(stored)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def damaged_sensitivity(run: Path) -> None:
         (another_plan, "not the plan that front.json lists as p0001.*planner verify"),
         (no_plan, "cannot read .*p0002"),
         (strange_request, r"request.json is not a JSON object"),
-        (damaged_sensitivity, "sensitivity.json is damaged.*planner explain"),
+        (damaged_sensitivity, "sensitivity.json of p0003 is damaged.*planner explain"),
     ],
 )
 def test_what_is_damaged_is_told(run: Path, damage: Callable[[Path], None], said: str) -> None:
