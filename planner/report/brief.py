@@ -7,7 +7,7 @@ from typing import Any
 
 from planner.answer.words import number, percent, share
 from planner.report import sentences
-from planner.report.options import CURRENT, Option, given_up
+from planner.report.options import CURRENT, Option, beats, given_up
 from planner.report.page import Content, shown
 
 THREE = ("cheapest", "greenest", "compromise", "knee", "best QoE")
@@ -96,7 +96,10 @@ def brief_options(options: tuple[Option, ...]) -> tuple[Option, ...]:
 def _option(content: Content, option: Option) -> BriefOption:
     columns = {column.key: column for column in content.columns}
     gap = option.cost_gap_relative
-    lost = given_up(option)
+    lost, better = given_up(option), beats(option)
+    gives_up = "; ".join(lost) if lost else "nothing among these"
+    if better:
+        gives_up += f" (it has {'; '.join(better)})"
     decided = content.views[option.point].decisions
     parts = [
         f"{number(decided.accelerators_mean)} accelerators on average",
@@ -113,7 +116,7 @@ def _option(content: Content, option: Option) -> BriefOption:
         carbon=shown(option.objectives.carbon_kgco2e, columns["carbon_kgco2e"]),
         qoe=shown(option.objectives.qoe, columns["qoe"]),
         could_be_cheaper="not known" if gap is None else percent(gap),
-        gives_up="; ".join(lost) if lost else "nothing among these",
+        gives_up=gives_up,
         means=", ".join(parts),
     )
 

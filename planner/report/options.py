@@ -174,6 +174,19 @@ def given_up(option: Option) -> list[str]:
     return said
 
 
+def beats(option: Option) -> list[str]:
+    """In words where it is better than every listed plan, as only a current plan can be."""
+    cost, carbon, qoe = option.losses
+    said = []
+    if cost.excess < 0:
+        said.append(f"{number(-cost.excess)} USD less than the cheapest listed")
+    if carbon.excess < 0:
+        said.append(f"{number(-carbon.excess)} kgCO2e less than the greenest listed")
+    if qoe.excess < 0:
+        said.append(f"QoE {-qoe.excess:.4f} above the best listed")
+    return said
+
+
 def _relative(loss: Loss) -> str:
     if loss.relative is None:
         return ""

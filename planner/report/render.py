@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ PAIRS = (
     ("trade-0-2", "Cost and QoE"),
     ("trade-2-1", "QoE and carbon"),
 )
+NUMBER_AND_UNIT = re.compile(r"(\d) (%|USD|kgCO2e|h|s|ms|l|times|days|plans)(?![\w%])")
 MOST_GAP_BARS = 60
 """Plans above which the gap bars are off at first."""
 
@@ -101,11 +103,19 @@ def environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=lambda name: name is not None and ".html" in name,
         undefined=jinja2.StrictUndefined,
+        finalize=jinja2.pass_eval_context(kept_together),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     found.filters["code"] = code
     return found
+
+
+def kept_together(context: jinja2.nodes.EvalContext, value: Any) -> Any:
+    """In HTML a number and its unit are not torn apart at the end of a line."""
+    if context.autoescape and type(value) is str:
+        return NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", value)
+    return value
 
 
 def code(text: str) -> Any:
@@ -220,19 +230,22 @@ def option_rows(content: Content) -> list[OptionRow]:
 
 
 def option_cell(value: str, loss: Loss, column: Column, *, alone: bool) -> OptionCell:
-    """``+14,855 (2.07 times)`` below the figure; ``best`` where nothing is given up."""
+    """``+14,855 (2.1 times)`` below the figure; ``best`` where nothing is given up.
+
+    The current plan may be better than all listed ones: its change then has the other sign.
+    """
     label = ", ".join(filter(None, (column.label, column.unit)))
     if alone:
         return OptionCell(label, value, None, False, "0")
-    if loss.excess <= 0:
+    if loss.excess == 0:
         return OptionCell(label, value, "best", True, "0")
-    sign = "\N{MINUS SIGN}" if column.better > 0 else "+"
-    decimals = max(column.decimals, decimals_for(loss.excess) if column.decimals == 0 else 0)
-    decimals = min(decimals, 2) if column.key != "qoe" else column.decimals
-    text = f"{sign}{loss.excess:,.{decimals}f}"
+    rises = (loss.excess > 0) == (column.better < 0)
+    sign, excess = "+" if rises else "\N{MINUS SIGN}", abs(loss.excess)
+    decimals = column.decimals or min(2, decimals_for(excess))
+    text = f"{sign}{excess:,.{decimals}f}"
     if column.key != "qoe" and loss.relative is not None:
         times = 1.0 + loss.relative
-        text += f" ({times:,.1f} times)" if times >= 2 else f" ({share(loss.relative)})"
+        text += f" ({times:,.1f} times)" if times >= 2 else f" ({share(abs(loss.relative))})"
     return OptionCell(label, value, text, False, f"{max(0.0, loss.range_share):.4f}")
 
 

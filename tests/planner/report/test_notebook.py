@@ -29,7 +29,7 @@ def plan() -> Plan:
 
 
 def test_a_plan_shows_its_answer(plan: Plan) -> None:
-    card = plan._repr_html_()
+    card = plan._repr_html_().replace("\N{NO-BREAK SPACE}", " ")
     assert f"{plan.objectives.cost_usd:,.0f} USD" in card
     assert all(row.workload in card for row in plan.adoption)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from planner.plan import Objectives
-from planner.report.options import default_option, given_up, losses, options_of
+from planner.plan import Objectives, Plan
+from planner.report.files import Report
+from planner.report.options import beats, default_option, given_up, losses, options_of
 from planner.report.source import read_source
 from tests.planner.report_runs import front_run, hand_made_plans, plan_run
 
@@ -91,3 +93,18 @@ def test_what_is_given_up_is_told_in_amounts_and_multiples(run: Path) -> None:
     assert "kgCO2e more than the greenest" in told
     assert "QoE" in told
     assert "more than the cheapest" not in told
+
+
+def test_a_current_plan_that_beats_the_front_is_said_to(run: Path, tmp_path: Path) -> None:
+    current = plan_run(tmp_path / "current", "small")
+    plan = Plan.read(current)
+    cheaper = dataclasses.replace(plan.objectives, cost_usd=plan.objectives.cost_usd / 2)
+    (current / "plan.json").write_text(dataclasses.replace(plan, objectives=cheaper).to_json())
+    report = Report.of(run, current)
+    option = report.options[-1]
+    (told,) = beats(option)
+    assert told.endswith("USD less than the cheapest listed")
+    assert told in report.brief_markdown
+    row = report.html[report.html.index('<tr role="row" data-point="current">') :][:900]
+    assert ">best<" not in row.split("</td>")[0]
+    assert "\N{MINUS SIGN}" in row.split("</td>")[0]
