@@ -53,6 +53,14 @@ def emulate(browser: webdriver.Chrome, media: str = "", scheme: str = "light") -
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
 
 
+def in_scheme(browser: webdriver.Chrome, scheme: str) -> None:
+    """Ask for a colour scheme, and wait until the open report has followed."""
+    emulate(browser, scheme=scheme)
+    WebDriverWait(browser, 20).until(
+        lambda b: b.execute_script("return document.documentElement.dataset.scheme") == scheme
+    )
+
+
 def open_page(browser: webdriver.Chrome, page: Path) -> None:
     """Open a report and wait until its script has drawn everything."""
     browser.get(page.as_uri())

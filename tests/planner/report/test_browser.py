@@ -23,6 +23,7 @@ from tests.planner.report.browsing import (
     chromium,
     console_errors,
     emulate,
+    in_scheme,
     open_page,
     requests,
     resize,
@@ -294,7 +295,7 @@ def test_dark_follows_the_system_and_the_button(page: Chrome) -> None:
         )
 
     light = (paper(), plot())
-    emulate(page, scheme="dark")
+    in_scheme(page, "dark")
     dark = (paper(), plot())
     assert dark[0] != light[0]
     assert dark[1] != light[1]
@@ -308,7 +309,7 @@ def test_nothing_serious_for_a_screen_reader(
     page: Chrome, axe: str, width: int, scheme: str
 ) -> None:
     resize(page, width, 800)
-    emulate(page, scheme=scheme)
+    in_scheme(page, scheme)
     assert serious_findings(page, axe) == []
 
 
@@ -384,7 +385,7 @@ def test_report_and_brief_print_on_both_papers(
 
 
 def test_paper_is_light_whatever_the_screen(page: Chrome) -> None:
-    emulate(page, scheme="dark")
+    in_scheme(page, "dark")
     page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
     emulate(page, media="print", scheme="dark")
     assert not one(page, ".bar").is_displayed()
