@@ -10,7 +10,7 @@ from planner.report import sentences
 from planner.report.options import CURRENT, Option, beats, given_up
 from planner.report.page import Content, shown
 
-THREE = ("cheapest", "greenest", "compromise", "knee", "best QoE")
+THREE = ("proposed", "cheapest", "greenest", "compromise", "knee", "best QoE")
 """Names in the order in which they are taken until there are three plans."""
 MOST = 3
 MOST_THRESHOLDS = 4
@@ -86,11 +86,7 @@ def brief_options(options: tuple[Option, ...]) -> tuple[Option, ...]:
         for option in options:
             if name in option.names and option not in taken and len(taken) < MOST:
                 taken.append(option)
-    return tuple(
-        option
-        for option in options
-        if option in taken or option.point == CURRENT or len(options) == 1
-    )
+    return tuple(option for option in options if option in taken or option.point == CURRENT)
 
 
 def _option(content: Content, option: Option) -> BriefOption:

@@ -198,7 +198,8 @@ class OptionRow:
     title: str
     point: str
     cells: tuple[OptionCell, ...]
-    gap: str
+    gap: str | None
+    """how much cheaper it could be at most; None: not known"""
 
 
 def option_rows(content: Content) -> list[OptionRow]:
@@ -223,7 +224,7 @@ def option_rows(content: Content) -> list[OptionRow]:
                 title=option.name[0].upper() + option.name[1:],
                 point=option.point,
                 cells=cells,
-                gap="not known" if gap is None else percent(gap),
+                gap=None if gap is None else percent(gap),
             )
         )
     return rows

@@ -66,9 +66,12 @@ def test_a_current_plan_is_a_further_row(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_plan_run_has_a_brief_too(tmp_path: Path) -> None:
-    brief = Report.of(plan_run(tmp_path / "plan", "small")).brief_markdown
+    folder, current = plan_run(tmp_path / "plan", "small"), plan_run(tmp_path / "now", "small")
+    brief = Report.of(folder).brief_markdown
     assert brief.startswith("# Approve this fleet plan for small")
     assert "What a step costs" not in brief
+    for text in (brief, Report.of(folder, current).brief_markdown):
+        assert re.search(r"^\| A \| proposed \|", text, re.MULTILINE)
 
 
 # ------------------------------------------------------------------ every number is traced
