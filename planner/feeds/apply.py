@@ -8,7 +8,6 @@ was made from, and ``planner verify`` needs no feed.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
 import re
@@ -244,7 +243,8 @@ def table_text(table: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
 
 def _copy(source: Path, target: Path, incumbent: str | None) -> None:
     """Settings, tables and the incumbent plan, wherever it lies."""
-    from planner.runs import PLAN, SETTINGS_FILE, copy_instance
+    from planner.instance.load import SETTINGS_FILE
+    from planner.runs import PLAN, copy_instance
 
     copy_instance(source, target, incumbent)
     if incumbent is None or (target / incumbent).exists():
@@ -258,8 +258,3 @@ def _copy(source: Path, target: Path, incumbent: str | None) -> None:
     settings.write_text(
         _INCUMBENT_LINE.sub(f'incumbent = "{INCUMBENT}"', text, count=1), encoding="utf-8"
     )
-
-
-def as_dict(choice: Any) -> dict[str, Any]:
-    """A frozen dataclass as plain values."""
-    return dataclasses.asdict(choice)

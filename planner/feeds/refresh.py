@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,10 +65,7 @@ def fetch_one(
             # A reader that stumbles over what nobody foresaw is a failed feed, not a crash.
             problems = [f"unexpected: {type(error).__name__} in the reader {type(feed).__name__}"]
         else:
-            reading = type(reading)(
-                reading.kind, rows, reading.observed_at, reading.source, reading.answers,
-                reading.notes,
-            )  # fmt: skip
+            reading = dataclasses.replace(reading, rows=rows)
             known = {} if before is None else figures(feed.kind, before.table())
             verdict = judge(Case(feed, need, reading, known, moment))
             return store.add(
