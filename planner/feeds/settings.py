@@ -112,13 +112,16 @@ def _validated(kind: type[Any], data: dict[str, Any], prefix: str) -> tuple[Any,
         # By way of JSON, pydantic can be strict and still take a list for a tuple.
         return kind.model_validate_json(json.dumps(data, default=str), strict=True), []
     except ValidationError as error:
-        return None, [_said(prefix, problem) for problem in error.errors(include_url=False)]
+        problems = error.errors(include_url=False)
+        return None, [_said(prefix, problem, kind) for problem in problems]
 
 
-def _said(prefix: str, problem: Any) -> str:
+def _said(prefix: str, problem: Any, kind: type[Any]) -> str:
     key = prefix + ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         # The value is not shown: it may be a credential that somebody put here.
-        return f"{key}: unknown key (credentials belong to the environment)"
+        known = HttpSettings if problem["loc"][0] == "http" else kind
+        hint = near_matches(str(problem["loc"][-1]), known.model_fields)
+        return f"{key}: unknown key; {hint} (credentials belong to the environment)"
     value = "" if problem["type"] == "missing" else f" {shortened(repr(problem['input']))}"
     return f"{key.rstrip('.')}{value}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -19,26 +19,34 @@ from planner.feeds.http import Answer, Http, TryAgainError
 INSTALL = "pip install 'fleet-planner[aws]'"
 
 
-def aws_client(service: str, region: str, endpoint_url: str | None, http: Http) -> Any:
-    """A boto3 client whose requests go through `http`; FeedError without boto3."""
-    try:
-        import boto3
+class AwsClients:
+    """Clients of one fetch, with one session; FeedError without boto3."""
+
+    def __init__(self, http: Http) -> None:
+        try:
+            import boto3
+        except ModuleNotFoundError as error:
+            raise FeedError(f"this feed needs the library {error.name}: {INSTALL}") from error
+        self._http = http
+        with boto_errors("AWS"):
+            self._session = boto3.session.Session()
+
+    def client(self, service: str, region: str, endpoint_url: str | None) -> Any:
+        """A boto3 client whose requests go through `Http`."""
         from botocore.config import Config
-    except ModuleNotFoundError as error:
-        raise FeedError(f"this feed needs the library {error.name}: {INSTALL}") from error
-    settings = http.settings
-    config = Config(
-        connect_timeout=settings.connect_s,
-        read_timeout=settings.read_s,
-        retries={"mode": "standard", "total_max_attempts": settings.attempts},
-        parameter_validation=True,
-    )
-    with boto_errors(service):
-        client = boto3.session.Session().client(
-            service, region_name=region, endpoint_url=endpoint_url, config=config
+
+        limits = self._http.settings
+        config = Config(
+            connect_timeout=limits.connect_s,
+            read_timeout=limits.read_s,
+            retries={"mode": "standard", "total_max_attempts": limits.attempts},
         )
-    client.meta.events.register("before-send", _Carrier(http))
-    return client
+        with boto_errors(service):
+            client = self._session.client(
+                service, region_name=region, endpoint_url=endpoint_url, config=config
+            )
+        client.meta.events.register("before-send", _Carrier(self._http))
+        return client
 
 
 class _Carrier:

@@ -32,7 +32,7 @@ from planner.errors import FeedError
 from planner.feeds.feed import HOURS_OF_TERM, PriceFeed, PriceSheet
 from planner.feeds.http import Http, parse_json
 from planner.feeds.need import Need
-from planner.feeds.readers.aws_client import aws_client, boto_errors
+from planner.feeds.readers.aws_client import AwsClients, boto_errors
 from planner.feeds.readers.parse import Published, parsed
 from planner.feeds.tables import Reading
 
@@ -122,7 +122,7 @@ class AwsPrices(PriceFeed):
         """List prices at `at`, USD per hour for a whole machine, Linux."""
         wanted = self.wanted(need)
         sheet = PriceSheet()
-        client = aws_client("pricing", self.api_region, self.endpoint_url, http)
+        client = AwsClients(http).client("pricing", self.api_region, self.endpoint_url)
         for name in dict.fromkeys(name for _, name in wanted):
             for entry in self._entries(client, http, name):
                 region = entry.product.attributes["regionCode"]

@@ -25,7 +25,7 @@ from planner.errors import FeedError
 from planner.feeds.feed import PriceFeed, PriceSheet
 from planner.feeds.http import Http
 from planner.feeds.need import Need
-from planner.feeds.readers.aws_client import aws_client, boto_errors
+from planner.feeds.readers.aws_client import AwsClients, boto_errors
 from planner.feeds.readers.parse import no_outlier
 from planner.feeds.tables import Reading
 from planner.instance.schema import Positive
@@ -46,8 +46,8 @@ class AwsSpot(PriceFeed):
     """hours of history that the mean is taken over"""
     zones: Literal["mean", "cheapest", "dearest"] = "mean"
     """which of the zones of a region counts"""
-    least_window_share: float = Field(default=0.5, gt=0.0, le=1.0)
-    """least share of the window that a zone's history must cover"""
+    least_window_share: float = Field(default=0.9, gt=0.0, le=1.0)
+    """least share of the window that the history of every zone must cover"""
     endpoint_url: str | None = None
     """where the API answers; default: AWS's own in each region"""
 
@@ -59,9 +59,10 @@ class AwsSpot(PriceFeed):
         wanted = self.wanted(need)
         sheet = PriceSheet()
         start = at - dt.timedelta(hours=self.window_h)
+        clients = AwsClients(http)
         for region in dict.fromkeys(region for region, _ in wanted):
             names = [name for place, name in wanted if place == region]
-            client = aws_client("ec2", region, self.endpoint_url, http)
+            client = clients.client("ec2", region, self.endpoint_url)
             changes: Changes = defaultdict(dict)
             for row in self._rows(client, http, region, names, (start, at)):
                 name, zone, when, usd_per_h = _change(row, names, region)
@@ -109,19 +110,23 @@ class AwsSpot(PriceFeed):
         start: dt.datetime,
         end: dt.datetime,
     ) -> dict[str, float]:
-        """USD/h by machine over the zones with enough history."""
+        """USD/h by machine over its zones; not of one with a zone of too little history."""
         means: dict[str, list[float]] = defaultdict(list)
         for name in {name for name, _ in changes}:
             prices = [p for key, steps in changes.items() if key[0] == name for p in steps.values()]
             no_outlier(prices, LARGEST_FACTOR, f"spot history of {name}")
+        short: set[str] = set()
         for (name, _), found in sorted(changes.items()):
             mean, covered = time_mean(found, start, end)
-            if covered >= self.least_window_share:
-                means[name].append(mean)
+            means[name].append(mean)
+            if covered < self.least_window_share:
+                short.add(name)
         choose: dict[str, Callable[[list[float]], float]] = {
             "mean": fmean, "cheapest": min, "dearest": max
         }  # fmt: skip
-        return {name: choose[self.zones](values) for name, values in means.items()}
+        return {
+            name: choose[self.zones](values) for name, values in means.items() if name not in short
+        }
 
 
 def time_mean(

@@ -121,6 +121,8 @@ def _date(version: str) -> dt.datetime:
 
 def _rows(table: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     """(line, cells by column), every row as wide as the header."""
+    if not table.endswith("\n"):
+        raise FeedError("the catalog ends in the middle of a line: it was cut off")
     reader = csv.reader(io.StringIO(table, newline=""), strict=True)
     try:
         header = next(reader, [])

@@ -87,6 +87,8 @@ def dated_rows(kind: str, name: str, body: bytes) -> list[tuple[dt.date, Row]]:
     """Every row with its date; FeedError lists what is wrong."""
     if body.startswith(MAGIC):
         body = _csv_of_parquet(name, body)
+    if not body.endswith(b"\n"):
+        raise FeedError(f"{name} ends in the middle of a line: was it cut off? End it with a break")
     row_class = KINDS[kind].row_class
     dated = create_model(f"Dated{row_class.__name__}", __base__=row_class, date=(dt.date, ...))
     with tempfile.TemporaryDirectory() as scratch:

@@ -35,6 +35,13 @@ class Reply:
     cut_after: int | None = None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up early is part of the game."""
+
+
 Answering = Callable[[Asked], Reply]
 
 
@@ -44,8 +51,7 @@ class Source:
     def __init__(self) -> None:
         self.answer: Answering = lambda asked: Reply(status=404)
         self.asked: list[Asked] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
