@@ -145,17 +145,16 @@ def apply(
     """Write a dated instance with the usable tables in it; plan it like any other."""
     from planner.feeds.apply import dated_instance
     from planner.feeds.need import need_of
-    from planner.feeds.refresh import choose, usable
+    from planner.feeds.refresh import choose
     from planner.feeds.settings import load_settings
 
     settings = load_settings(instance)
     choices = choose(settings)
-    records = usable(choices)
-    folder = dated_instance(need_of(instance), records, output)
+    folder = dated_instance(need_of(instance), choices, output)
     if as_json:
         _echo({"instance": str(folder), "usable": _choices_json(choices)})
         return
-    typer.echo(f"{output}: {instance} with {len(records)} tables of its feeds")
+    typer.echo(f"{output}: {instance} with {len(choices)} tables of its feeds")
     _say(choices)
     typer.echo(f"next: planner plan {output}")
 

@@ -10,12 +10,12 @@ are. Nothing of the core imports this package.
     settings = load_settings(folder)
     need = need_of(folder)
     fetch(settings, need)
-    dated_instance(need, usable(choose(settings)), Path("my-fleet-2026-11-24"))
+    dated_instance(need, choose(settings), Path("my-fleet-2026-11-24"))
 """
 
 from planner.feeds.apply import dated_instance
 from planner.feeds.need import need_of
-from planner.feeds.refresh import choose, fetch, usable
+from planner.feeds.refresh import choose, fetch
 from planner.feeds.settings import load_settings
 
-__all__ = ["choose", "dated_instance", "fetch", "load_settings", "need_of", "usable"]
+__all__ = ["choose", "dated_instance", "fetch", "load_settings", "need_of"]

@@ -20,6 +20,7 @@ from typing import Any
 
 from planner.errors import FeedError, InstanceError
 from planner.feeds.need import Need, mean_lengths
+from planner.feeds.refresh import Choice, usable
 from planner.feeds.store import Record
 from planner.feeds.tables import (
     HOSTED_COLUMNS,
@@ -34,24 +35,27 @@ from planner.feeds.tables import (
     cell,
     figures,
 )
+from planner.instance.findings import shortened
 from planner.instance.schema import TABLES, Instance, Offer, Quota, Row
 
 INCUMBENT = "incumbent/plan.json"
 _INCUMBENT_LINE = re.compile(r"^\s*incumbent\s*=.*$", re.MULTILINE)
 
 
-def dated_instance(need: Need, records: Mapping[str, Record], target: Path) -> Path:
-    """Write the instance as the tables say it is; the folder, which must not exist yet.
+def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
+    """Write the instance as the chosen tables say it is; the folder, which must not exist yet.
 
-    Raises FeedError where two feeds say the same figure, where the result is no valid instance, or
-    where the folder cannot be written.
+    Raises FeedError where a policy says stop, where two feeds say the same figure, where the result
+    is no valid instance, or where the folder cannot be written.
     """
+    records = usable(choices)
     _no_conflict(records)
     instance = need.instance
     notes: dict[str, list[str]] = defaultdict(list)
-    for name, record in records.items():
-        instance = APPLY[record.meta.kind](need, instance, record)
-        notes[KINDS[record.meta.kind].replaces].append(_note(name, record))
+    for choice in choices:
+        record = records[choice.feed]
+        instance = APPLY[choice.kind](need, instance, record)
+        notes[KINDS[choice.kind].replaces] += _notes(choice, record)
     target = target.absolute()
     if target.exists():
         raise FeedError(f"{target} exists: name a folder that does not")
@@ -95,19 +99,26 @@ def _no_conflict(records: Mapping[str, Record]) -> None:
                 )
 
 
-def _note(feed: str, record: Record) -> str:
+def _notes(choice: Choice, record: Record) -> list[str]:
+    """Where the figures are from; and if they are not the newest, why."""
     meta = record.meta
-    return (
-        f"# feed {feed}: {meta.source}, of {meta.observed_at:%Y-%m-%d %H:%M} UTC, fetched "
+    notes = [
+        f"# feed {choice.feed}: {meta.source}, of {meta.observed_at:%Y-%m-%d %H:%M} UTC, fetched "
         f"{meta.fetched_at:%Y-%m-%d %H:%M} UTC, sha256 {meta.sha256}"
-    )
+    ]
+    if choice.status == "last-good":
+        notes.append(f"# feed {choice.feed}, last good table: {shortened(choice.said, 400)}")
+    return notes
 
 
 # ------------------------------------------------------------------ kinds of tables
 
 
 def _prices(need: Need, instance: Instance, record: Record) -> Instance:
-    """Prices replace those of ``offers.csv``, or add a row to it."""
+    """Prices replace those of ``offers.csv``, or add a row to it.
+
+    The day of an offer is that of its on-demand price: other markets alone leave it as it is.
+    """
     assert record.meta.observed_at is not None
     day = record.meta.observed_at.date()
     offers = {(row.region, row.offer): row for row in instance.offers}
@@ -121,7 +132,8 @@ def _prices(need: Need, instance: Instance, record: Record) -> Instance:
             accelerators=machine.accelerators,
         )  # fmt: skip
         said = {c: getattr(row, c) for c in PRICE_COLUMNS if getattr(row, c) is not None}
-        offers[key] = known.model_copy(update={**said, "price_date": day})
+        date = {"price_date": day} if row.ondemand_usd_per_h is not None else {}
+        offers[key] = known.model_copy(update={**said, **date})
     return instance.model_copy(update={"offers": tuple(offers.values())})
 
 

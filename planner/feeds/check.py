@@ -101,17 +101,9 @@ def missing_regions(case: Case) -> Iterator[str]:
     if required is None:
         required = case.feed.covered_regions(case.need)
     found = {getattr(row, "region", None) for row in case.reading.rows}
-    missing = [region for region in required if region not in found and not _left(case, region)]
+    missing = [region for region in required if region not in {*found, *case.feed.ignore}]
     if missing:
         yield f"missing region: {_list(missing)}"
-
-
-def _left(case: Case, region: str) -> bool:
-    """Whether everything in a region is to be left alone."""
-    names = [offer.name for offer in case.need.offers if offer.region == region]
-    return region in case.feed.ignore or (
-        case.reading.kind == "prices" and bool(names) and set(names) <= set(case.feed.ignore)
-    )
 
 
 def implausible(case: Case) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Feed(Row):
     required_regions: tuple[str, ...] | None = None
     """regions that must be in the table; default: all that the source covers"""
     ignore: tuple[str, ...] = ()
-    """rows to leave alone, by name: region/offer, provider/llm, region, workload"""
+    """what to leave alone: a region, region/offer, provider/llm or workload"""
 
     source_name: ClassVar[str]
     """the source in words, for messages"""
@@ -81,7 +81,8 @@ class PriceFeed(Feed):
         """
         found: dict[tuple[str, str], NeededOffer] = {}
         for offer in need.offers:
-            if offer.provider not in self.providers or offer.name in self.ignore:
+            ignored = {offer.name, offer.region} & set(self.ignore)
+            if offer.provider not in self.providers or ignored:
                 continue
             name = self.instance_types.get(offer.name, offer.instance_type)
             if name is None:

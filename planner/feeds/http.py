@@ -112,7 +112,7 @@ class Http:
         answer = self._patiently(target, dict(headers or {}))
         if answer.content_type not in set(types):
             raise FeedError(
-                f"{answer.url} answered with {answer.content_type or 'no content type'}, not "
+                f"{_short(target)} answered with {answer.content_type or 'no content type'}, not "
                 f"{' or '.join(types)}"
             )
         self.answers.append(answer)
@@ -128,7 +128,7 @@ class Http:
     ) -> Any:
         """The JSON value that a GET request answers; FeedError where it is none."""
         answer = self.get(url, params=params, headers=headers, types=types)
-        return parse_json(answer.body, answer.url)
+        return parse_json(answer.body, _short(answer.url))
 
     def once(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | str | None
@@ -157,7 +157,7 @@ class Http:
             except TryAgainError as fault:
                 if attempt == settings.attempts:
                     tries = f"{attempt} tries" if attempt > 1 else "one try"
-                    raise FeedError(f"{url}: {fault} ({tries})") from fault
+                    raise FeedError(f"{_short(url)}: {fault} ({tries})") from fault
                 wait_s = fault.after_s
                 if wait_s is None:
                     # Jitter of a factor 3 keeps many planners from coming back together.
@@ -165,7 +165,7 @@ class Http:
                     wait_s = min(wait_s, settings.longest_wait_s)
                 if wait_s > settings.longest_wait_s:
                     raise FeedError(
-                        f"{url}: {fault}, to be tried again in {wait_s:,.0f} s; at most "
+                        f"{_short(url)}: {fault}, to be tried again in {wait_s:,.0f} s; at most "
                         f"{settings.longest_wait_s:g} s are waited for (http.longest_wait_s)"
                     ) from fault
                 time.sleep(wait_s)
@@ -180,9 +180,11 @@ class Http:
                 place = response.headers.get("location", "")
                 target = _joined(url, place)
                 if target is None or _origin(target) != _origin(url):
-                    raise FeedError(f"{url} redirects to another host ({place[:200]!r}): refused")
+                    raise FeedError(
+                        f"{_short(url)} redirects to another host ({place[:200]!r}): refused"
+                    )
                 url = target
-        raise FeedError(f"{url}: more than {MOST_REDIRECTS} redirects")
+        raise FeedError(f"{_short(url)}: more than {MOST_REDIRECTS} redirects")
 
     @contextmanager
     def _exchange(
@@ -207,7 +209,7 @@ class Http:
         except library.TransportError as error:
             raise TryAgainError(f"the exchange failed ({type(error).__name__})") from error
         except library.HTTPError as error:
-            raise FeedError(f"{url}: {type(error).__name__}") from error
+            raise FeedError(f"{_short(url)}: {type(error).__name__}") from error
 
     def _read(self, response: httpx2.Response) -> Answer:
         """The whole body of an answer with a good status."""
@@ -216,7 +218,7 @@ class Http:
             raise TryAgainError(f"status {status}", retry_after_s(response.headers))
         if status != 200:
             hint = " (check the credential)" if status in {401, 403} else ""
-            raise FeedError(f"{response.url} answered with status {status}{hint}")
+            raise FeedError(f"{_short(response.url)} answered with status {status}{hint}")
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         return Answer(str(response.url), kind, self._body(response))
 
@@ -273,6 +275,11 @@ def same_host(url: str, other: str) -> bool:
         return _origin(library.URL(url)) == _origin(library.URL(other))
     except (library.InvalidURL, ValueError):
         return False
+
+
+def _short(url: httpx2.URL | str) -> str:
+    """A URL for people: without its query, which may be long."""
+    return str(url).partition("?")[0]
 
 
 def _joined(url: httpx2.URL, place: str) -> httpx2.URL | None:

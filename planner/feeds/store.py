@@ -55,7 +55,7 @@ class Meta(Row):
 
     format_version: Literal[1] = 1
     feed: str
-    kind: str
+    kind: Literal["prices", "hosted-prices", "carbon", "demand", "lengths", "quotas"]
     status: Status
     fetched_at: dt.datetime
     observed_at: dt.datetime | None = None
@@ -122,7 +122,7 @@ class Store:
         table = "" if reading is None else to_csv(kind, reading.rows)
         meta = Meta(
             feed=feed,
-            kind=kind,
+            kind=kind,  # type: ignore[arg-type]
             status=status,
             fetched_at=fetched_at,
             observed_at=None if reading is None else reading.observed_at,

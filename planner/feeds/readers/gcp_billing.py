@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -164,15 +165,18 @@ class GcpBilling(PriceFeed):
                 if prices.setdefault((part, region, market), usd) != usd:
                     raise FeedError(f"{sku.description!r} has two prices in {region}")
         sheet = PriceSheet()
-        missing: list[str] = []
+        missing: dict[str, list[str]] = defaultdict(list)
         for (region, name), offer in wanted.items():
             for market in USAGE.values():
                 usd_per_h = machine_usd_per_h(offer, name, region, market, prices)
                 if isinstance(usd_per_h, str):
-                    missing.append(f"{offer.name} {market} ({usd_per_h})")
+                    missing[f"{market}, {usd_per_h}"].append(offer.name)
                 elif self.takes(market):
                     sheet.put(offer, market, usd_per_h)
-        notes = (f"not priced by the source: {', '.join(missing)}",) if missing else ()
+        notes = tuple(
+            f"not priced by the source ({why}): {', '.join(names)}"
+            for why, names in missing.items()
+        )
         return Reading("prices", sheet.rows(), at, self.url, tuple(http.answers), notes)
 
     def covered_regions(self, need: Need) -> tuple[str, ...]:

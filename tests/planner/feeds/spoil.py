@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.planner.feeds.replays import Replay
+from tests.planner.feeds.replay import Replay
 
 Way = Callable[[bytes, random.Random], bytes | None]
 FACTORS = (-1.0, 1e3, 1e-3, 1e300, 0.0)

@@ -13,6 +13,7 @@ import planner
 from planner.errors import FeedError
 from planner.feeds.apply import dated_instance
 from planner.feeds.need import Need, mean_lengths, need_of
+from planner.feeds.refresh import Choice
 from planner.feeds.store import Record, Store
 from planner.feeds.tables import (
     GridCarbon,
@@ -40,8 +41,18 @@ def kept(store: Store, kind: str, *rows: Row, name: str = "it") -> Record:
     return store.add(name, kind, "accepted", AT, reading=reading)
 
 
+def chosen(records: Mapping[str, Record]) -> list[Choice]:
+    return [
+        Choice(name, record.meta.kind, "fresh", record, "fresh") for name, record in records.items()
+    ]
+
+
+def dated(need: Need, records: Mapping[str, Record], folder: Path) -> Path:
+    return dated_instance(need, chosen(records), folder)
+
+
 def applied(need: Need, records: Mapping[str, Record], folder: Path) -> Facts:
-    return planner.load(dated_instance(need, records, folder))
+    return planner.load(dated(need, records, folder))
 
 
 def test_prices_enter_the_plan_with_their_day(need: Need, store: Store, tmp_path: Path) -> None:
@@ -138,7 +149,7 @@ def test_every_changed_table_names_its_feed_and_hash(
     need: Need, store: Store, tmp_path: Path
 ) -> None:
     record = kept(store, "prices", Price(**H100, ondemand_usd_per_h=50.0))
-    folder = dated_instance(need, {"azure": record}, tmp_path / "dated")
+    folder = dated(need, {"azure": record}, tmp_path / "dated")
     first = (folder / "offers.csv").read_text().splitlines()[0]
     assert first.startswith("# feed azure: https://source.example, of 2026-11-24 12:00 UTC")
     assert record.meta.sha256 in first
@@ -148,11 +159,29 @@ def test_every_changed_table_names_its_feed_and_hash(
     assert not (folder / "feeds.toml").exists()
 
 
+def test_a_last_good_table_says_so_in_the_plan_folder(
+    need: Need, store: Store, tmp_path: Path
+) -> None:
+    record = kept(store, "prices", Price(**H100, ondemand_usd_per_h=50.0))
+    choice = Choice("azure", "prices", "last-good", record, "the fetch of noon failed: status 500")
+    folder = dated_instance(need, [choice], tmp_path / "dated")
+    second = (folder / "offers.csv").read_text().splitlines()[1]
+    assert second == "# feed azure, last good table: the fetch of noon failed: status 500"
+    planner.load(folder)
+
+
+def test_a_policy_that_says_stop_writes_nothing(need: Need, tmp_path: Path) -> None:
+    choice = Choice("azure", "prices", "stop", None, "stale")
+    with pytest.raises(FeedError, match="azure: stale"):
+        dated_instance(need, [choice], tmp_path / "dated")
+    assert not (tmp_path / "dated").exists()
+
+
 def test_two_feeds_may_not_say_the_same_figure(need: Need, store: Store, tmp_path: Path) -> None:
     one = kept(store, "prices", Price(**H100, ondemand_usd_per_h=50.0), name="one")
     two = kept(store, "prices", Price(**H100, ondemand_usd_per_h=51.0), name="two")
     with pytest.raises(FeedError, match=r"one and two both say aws:us-east-1/aws_p5\.48xlarge"):
-        dated_instance(need, {"one": one, "two": two}, tmp_path / "dated")
+        dated(need, {"one": one, "two": two}, tmp_path / "dated")
     spot = kept(store, "prices", Price(**H100, spot_usd_per_h=20.0), name="two")
     facts = applied(need, {"one": one, "two": spot}, tmp_path / "dated")
     machine = next(m for m in facts.machines if m.offer == H100["offer"])
@@ -164,14 +193,14 @@ def test_an_instance_that_would_be_invalid_is_not_written(
 ) -> None:
     record = kept(store, "prices", Price(**H100, ondemand_usd_per_h=50_000.0))
     with pytest.raises(FeedError, match=r"the instance is invalid: .*implausible"):
-        dated_instance(need, {"it": record}, tmp_path / "dated")
+        dated(need, {"it": record}, tmp_path / "dated")
     assert not (tmp_path / "dated").exists()
     assert not list(tmp_path.glob(".dated-*"))
 
 
 def test_an_existing_folder_is_left_alone(need: Need, store: Store, tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="exists: name a folder that does not"):
-        dated_instance(need, {}, tmp_path)
+        dated(need, {}, tmp_path)
 
 
 def test_a_changed_table_of_the_store_stops_it(need: Need, store: Store, tmp_path: Path) -> None:
@@ -179,7 +208,7 @@ def test_a_changed_table_of_the_store_stops_it(need: Need, store: Store, tmp_pat
     table = record.folder / "table.csv"
     table.write_text(table.read_text().replace("50.0", "5.0"))
     with pytest.raises(FeedError, match="was changed"):
-        dated_instance(need, {"it": record}, tmp_path / "dated")
+        dated(need, {"it": record}, tmp_path / "dated")
 
 
 def test_a_plan_of_the_dated_instance_verifies_from_its_run_folder(
@@ -195,7 +224,7 @@ def test_a_plan_of_the_dated_instance_verifies_from_its_run_folder(
         for m in need.facts.machines
         if m.ondemand_usd_per_h is not None
     ]
-    folder = dated_instance(need, {"it": kept(store, "prices", *halved)}, tmp_path / "dated")
+    folder = dated(need, {"it": kept(store, "prices", *halved)}, tmp_path / "dated")
     request = Request(gap=0.01, time_limit_s=20.0)
     before, after = answer(need.facts, request), answer(planner.load(folder), request)
     assert after.plan.objectives.cost_usd < before.plan.objectives.cost_usd
@@ -219,6 +248,6 @@ def test_the_incumbent_comes_along_wherever_it_lies(store: Store, tmp_path: Path
     need = need_of(folder)
     machine = next(m for m in need.facts.machines if m.ondemand_usd_per_h)
     row = Price(region=machine.region, offer=machine.offer, ondemand_usd_per_h=3.0)
-    dated = dated_instance(need, {"it": kept(store, "prices", row)}, tmp_path / "far" / "dated")
-    assert planner.load(dated).instance.settings.incumbent == "incumbent/plan.json"
-    assert (dated / "incumbent" / "plan.json").read_bytes() == (run / "plan.json").read_bytes()
+    made = dated(need, {"it": kept(store, "prices", row)}, tmp_path / "far" / "dated")
+    assert planner.load(made).instance.settings.incumbent == "incumbent/plan.json"
+    assert (made / "incumbent" / "plan.json").read_bytes() == (run / "plan.json").read_bytes()

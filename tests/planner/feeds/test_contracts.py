@@ -14,15 +14,23 @@ from planner.feeds.need import Need
 from planner.feeds.refresh import fetch_one
 from planner.feeds.store import Record, Store, answers_of
 from planner.feeds.tables import Reading, figures
-from tests.planner.feeds import replays
+from tests.planner.feeds import measure_replays, price_replays
 from tests.planner.feeds.conftest import QUICK
-from tests.planner.feeds.replays import AT, Replay
+from tests.planner.feeds.replay import AT, Replay
 from tests.planner.feeds.source_server import Asked, Reply, Source
 
-NAMES = (
-    *("azure", "aws_prices", "aws_spot", "gcp", "gpuhunt", "genai", "electricity_maps"),
-    *("prometheus_demand", "prometheus_lengths", "own_table"),
-)
+REPLAYS: dict[str, Callable[[], Replay]] = {
+    "azure": price_replays.azure,
+    "aws_prices": price_replays.aws_prices,
+    "aws_spot": price_replays.aws_spot,
+    "gcp": price_replays.gcp,
+    "gpuhunt": price_replays.gpuhunt,
+    "genai": measure_replays.genai,
+    "electricity_maps": measure_replays.electricity_maps,
+    "prometheus_lengths": measure_replays.prometheus_lengths,
+    "own_table": measure_replays.own_table,
+}
+NAMES = (*REPLAYS, "prometheus_demand")
 SECRETS = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLEEXAMPLE00",
     "AWS_SECRET_ACCESS_KEY": "hush-hush-aws",
@@ -42,11 +50,11 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def replay_of(name: str, need: Need) -> Replay:
     if name != "prometheus_demand":
-        return getattr(replays, name)()  # type: ignore[no-any-return]
+        return REPLAYS[name]()
     shares: dict[tuple[str, str | None], dict[str, float]] = {}
     for row in need.instance.demand:
         shares.setdefault((row.workload, row.slice), {})[row.origin] = row.requests_per_s
-    return replays.prometheus_demand(shares)
+    return measure_replays.prometheus_demand(shares)
 
 
 @pytest.fixture(params=NAMES)
@@ -223,4 +231,4 @@ def test_credentials_travel_in_headers_only(need: Need, source: Source) -> None:
 def test_the_sum_of_its_parts_is_the_published_price_of_a_google_machine() -> None:
     """88.49 USD/h: https://cloud.google.com/compute/all-pricing, a3-highgpu-8g in us-central1."""
     name = "gcp:us-central1/gcp_a3-highgpu-8g ondemand_usd_per_h"
-    assert math.isclose(replays.gcp().truth[name], 88.49, abs_tol=5e-4)
+    assert math.isclose(price_replays.gcp().truth[name], 88.49, abs_tol=5e-4)

@@ -13,7 +13,7 @@ from planner.feeds.refresh import fetch_one
 from planner.feeds.store import Record, Store
 from planner.feeds.tables import figures
 from tests.planner.feeds.conftest import QUICK
-from tests.planner.feeds.replays import AT, Replay
+from tests.planner.feeds.replay import AT, Replay
 from tests.planner.feeds.source_server import Source
 from tests.planner.feeds.spoil import variants
 from tests.planner.feeds.test_contracts import NAMES, credentials, replay_of

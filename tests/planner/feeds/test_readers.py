@@ -15,12 +15,13 @@ import pytest
 from planner.errors import FeedError
 from planner.feeds.http import Http
 from planner.feeds.need import Need
+from planner.feeds.readers import READERS
 from planner.feeds.readers.aws_spot import time_mean
 from planner.feeds.readers.genai_prices import Model, Tiered, TokenPrices, in_force
 from planner.feeds.tables import Reading, figures
-from tests.planner.feeds import replays
+from tests.planner.feeds import measure_replays, price_replays
 from tests.planner.feeds.conftest import QUICK
-from tests.planner.feeds.replays import AT, HOUR, Replay
+from tests.planner.feeds.replay import AT, HOUR, Replay
 from tests.planner.feeds.source_server import Source
 from tests.planner.feeds.test_contracts import credentials, replay_of
 
@@ -43,15 +44,16 @@ def refusal(replay: Replay, need: Need, source: Source, **settings: Any) -> str:
 
 
 def test_a_feed_takes_the_markets_it_is_told(need: Need, source: Source) -> None:
-    reading = read(replays.azure(), need, source, markets=["spot"])
+    reading = read(price_replays.azure(), need, source, markets=["spot"])
     assert {name.split()[1] for name in figures("prices", reading.rows)} == {"spot_usd_per_h"}
 
 
 def test_offers_that_the_source_cannot_price_are_named(need: Need, source: Source) -> None:
-    notes = read(replays.gcp(), need, source).notes
-    assert "gcp:europe-west4/gcp_a3-highgpu-8g commit-1y (no price of SSD backed" in notes[0]
-    missing = {**json.loads(replays.genai().documents["data"])[0], "models": []}
-    spoilt = replays.genai().with_documents(data=json.dumps([missing]).encode())
+    notes = read(price_replays.gcp(), need, source).notes
+    assert "commit-1y, no price of SSD backed Local Storage" in notes[0]
+    assert "gcp:europe-west4/gcp_a3-highgpu-8g" in notes[0]
+    missing = {**json.loads(measure_replays.genai().documents["data"])[0], "models": []}
+    spoilt = measure_replays.genai().with_documents(data=json.dumps([missing]).encode())
     notes = read(spoilt, need, source).notes
     assert notes == ("not priced by the source: anthropic/claude-haiku-4-5",)
 
@@ -59,7 +61,7 @@ def test_offers_that_the_source_cannot_price_are_named(need: Need, source: Sourc
 def test_ignored_offers_are_not_asked_for(need: Need, source: Source) -> None:
     name = "azure:eastus2/azure_Standard_ND96isr_H100_v5"
     reading = read(
-        replays.azure().with_documents(**{"0": _azure_without("Standard_ND96isr_H100_v5")}),
+        price_replays.azure().with_documents(**{"0": _azure_without("Standard_ND96isr_H100_v5")}),
         need, source, ignore=[name],
     )  # fmt: skip
     assert name not in " ".join(figures("prices", reading.rows))
@@ -67,38 +69,38 @@ def test_ignored_offers_are_not_asked_for(need: Need, source: Source) -> None:
 
 
 def _azure_without(name: str) -> bytes:
-    items = [replays.azure_meter(other, price)
-             for other, price in replays.AZURE_USD_PER_H.items() if other != name]  # fmt: skip
+    prices = price_replays.AZURE_USD_PER_H
+    items = [price_replays.azure_meter(n, usd) for n, usd in prices.items() if n != name]
     page = {"BillingCurrency": "USD", "Items": items, "NextPageLink": None, "Count": len(items)}
     return json.dumps(page).encode()
 
 
 def test_an_azure_page_of_another_region_is_refused(need: Need, source: Source) -> None:
-    meter = replays.azure_meter("Standard_ND96isr_H100_v5", 98.0, armRegionName="westus")
+    meter = price_replays.azure_meter("Standard_ND96isr_H100_v5", 98.0, armRegionName="westus")
     page = {"BillingCurrency": "USD", "Items": [meter], "NextPageLink": None, "Count": 1}
-    spoilt = replays.azure().with_documents(**{"0": json.dumps(page).encode()})
+    spoilt = price_replays.azure().with_documents(**{"0": json.dumps(page).encode()})
     assert "asked for eastus2" in refusal(spoilt, need, source)
 
 
 def test_an_azure_listing_does_not_lead_to_another_host(need: Need, source: Source) -> None:
     page = {"BillingCurrency": "USD", "Items": [], "Count": 0,
             "NextPageLink": "https://prices.example.org/?$skip=1"}  # fmt: skip
-    spoilt = replays.azure().with_documents(**{"0": json.dumps(page).encode()})
+    spoilt = price_replays.azure().with_documents(**{"0": json.dumps(page).encode()})
     assert "another host" in refusal(spoilt, need, source)
 
 
 def test_an_upfront_fee_is_spread_over_the_term(need: Need, source: Source) -> None:
-    reading = read(replays.aws_prices(), need, source, purchase_option="All Upfront")
+    reading = read(price_replays.aws_prices(), need, source, purchase_option="All Upfront")
     found = figures("prices", reading.rows)
-    usd = replays.AWS_USD_PER_H["us-east-1"]["p5.48xlarge"]
+    usd = price_replays.AWS_USD_PER_H["us-east-1"]["p5.48xlarge"]
     name = "aws:us-east-1/aws_p5.48xlarge commit_1y_usd_per_h"
     assert found[name] == pytest.approx(0.6 * usd)
 
 
 @pytest.mark.parametrize(("zones", "factor"), [("cheapest", 0.3), ("dearest", 0.5), ("mean", 0.4)])
 def test_spot_zones_count_as_chosen(zones: str, factor: float, need: Need, source: Source) -> None:
-    found = figures("prices", read(replays.aws_spot(), need, source, zones=zones).rows)
-    usd = replays.AWS_USD_PER_H["us-east-1"]["p5.48xlarge"]
+    found = figures("prices", read(price_replays.aws_spot(), need, source, zones=zones).rows)
+    usd = price_replays.AWS_USD_PER_H["us-east-1"]["p5.48xlarge"]
     name = "aws:us-east-1/aws_p5.48xlarge spot_usd_per_h"
     assert found[name] == pytest.approx(1.1 * factor * usd, rel=1e-6)
 
@@ -114,12 +116,12 @@ def test_a_spot_price_holds_until_the_next_one() -> None:
 def test_gpuhunt_zones_of_a_region_must_agree(need: Need, source: Source) -> None:
     calendar = '"{""is_dws_calendar_mode"": true}"'
     rows = [
-        replays.GPUHUNT_HEADER,
-        replays.gpuhunt_row("a3-highgpu-8g", "us-central1-a", "88.5", 8, False),
-        replays.gpuhunt_row("a3-highgpu-8g", "us-central1-b", "88.5", 8, False),
-        replays.gpuhunt_row("a3-highgpu-8g", "us-central1-a", "60.0", 8, False, calendar),
+        price_replays.GPUHUNT_HEADER,
+        price_replays.gpuhunt_row("a3-highgpu-8g", "us-central1-a", "88.5", 8, False),
+        price_replays.gpuhunt_row("a3-highgpu-8g", "us-central1-b", "88.5", 8, False),
+        price_replays.gpuhunt_row("a3-highgpu-8g", "us-central1-a", "60.0", 8, False, calendar),
     ]
-    replay = replace(replays.gpuhunt(), wrap=_zipped_as("gcp.csv"))
+    replay = replace(price_replays.gpuhunt(), wrap=_zipped_as("gcp.csv"))
 
     def serve(lines: list[str]) -> Reading:
         body = ("\n".join(lines) + "\n").encode()
@@ -127,7 +129,7 @@ def test_gpuhunt_zones_of_a_region_must_agree(need: Need, source: Source) -> Non
 
     found = figures("prices", serve(rows).rows)
     assert found == {"gcp:us-central1/gcp_a3-highgpu-8g ondemand_usd_per_h": 88.5}
-    other = replays.gpuhunt_row("a3-highgpu-8g", "us-central1-c", "99.0", 8, False)
+    other = price_replays.gpuhunt_row("a3-highgpu-8g", "us-central1-c", "99.0", 8, False)
     with pytest.raises(FeedError, match="two on-demand prices"):
         serve([*rows, other])
 
@@ -206,7 +208,7 @@ def test_a_price_by_the_hour_is_no_one_price() -> None:
 
 def test_the_free_endpoint_gives_one_day(need: Need, source: Source) -> None:
     documents = {}
-    for zone in replays.USUAL_GCO2E_PER_KWH:
+    for zone in measure_replays.USUAL_GCO2E_PER_KWH:
         hours = [{"zone": zone, "carbonIntensity": 100, "isEstimated": False,
                   "datetime": f"2026-11-23T{hour:02}:00:00.000Z", "emissionFactorType": "lifecycle"}
                  for hour in range(24)]  # fmt: skip
@@ -219,14 +221,14 @@ def test_the_free_endpoint_gives_one_day(need: Need, source: Source) -> None:
 
 
 def test_an_answer_for_the_callers_own_place_is_refused(need: Need, source: Source) -> None:
-    replay = replays.electricity_maps()
+    replay = measure_replays.electricity_maps()
     name = next(name for name in replay.documents if name.startswith("DE/"))
     spoilt = replay.with_documents(**{name: replay.documents[name].replace(b'"DE"', b'"SE"')})
     assert "another place" in refusal(spoilt, need, source)
 
 
 def test_estimated_hours_are_said(need: Need, source: Source) -> None:
-    assert "partly estimated" in read(replays.electricity_maps(), need, source).notes[0]
+    assert "partly estimated" in read(measure_replays.electricity_maps(), need, source).notes[0]
 
 
 # ------------------------------------------------------------------ Prometheus
@@ -280,8 +282,8 @@ def test_slices_that_share_hours_need_their_weekdays(need: Need, source: Source)
 
 
 def test_own_tables_are_dated(need: Need, tmp_path: Path) -> None:
-    (tmp_path / "prices.csv").write_bytes(replays.own_table().documents["data"])
-    feed = replays.READERS["tables"].model_validate(
+    (tmp_path / "prices.csv").write_bytes(measure_replays.own_table().documents["data"])
+    feed = READERS["tables"].model_validate(
         {"reader": "tables", "kind": "prices", "path": ".", "folder": str(tmp_path)}
     )
     for day, price in (("2026-11-19", 60.0), ("2026-11-24", 58.5), ("2026-12-05", 50.0)):
@@ -301,7 +303,7 @@ def test_own_tables_may_be_parquet(need: Need, tmp_path: Path) -> None:
         "ondemand_usd_per_month": [58.5 * 730], "spot_usd_per_h": [None],
     })  # fmt: skip
     frame.to_parquet(tmp_path / "agreed.parquet")
-    feed = replays.READERS["tables"].model_validate(
+    feed = READERS["tables"].model_validate(
         {"reader": "tables", "kind": "prices", "path": "agreed.parquet", "folder": str(tmp_path)}
     )
     with Http(QUICK) as http:
@@ -315,9 +317,9 @@ def test_own_tables_may_be_parquet(need: Need, tmp_path: Path) -> None:
 
 def test_own_tables_name_line_column_and_remedy(need: Need, source: Source) -> None:
     table = b"date,region,offer,ondemand_eur_per_h\n2026-11-20,aws:us-east-1,aws_p5.48xlarge,50\n"
-    words = refusal(replays.own_table().with_documents(data=table), need, source)
+    words = refusal(measure_replays.own_table().with_documents(data=table), need, source)
     assert "eur/h cannot be turned into usd/h" in words
     table = b"date,region,offer,ondemand_usd_per_h\n2026-11-20,aws:us-east-1,aws_p5.48xlarge,$50\n"
-    words = refusal(replays.own_table().with_documents(data=table), need, source)
+    words = refusal(measure_replays.own_table().with_documents(data=table), need, source)
     assert "prices.csv:2" in words
     assert "a currency sign" in words
