@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from planner.errors import FeedError
+from planner.feeds.feed import Feed
+from planner.feeds.http import HttpSettings
 from planner.feeds.readers import READERS
 from planner.feeds.settings import load_settings
 
@@ -92,3 +95,34 @@ def test_every_reader_states_its_published_format(reader: str) -> None:
     words = sys.modules[READERS[reader].__module__].__doc__ or ""
     assert "format" in words.lower()
     assert reader == "tables" or "https://" in words
+
+
+# ------------------------------------------------------------------ the page about feeds
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "feeds.md").read_text(encoding="utf-8")
+
+
+def test_the_settings_on_the_page_are_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "feeds.toml").write_text(example)
+    assert list(load_settings(tmp_path).feeds) == ["azure", "agreed", "grid", "demand"]
+
+
+def test_the_defaults_on_the_page_are_true() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", PAGE, re.MULTILINE))
+    told = {name: rows[name] for name in Feed.model_fields if name not in {"kind"}}
+    words = {None: "all the source covers", (): "none", "stop": "stop"}
+    for name, text in told.items():
+        default = Feed.model_fields[name].default
+        assert text == words.get(default, str(default).removesuffix(".0")), name
+    for name, info in HttpSettings.model_fields.items():
+        shown = {"max_bytes": "100 MB"}.get(name, f"{info.default:,g}")
+        assert re.search(rf"`{name}`\s+{shown}\b", PAGE), name
+
+
+def test_every_reader_and_its_keys_are_on_the_page() -> None:
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| .+ \| .+ \| (.+) \|$", PAGE, re.MULTILINE))
+    del rows["reader"]  # the heading
+    assert set(rows) == set(READERS)
+    for reader, keys in rows.items():
+        assert set(re.findall(r"`(\w+)`", keys)) <= set(READERS[reader].model_fields)
