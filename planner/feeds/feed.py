@@ -13,7 +13,7 @@ from pydantic import Field
 from planner.errors import FeedError
 from planner.feeds.http import Http
 from planner.feeds.need import Need, NeededOffer
-from planner.feeds.tables import Price, Reading
+from planner.feeds.tables import KindName, Price, Reading
 from planner.instance.schema import Positive, Row, Share
 
 MARKET_COLUMNS = {
@@ -30,7 +30,7 @@ HOURS_OF_TERM = {"commit-1y": 8_760.0, "commit-3y": 26_280.0}
 class Feed(Row):
     """One section ``[feeds.NAME]`` of ``feeds.toml``: the policy, then what its reader needs."""
 
-    kind: str
+    kind: KindName
     """kind of table that it yields"""
     on_failure: Literal["stop", "last-good"] = "stop"
     """what to do when the last fetch failed or was refused: no plan, or the last good table"""

@@ -18,7 +18,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
@@ -100,8 +100,12 @@ class Http:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         types: Iterable[str] = JSON_TYPES,
+        keep_query: bool = True,
     ) -> Answer:
-        """The answer to a GET request; FeedError says why there is none that can be used."""
+        """The answer to a GET request; FeedError says why there is none that can be used.
+
+        `keep_query` False: the query may hold a signature, so it is not kept with the answer.
+        """
         library = _library()
         try:
             target = library.URL(url, params=dict(params)) if params else library.URL(url)
@@ -109,13 +113,17 @@ class Http:
             raise FeedError(f"{url!r} is not a URL: {error}") from error
         if target.scheme not in {"http", "https"} or not target.host:
             raise FeedError(f"{url!r} is not an http or https URL")
+        if target.userinfo:
+            raise FeedError(f"the URL of {target.host} holds a credential: use the environment")
         answer = self._patiently(target, dict(headers or {}))
+        if not keep_query:
+            answer = replace(answer, url=_short(answer.url))
+        self.answers.append(answer)
         if answer.content_type not in set(types):
             raise FeedError(
                 f"{_short(target)} answered with {answer.content_type or 'no content type'}, not "
                 f"{' or '.join(types)}"
             )
-        self.answers.append(answer)
         return answer
 
     def get_json(

@@ -30,7 +30,7 @@ from pydantic import ValidationError
 
 from planner.errors import FeedError
 from planner.feeds.http import Answer
-from planner.feeds.tables import KINDS, Reading, read_rows, to_csv
+from planner.feeds.tables import KINDS, KindName, Reading, read_rows, to_csv
 from planner.instance.schema import Row
 
 META, TABLE, ANSWERS = "meta.json", "table.csv", "answers.zip"
@@ -55,7 +55,7 @@ class Meta(Row):
 
     format_version: Literal[1] = 1
     feed: str
-    kind: Literal["prices", "hosted-prices", "carbon", "demand", "lengths", "quotas"]
+    kind: KindName
     status: Status
     fetched_at: dt.datetime
     observed_at: dt.datetime | None = None
@@ -106,7 +106,7 @@ class Store:
     def add(
         self,
         feed: str,
-        kind: str,
+        kind: KindName,
         status: Status,
         fetched_at: dt.datetime,
         *,
@@ -122,7 +122,7 @@ class Store:
         table = "" if reading is None else to_csv(kind, reading.rows)
         meta = Meta(
             feed=feed,
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             status=status,
             fetched_at=fetched_at,
             observed_at=None if reading is None else reading.observed_at,

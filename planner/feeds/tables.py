@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -36,6 +37,7 @@ PRICE_COLUMNS = (
 HOSTED_COLUMNS = ("input_usd_per_mtok", "cached_input_usd_per_mtok", "output_usd_per_mtok")
 LENGTH_COLUMNS = ("input_tokens", "output_tokens")
 MOST_FINDINGS_SHOWN = 5
+KindName = Literal["prices", "hosted-prices", "carbon", "demand", "lengths", "quotas"]
 
 
 class Price(Row):
@@ -139,7 +141,7 @@ KINDS = {
 class Reading:
     """What a reader makes of a source: one dated table, and the answers that it comes from."""
 
-    kind: str
+    kind: KindName
     rows: tuple[Row, ...]
     observed_at: dt.datetime
     """UTC: when the figures held at the source"""
@@ -212,8 +214,3 @@ def _said(name: str, findings: list[Finding]) -> str:
     shown = "; ".join(str(finding) for finding in findings[:MOST_FINDINGS_SHOWN])
     more = len(findings) - MOST_FINDINGS_SHOWN
     return f"{name}: {shown}" + (f"; and {more} more findings" if more > 0 else "")
-
-
-def as_mapping(rows: Iterable[Row], kind: str) -> Mapping[tuple[str, ...], Row]:
-    """Rows by key."""
-    return {key_of(kind, row): row for row in rows}

@@ -24,7 +24,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -90,7 +90,6 @@ SSD = "SSD backed Local Storage"
 class Category(Published):
     """What kind of thing is sold."""
 
-    resource_family: str
     usage_type: str
 
 
@@ -159,19 +158,20 @@ class GcpBilling(PriceFeed):
         wanted = self.wanted(need)
         names = {family_of(name) for _, name in wanted} & set(FAMILIES)
         patterns = {part: pattern for name in names for part, pattern in _patterns(name).items()}
+        regions = {region for region, _ in wanted}
         prices: Prices = {}
         for sku in self._skus(http):
-            for part, region, market, usd in _parts(sku, patterns):
+            for part, region, market, usd in _parts(sku, patterns, regions):
                 if prices.setdefault((part, region, market), usd) != usd:
                     raise FeedError(f"{sku.description!r} has two prices in {region}")
         sheet = PriceSheet()
         missing: dict[str, list[str]] = defaultdict(list)
         for (region, name), offer in wanted.items():
-            for market in USAGE.values():
+            for market in filter(self.takes, USAGE.values()):
                 usd_per_h = machine_usd_per_h(offer, name, region, market, prices)
                 if isinstance(usd_per_h, str):
                     missing[f"{market}, {usd_per_h}"].append(offer.name)
-                elif self.takes(market):
+                else:
                     sheet.put(offer, market, usd_per_h)
         notes = tuple(
             f"not priced by the source ({why}): {', '.join(names)}"
@@ -263,11 +263,12 @@ def _patterns(family: str) -> dict[str, tuple[Part, str]]:
 
 
 def _parts(
-    sku: Sku, patterns: Mapping[str, tuple[Part, str]]
+    sku: Sku, patterns: Mapping[str, tuple[Part, str]], wanted: Set[str]
 ) -> Iterator[tuple[str, str, str, float]]:
-    """(part, region, market, USD per unit) that a SKU prices."""
+    """(part, region, market, USD per unit) that a SKU prices in the wanted regions."""
     market = USAGE.get(sku.category.usage_type)
-    if market is None or sku.category.resource_family not in {"Compute", "Storage"}:
+    regions = [region for region in sku.service_regions if region in wanted]
+    if market is None or not regions:
         return
     for part, (meant, pattern) in patterns.items():
         if not re.fullmatch(pattern, sku.description):
@@ -275,7 +276,7 @@ def _parts(
         if _said_market(sku.description) != market:
             raise FeedError(f"{sku.description!r} is sold as {sku.category.usage_type}")
         usd = _usd(sku, meant)
-        for region in sku.service_regions:
+        for region in regions:
             yield part, region, market, usd
 
 

@@ -20,7 +20,7 @@ from planner.errors import FeedError
 from planner.feeds.feed import Feed
 from planner.feeds.http import Answer, Http
 from planner.feeds.need import Need
-from planner.feeds.tables import KINDS, Reading, read_rows
+from planner.feeds.tables import KINDS, Reading, key_of, read_rows
 from planner.instance.schema import Row
 
 CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-stream")
@@ -35,7 +35,6 @@ class OwnTables(Feed):
     """``reader = "tables"``: a dated table of your own."""
 
     reader: Literal["tables"]
-    kind: Literal["prices", "hosted-prices", "carbon", "demand", "lengths", "quotas"]
     path: str | None = None
     """file, or folder with ``{kind}.csv`` or ``{kind}.parquet``, relative to ``feeds.toml``"""
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
@@ -58,15 +57,23 @@ class OwnTables(Feed):
         dates = sorted({day for day, _ in rows if day <= at.date()})
         if not dates:
             raise FeedError(f"{name}: no row dated on or before {at.date()}")
-        chosen = tuple(row for day, row in rows if day == dates[-1])
+        newest = [row for day, row in rows if day == dates[-1]]
+        chosen = tuple(row for row in newest if not self._ignored(row))
         observed = dt.datetime.combine(dates[-1], dt.time(), dt.UTC)
         return Reading(self.kind, chosen, observed, name, tuple(http.answers))
+
+    def _ignored(self, row: Row) -> bool:
+        """Whether the row, or all of its region or workload, is to be left alone."""
+        key = key_of(self.kind, row)
+        return bool({key[0], "/".join(key[:2])} & set(self.ignore))
 
     def _bytes(self, http: Http) -> tuple[str, bytes]:
         """Where the table is, and its bytes."""
         if self.url is not None:
-            types = PARQUET_TYPES if self.url.endswith(".parquet") else CSV_TYPES
-            return self.url, http.get(self.url, types=types).body
+            packed = self.url.partition("?")[0].endswith(".parquet")
+            types = PARQUET_TYPES if packed else CSV_TYPES
+            answer = http.get(self.url, types=types, keep_query=False)
+            return answer.url, answer.body
         place = Path(self.folder) / (self.path or "")
         if place.is_dir():
             files = [place / f"{self.kind}.{ending}" for ending in ("csv", "parquet")]

@@ -185,6 +185,21 @@ def test_a_credential_is_neither_kept_nor_logged(
     assert "hush-hush" not in caplog.text
 
 
+def test_a_url_with_a_credential_is_refused_and_not_repeated(source: Source) -> None:
+    url = source.url.replace("//", "//me:hush-hush@")
+    with Http(QUICK) as http, pytest.raises(FeedError, match="holds a credential") as caught:
+        http.get(url)
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_a_query_that_signs_is_not_kept(source: Source) -> None:
+    source.replies(GOOD)
+    with Http(QUICK) as http:
+        http.get(f"{source.url}/thing?sig=hush-hush", keep_query=False)
+        assert http.answers[0].url == f"{source.url}/thing"
+    assert source.asked[0].query == {"sig": "hush-hush"}
+
+
 def test_a_credential_is_in_no_message(source: Source) -> None:
     source.replies(Reply(status=403))
     with Http(QUICK) as http, pytest.raises(FeedError) as caught:

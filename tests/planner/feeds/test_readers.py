@@ -295,6 +295,21 @@ def test_own_tables_are_dated(need: Need, tmp_path: Path) -> None:
         feed.read(need, http, AT.replace(year=2020))
 
 
+def test_ignored_rows_of_own_tables_are_left_alone(need: Need, source: Source) -> None:
+    own = measure_replays.own_table()
+    found = figures("prices", read(own, need, source, ignore=["aws:us-east-1/aws_g6.xlarge"]).rows)
+    assert {name.split()[0] for name in found} == {"aws:us-east-1/aws_p5.48xlarge"}
+    assert read(own, need, source, ignore=["aws:us-east-1"]).rows == ()
+
+
+def test_a_signed_address_of_a_table_is_not_kept(need: Need, source: Source) -> None:
+    replay = measure_replays.own_table()
+    replay.start(source)
+    with Http(QUICK) as http:
+        reading = replay.feed(f"{source.url}/prices.csv?sig=hush-hush").read(need, http, AT)
+    assert "hush-hush" not in reading.source + reading.answers[0].url
+
+
 def test_own_tables_may_be_parquet(need: Need, tmp_path: Path) -> None:
     import pandas as pd
 
