@@ -15,7 +15,6 @@ from planner.feeds.feed import Feed
 from planner.feeds.need import Need
 from planner.feeds.tables import (
     KINDS,
-    PRICE_COLUMNS,
     Price,
     Reading,
     figures,
@@ -27,6 +26,9 @@ from planner.instance.schema import Row
 MOST_SHOWN = 5
 CLOCK_TOLERANCE = dt.timedelta(hours=1)
 SAME = 1.0 + 1e-9
+FULL_PRICES = {"prices": "ondemand_usd_per_h", "hosted-prices": "input_usd_per_mtok"}
+"""The price that a discount is taken from."""
+NO_DISCOUNTS = {"output_usd_per_mtok"}
 
 
 @dataclass(frozen=True)
@@ -134,19 +136,19 @@ def _bounds(case: Case, row: Row, column: str) -> tuple[float, float]:
 
 
 def no_discount(case: Case) -> Iterator[str]:
-    """Spot and commitments are not dearer than on-demand, the table's or else today's."""
-    if case.reading.kind != "prices":
+    """Spot, commitments and cached prompts are not dearer than the full price, said or today's."""
+    if case.reading.kind not in FULL_PRICES:
         return
-    now, known = case.now, case.yardstick
+    now, known, full_price = case.now, case.yardstick, FULL_PRICES[case.reading.kind]
     dearer = []
     for name, price in now.items():
-        machine, _, column = name.rpartition(" ")
-        full = f"{machine} {PRICE_COLUMNS[0]}"
+        sold, _, column = name.rpartition(" ")
+        full = f"{sold} {full_price}"
         limit = now.get(full, known.get(full))
-        if limit is not None and price > limit * SAME:
-            dearer.append(f"{machine} {column} {price:g}, on-demand {limit:g}")
+        if column not in NO_DISCOUNTS and limit is not None and price > limit * SAME:
+            dearer.append(f"{sold} {column} {price:g}, {full_price} {limit:g}")
     if dearer:
-        yield f"dearer than on-demand: {_list(dearer)}"
+        yield f"dearer than the full price: {_list(dearer)}"
 
 
 def moved_too_far(case: Case) -> Iterator[str]:

@@ -19,6 +19,19 @@ Way = Callable[[bytes, random.Random], bytes | None]
 FACTORS = (-1.0, 1e3, 1e-3, 1e300, 0.0)
 SPLIT = {"nanos", "units", "value", "values"}
 """Only a part of a price, or a sample of a series: too small is no error that shows."""
+FIGURES = {"retailPrice", "unitPrice", "USD", "EUR", "nanos", "carbonIntensity", "input_mtok",
+           "cache_read_mtok", "output_mtok"}  # fmt: skip
+OTHER_UNITS = {
+    "1 Hour": "2 Hours",
+    "Hrs": "Quantity",
+    "h": "2h",
+    "GiBy.h": "GBy.h",
+    "GiBy.mo": "GiBy.h",
+    "lifecycle": "direct",
+    "hourly": "daily",
+    "matrix": "scalar",
+    "vector": "scalar",
+}
 _NUMBER = re.compile(rb"(?<=[\",:>\[ ])\d+\.\d+(?=[\",<\]\s}\r])")
 
 
@@ -51,28 +64,11 @@ def scrambled(body: bytes, rng: random.Random) -> bytes:
     return body[cut[1] :] + body[cut[0] : cut[1]] + body[: cut[0]]
 
 
-def another_currency(body: bytes, rng: random.Random) -> bytes | None:
-    places = [match.start() for match in re.finditer(rb"(?<=[\"_])(USD|usd)(?=[\"_\\])", body)]
-    if not places:
+def another_header(body: bytes, rng: random.Random) -> bytes | None:
+    """A column of a text table in another currency or unit."""
+    if body[:1] in b"[{" or b"_usd_per_h" not in body:
         return None
-    at = rng.choice(places)
-    return body[:at] + (b"EUR" if body[at : at + 3] == b"USD" else b"eur") + body[at + 3 :]
-
-
-def another_unit(body: bytes, rng: random.Random) -> bytes | None:
-    swaps = {
-        b'"1 Hour"': b'"1/Month"', b'\\"Hrs\\"': b'\\"Quantity\\"', b'"GiBy.h"': b'"h"',
-        b'"usageUnit": "h"': b'"usageUnit": "mo"', b"_usd_per_h,": b"_usd_per_month,",
-        b'"lifecycle"': b'"direct"', b'"hourly"': b'"daily"', b"Linux/UNIX": b"Windows",
-        b'"matrix"': b'"scalar"', b'"vector"': b'"scalar"',
-    }  # fmt: skip
-    found = [old for old in swaps if old in body]
-    if not found:
-        return None
-    old = rng.choice(found)
-    places = [match.start() for match in re.finditer(re.escape(old), body)]
-    at = rng.choice(places)
-    return body[:at] + swaps[old] + body[at + len(old) :]
+    return body.replace(b"_usd_per_h", rng.choice([b"_eur_per_h", b"_usd_per_month", b"_usd"]), 1)
 
 
 def wrong_number(body: bytes, rng: random.Random) -> bytes | None:
@@ -152,7 +148,7 @@ def null(places: list[Place], rng: random.Random) -> Any:
 def another_type(places: list[Place], rng: random.Random) -> Any:
     container, key = rng.choice(places)
     old = container[key]
-    others = [7, "seven", [7], {"seven": 7}, True]
+    others = ["seven", [7], {"seven": 7}, True]
     container[key] = rng.choice([new for new in others if type(new) is not type(old)])
     return True
 
@@ -172,20 +168,53 @@ def figure_off(places: list[Place], rng: random.Random) -> Any:
     return True
 
 
+def another_currency(places: list[Place], rng: random.Random) -> Any:
+    """An amount in euros, the figure with it."""
+    found = [(c, k) for c, k in places if k == "USD" or c[k] == "USD"]
+    if not found:
+        return None
+    container, key = rng.choice(found)
+    if key == "USD":
+        container["EUR"] = container.pop("USD")
+    else:
+        container[key] = "EUR"
+    _scale(container, 0.92)
+    return True
+
+
+def another_unit(places: list[Place], rng: random.Random) -> Any:
+    """A figure per something else, the figure with it."""
+    found = [(c, k) for c, k in places if isinstance(c[k], str) and c[k] in OTHER_UNITS]
+    if not found:
+        return None
+    container, key = rng.choice(found)
+    container[key] = OTHER_UNITS[container[key]]
+    _scale(container, 1.5)
+    return True
+
+
 def entry_twice(places: list[Place], rng: random.Random) -> Any:
-    """An entry of a list again, with every number in it changed a little."""
+    """An entry of a list again, with other figures."""
     entries = [(c, k) for c, k in places if isinstance(c, list) and isinstance(c[k], dict)]
     if not entries:
         return None
     container, key = rng.choice(entries)
     twin = json.loads(json.dumps(container[key]))
-    for inner, name in list(_places(twin)):
-        if _is_number(inner[name]) and name != "Count":
-            old = inner[name]
-            new = float(old) * 1.05 + 1.0
-            inner[name] = repr(new) if isinstance(old, str) else new
+    _scale(twin, 1.1)
     container.append(twin)
     return True
+
+
+def _scale(value: Any, factor: float) -> None:
+    """Every figure in the value times a factor."""
+    for container, key in list(_places(value)):
+        old = container[key]
+        if key in FIGURES and _is_number(old):
+            new = float(old) * factor
+            if isinstance(old, str):
+                container[key] = f"{new:.10f}"
+            else:
+                container[key] = int(new) if isinstance(old, int) else new
 
 
 def list_emptied(places: list[Place], rng: random.Random) -> Any:
@@ -206,9 +235,10 @@ def _is_number(value: Any) -> bool:
 
 
 WAYS: tuple[Way, ...] = (
-    truncated, not_text, emptied, a_page_for_people, oversized, scrambled, another_currency,
-    another_unit, wrong_number, row_twice,
-    *map(_in_json, (key_lost, null, another_type, figure_off, entry_twice, list_emptied)),
+    truncated, not_text, emptied, a_page_for_people, oversized, scrambled, another_header,
+    wrong_number, row_twice,
+    *map(_in_json, (key_lost, null, another_type, figure_off, entry_twice, list_emptied,
+                    another_currency, another_unit)),
 )  # fmt: skip
 
 

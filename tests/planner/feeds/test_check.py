@@ -104,9 +104,9 @@ def test_moves_are_measured_from_the_last_accepted_table(need: Need) -> None:
 
 
 def test_spot_above_on_demand_is_refused(need: Need) -> None:
-    assert "dearer than on-demand" in only(verdict(need, price(spot_usd_per_h=60.0)).problems)
+    assert "dearer than the full price" in only(verdict(need, price(spot_usd_per_h=60.0)).problems)
     alone = price(None, spot_usd_per_h=60.0)
-    assert "on-demand 55.04" in only(verdict(need, alone).problems)
+    assert "ondemand_usd_per_h 55.04" in only(verdict(need, alone).problems)
 
 
 def test_a_table_that_lost_many_figures_is_refused(need: Need) -> None:
@@ -141,6 +141,9 @@ def test_many_problems_are_told_as_the_first_few(need: Need) -> None:
     [
         ("hosted-prices", HostedPrice(provider="anthropic", llm="claude-haiku-4-5",
                                       input_usd_per_mtok=20_000.0), "outside 0 to 10000"),
+        ("hosted-prices", HostedPrice(provider="anthropic", llm="claude-haiku-4-5",
+                                      input_usd_per_mtok=1.0, cached_input_usd_per_mtok=1.1,
+                                      output_usd_per_mtok=5.0), "dearer than the full price"),
         ("hosted-prices", HostedPrice(provider="anthropic", llm="claude-9",
                                       input_usd_per_mtok=1.0), "not in the instance"),
         ("carbon", GridCarbon(region="aws:eu-central-1", month=11, hour_utc=3,

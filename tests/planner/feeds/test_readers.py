@@ -75,6 +75,45 @@ def _azure_without(name: str) -> bytes:
     return json.dumps(page).encode()
 
 
+def test_a_part_of_a_google_machine_ten_times_off_is_refused(need: Need, source: Source) -> None:
+    """The sum would move by less than a plausible move: every part has limits of its own."""
+    page = json.loads(price_replays.gcp().documents["1"])
+    (memory,) = [sku for sku in page["skus"]
+                 if sku["description"] == "A3 Instance Ram running in Americas"]  # fmt: skip
+    money = memory["pricingInfo"][0]["pricingExpression"]["tieredRates"][0]["unitPrice"]
+    money["nanos"] *= 10
+    spoilt = price_replays.gcp().with_documents(**{"1": json.dumps(page).encode()})
+    assert "is outside 0.0004 to 0.02" in refusal(spoilt, need, source)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"currencyCode": "EUR"}, "a price in EUR, not USD"),
+        ({"unitOfMeasure": "1/Month"}, "a price per '1/Month'"),
+        ({"tierMinimumUnits": 100.0}, "above 100 units"),
+        ({"unitPrice": 90.0}, "differs from unitPrice"),
+        ({"skuName": "ND96isr H100 v5 Spot"}, "spot by one of its names"),
+        ({"retailPrice": -5.0, "unitPrice": -5.0}, "is not a price"),
+        ({"effectiveStartDate": "soon"}, "not a date and time"),
+    ],
+)
+def test_an_azure_meter_that_is_not_as_published_is_refused(
+    changed: dict[str, Any], words: str, need: Need, source: Source
+) -> None:
+    meter = price_replays.azure_meter("Standard_ND96isr_H100_v5", 98.0, **changed)
+    page = {"BillingCurrency": "USD", "Items": [meter], "NextPageLink": None, "Count": 1}
+    spoilt = price_replays.azure().with_documents(**{"0": json.dumps(page).encode()})
+    assert words in refusal(spoilt, need, source)
+
+
+def test_two_prices_of_one_machine_are_refused(need: Need, source: Source) -> None:
+    meters = [price_replays.azure_meter("Standard_ND96isr_H100_v5", usd) for usd in (98.0, 99.0)]
+    page = {"BillingCurrency": "USD", "Items": meters, "NextPageLink": None, "Count": 2}
+    spoilt = price_replays.azure().with_documents(**{"0": json.dumps(page).encode()})
+    assert "two on-demand prices, 98 and 99 USD/h" in refusal(spoilt, need, source)
+
+
 def test_an_azure_page_of_another_region_is_refused(need: Need, source: Source) -> None:
     meter = price_replays.azure_meter("Standard_ND96isr_H100_v5", 98.0, armRegionName="westus")
     page = {"BillingCurrency": "USD", "Items": [meter], "NextPageLink": None, "Count": 1}
