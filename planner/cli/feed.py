@@ -43,8 +43,9 @@ def fetch(
 
     settings = load_settings(instance)
     settings.chosen(tuple(feeds or ()))
-    records = fetch_feeds(settings, need_of(instance), feeds or ())
-    choices = choose(settings)
+    need = need_of(instance)
+    records = fetch_feeds(settings, need, feeds or ())
+    choices = choose(settings, need)
     asked = {record.meta.feed for record in records}
     stopped = [choice for choice in choices if choice.feed in asked and choice.record is None]
     if as_json:
@@ -117,10 +118,11 @@ def show(
 @app.command(short_help="which table of each feed a plan may use now")
 def check(instance: Folder, as_json: AsJson = False) -> None:
     """Say for every feed which table may enter a plan; exit code 1 if a policy says stop."""
+    from planner.feeds.need import need_of
     from planner.feeds.refresh import choose
     from planner.feeds.settings import load_settings
 
-    choices = choose(load_settings(instance))
+    choices = choose(load_settings(instance), need_of(instance))
     stopped = [choice for choice in choices if choice.record is None]
     if as_json:
         _echo({"ok": not stopped, "usable": _choices_json(choices)})
@@ -149,8 +151,9 @@ def apply(
     from planner.feeds.settings import load_settings
 
     settings = load_settings(instance)
-    choices = choose(settings)
-    folder = dated_instance(need_of(instance), choices, output)
+    need = need_of(instance)
+    choices = choose(settings, need)
+    folder = dated_instance(need, choices, output)
     if as_json:
         _echo({"instance": str(folder), "usable": _choices_json(choices)})
         return

@@ -10,7 +10,7 @@ are. Nothing of the core imports this package.
     settings = load_settings(folder)
     need = need_of(folder)
     fetch(settings, need)
-    dated_instance(need, choose(settings), Path("my-fleet-2026-11-24"))
+    dated_instance(need, choose(settings, need), Path("my-fleet-2026-11-24"))
 """
 
 from planner.feeds.apply import dated_instance

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
     notes: dict[str, list[str]] = defaultdict(list)
     for choice in choices:
         record = records[choice.feed]
-        instance = APPLY[choice.kind](need, instance, record)
+        # What the instance gave up since the table was fetched has no place in it any more.
+        rows = [row for row in record.table() if need.places(choice.kind, row)]
+        instance = APPLY[choice.kind](need, instance, Dated(rows, record))
         notes[KINDS[choice.kind].replaces] += _notes(choice, record)
     target = target.absolute()
     if target.exists():
@@ -74,6 +77,14 @@ def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
     except OSError as error:
         raise FeedError(f"cannot write {target}: {error.strerror or error}") from error
     return target
+
+
+@dataclass(frozen=True)
+class Dated:
+    """Rows of a table, and the record that they are from."""
+
+    rows: Sequence[Row]
+    record: Record
 
 
 def _ensure_valid(folder: Path) -> None:
@@ -114,16 +125,16 @@ def _notes(choice: Choice, record: Record) -> list[str]:
 # ------------------------------------------------------------------ kinds of tables
 
 
-def _prices(need: Need, instance: Instance, record: Record) -> Instance:
+def _prices(need: Need, instance: Instance, table: Dated) -> Instance:
     """Prices replace those of ``offers.csv``, or add a row to it.
 
     The day of an offer is that of its on-demand price: other markets alone leave it as it is.
     """
-    assert record.meta.observed_at is not None
-    day = record.meta.observed_at.date()
+    assert table.record.meta.observed_at is not None
+    day = table.record.meta.observed_at.date()
     offers = {(row.region, row.offer): row for row in instance.offers}
     machines = {(m.region, m.offer): m for m in need.facts.machines}
-    for row in record.table():
+    for row in table.rows:
         assert isinstance(row, Price)
         key = (row.region, row.offer)
         machine = machines[key]
@@ -137,10 +148,10 @@ def _prices(need: Need, instance: Instance, record: Record) -> Instance:
     return instance.model_copy(update={"offers": tuple(offers.values())})
 
 
-def _hosted(need: Need, instance: Instance, record: Record) -> Instance:
+def _hosted(need: Need, instance: Instance, table: Dated) -> Instance:
     """Prices of hosted llms replace those of ``apis.csv``, in every region."""
     said: dict[tuple[str, str], dict[str, float]] = {}
-    for row in record.table():
+    for row in table.rows:
         assert isinstance(row, HostedPrice)
         found = {column: getattr(row, column) for column in HOSTED_COLUMNS}
         said[row.provider, row.llm] = {k: v for k, v in found.items() if v is not None}
@@ -148,7 +159,7 @@ def _hosted(need: Need, instance: Instance, record: Record) -> Instance:
     return instance.model_copy(update={"apis": tuple(apis)})
 
 
-def _carbon(need: Need, instance: Instance, record: Record) -> Instance:
+def _carbon(need: Need, instance: Instance, table: Dated) -> Instance:
     """The annual mean with which the catalog's shape gives what was measured.
 
     ``regions.csv`` holds an annual mean, and the planner keeps the catalog's course over the year
@@ -156,7 +167,7 @@ def _carbon(need: Need, instance: Instance, record: Record) -> Instance:
     year, over what it says of the same months and hours.
     """
     measured: dict[str, list[GridCarbon]] = defaultdict(list)
-    for row in record.table():
+    for row in table.rows:
         assert isinstance(row, GridCarbon)
         measured[row.region].append(row)
     regions = [
@@ -185,10 +196,10 @@ def annual_mean(need: Need, rows: Sequence[GridCarbon]) -> float:
     return mean * profile.annual_mean_gco2e_per_kwh / usual if usual > 0.0 else mean
 
 
-def _demand(need: Need, instance: Instance, record: Record) -> Instance:
+def _demand(need: Need, instance: Instance, table: Dated) -> Instance:
     """Measured rates replace those of ``demand.csv``."""
     said: dict[tuple[str, str, str | None], float] = {}
-    for row in record.table():
+    for row in table.rows:
         assert isinstance(row, MeasuredDemand)
         said[row.workload, row.origin, row.slice] = row.requests_per_s
     demand = [
@@ -200,11 +211,11 @@ def _demand(need: Need, instance: Instance, record: Record) -> Instance:
     return instance.model_copy(update={"demand": tuple(demand)})
 
 
-def _lengths(need: Need, instance: Instance, record: Record) -> Instance:
+def _lengths(need: Need, instance: Instance, table: Dated) -> Instance:
     """All length classes of a workload are stretched so that their mean is the measured one."""
     today = {row.workload: row for row in mean_lengths(instance)}
     stretch: dict[str, dict[str, float]] = {}
-    for row in record.table():
+    for row in table.rows:
         assert isinstance(row, MeasuredLength)
         old = today[row.workload]
         stretch[row.workload] = {c: getattr(row, c) / getattr(old, c) for c in LENGTH_COLUMNS}
@@ -219,16 +230,16 @@ def _lengths(need: Need, instance: Instance, record: Record) -> Instance:
     return instance.model_copy(update={"length_classes": tuple(classes)})
 
 
-def _quotas(need: Need, instance: Instance, record: Record) -> Instance:
+def _quotas(need: Need, instance: Instance, table: Dated) -> Instance:
     """Quotas replace those of the same region, accelerator and market, or add to them."""
     quotas = {(row.region, row.accelerator, row.market): row for row in instance.quotas}
-    for row in record.table():
+    for row in table.rows:
         assert isinstance(row, Quota)
         quotas[row.region, row.accelerator, row.market] = row
     return instance.model_copy(update={"quotas": tuple(quotas.values())})
 
 
-Apply = Callable[[Need, Instance, Record], Instance]
+Apply = Callable[[Need, Instance, Dated], Instance]
 APPLY: dict[str, Apply] = {
     "prices": _prices,
     "hosted-prices": _hosted,

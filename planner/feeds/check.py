@@ -89,10 +89,9 @@ def empty(case: Case) -> Iterator[str]:
 
 def strangers(case: Case) -> Iterator[str]:
     """Every row has its place in the instance."""
-    known = case.need.known(case.reading.kind)
-    width = 1 if case.reading.kind == "carbon" else None
-    names = (key_of(case.reading.kind, row) for row in case.reading.rows)
-    strange = sorted({"/".join(name) for name in names if name[:width] not in known})
+    kind = case.reading.kind
+    names = (key_of(kind, row) for row in case.reading.rows if not case.need.places(kind, row))
+    strange = sorted({"/".join(part for part in name if part) for name in names})
     if strange:
         yield f"not in the instance: {_list(strange)}"
 

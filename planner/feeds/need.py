@@ -21,6 +21,7 @@ from planner.feeds.tables import (
     MeasuredLength,
     Price,
     figures,
+    key_of,
 )
 from planner.instance.facts import Facts
 from planner.instance.schema import Instance, Row
@@ -119,6 +120,11 @@ class Need:
                     for card in cards
                     for market in markets
                 )
+
+    def places(self, kind: str, row: Row) -> bool:
+        """Whether the instance has a place for a row."""
+        name = key_of(kind, row)
+        return (name[:1] if kind == "carbon" else name) in self.known(kind)
 
     def today(self, kind: str) -> dict[str, float]:
         """Figure by name, as the instance and the catalog have it now."""

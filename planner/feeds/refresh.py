@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.errors import FeedError
-from planner.feeds.check import Case, judge
+from planner.feeds.check import Case, judge, missing_regions
 from planner.feeds.feed import Feed
 from planner.feeds.http import Http, HttpSettings
 from planner.feeds.need import Need
 from planner.feeds.settings import FeedsSettings
 from planner.feeds.store import Record, Store, forget_drafts
-from planner.feeds.tables import figures, merged
+from planner.feeds.tables import Reading, figures, merged
 
 
 def now() -> dt.datetime:
@@ -52,7 +52,7 @@ def fetch_one(
     at: dt.datetime | None = None,
 ) -> Record:
     """Fetch one feed and store what came of it."""
-    before = last_accepted(store.records(name))
+    before = last_accepted([r for r in store.records(name) if r.meta.kind == feed.kind])
     fetched_at = now()
     moment = at or fetched_at
     with Http(http_settings) as http:
@@ -103,18 +103,26 @@ class Choice:
     """a sentence: what is used and how old it is, or what is wrong and what to do"""
 
 
-def choose(settings: FeedsSettings, at: dt.datetime | None = None) -> tuple[Choice, ...]:
-    """For every feed the table that may enter a plan at `at` (now), under its policy."""
+def choose(
+    settings: FeedsSettings, need: Need, at: dt.datetime | None = None
+) -> tuple[Choice, ...]:
+    """For every feed the table that may enter a plan at `at` (now), under its policy.
+
+    Raises FeedError where a record of the store is damaged.
+    """
     store = Store(settings.store)
     moment = at or now()
     return tuple(
-        choose_one(name, feed, store.records(name), moment) for name, feed in settings.feeds.items()
+        choose_one(name, feed, need, store.records(name), moment)
+        for name, feed in settings.feeds.items()
     )
 
 
-def choose_one(name: str, feed: Feed, records: Sequence[Record], at: dt.datetime) -> Choice:
+def choose_one(
+    name: str, feed: Feed, need: Need, records: Sequence[Record], at: dt.datetime
+) -> Choice:
     """The policy of one feed, applied to what was fetched up to `at`."""
-    known = [record for record in records if record.meta.fetched_at <= at]
+    known = [r for r in records if r.meta.fetched_at <= at and r.meta.kind == feed.kind]
     good = last_accepted(known)
     fault = "" if not known or known[-1] is good else _fault(known[-1])
     if good is None or good.meta.observed_at is None:
@@ -126,11 +134,20 @@ def choose_one(name: str, feed: Feed, records: Sequence[Record], at: dt.datetime
         tail = f"; {fault}" if fault else ""
         said = f"{table} is older than the {feed.max_age_h:g} h that the policy allows{tail}"
         return Choice(name, feed.kind, "stop", None, said)
+    if outgrown := _outgrown(feed, need, good):
+        return Choice(name, feed.kind, "stop", None, f"{table}: {outgrown}; fetch again")
     if not fault:
         return Choice(name, feed.kind, "fresh", good, table)
     if feed.on_failure == "stop":
         return Choice(name, feed.kind, "stop", None, f"{fault}; the policy says stop")
     return Choice(name, feed.kind, "last-good", good, f"{fault}; used instead: {table}")
+
+
+def _outgrown(feed: Feed, need: Need, record: Record) -> str:
+    """What the instance needs by now and the table has not; empty if nothing."""
+    assert record.meta.observed_at is not None
+    reading = Reading(feed.kind, record.table(), record.meta.observed_at, record.meta.source)
+    return "; ".join(missing_regions(Case(feed, need, reading, {}, record.meta.fetched_at)))
 
 
 def _fault(record: Record) -> str:

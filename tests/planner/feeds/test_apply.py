@@ -198,6 +198,18 @@ def test_an_instance_that_would_be_invalid_is_not_written(
     assert not list(tmp_path.glob(".dated-*"))
 
 
+def test_what_the_instance_gave_up_is_left_out(store: Store, tmp_path: Path) -> None:
+    record = kept(
+        store,
+        "prices",
+        Price(**H100, ondemand_usd_per_h=50.0),
+        Price(region="nebius:eu-north1", offer="nebius_gone", ondemand_usd_per_h=3.0),
+    )
+    folder = write_buyer(tmp_path / "buyer")
+    facts = applied(need_of(folder), {"it": record}, tmp_path / "dated")
+    assert [offer.offer for offer in facts.instance.offers] == ["aws_p5.48xlarge"]
+
+
 def test_an_existing_folder_is_left_alone(need: Need, store: Store, tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="exists: name a folder that does not"):
         dated(need, {}, tmp_path)

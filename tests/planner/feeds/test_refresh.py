@@ -50,28 +50,32 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def test_a_fresh_table_is_used(store: Store) -> None:
+def test_a_fresh_table_is_used(need: Need, store: Store) -> None:
     record = good(store)
-    choice = choose_one("it", feed(), store.records("it"), AT + 5 * HOUR)
+    choice = choose_one("it", feed(), need, store.records("it"), AT + 5 * HOUR)
     assert (choice.status, choice.record) == ("fresh", record)
     assert choice.said == "the table of 2026-11-24 12:00 UTC (5 h old)"
 
 
 @pytest.mark.parametrize("spoil", [failed, refused])
-def test_the_last_good_table_is_used_and_said_so(store: Store, spoil: type[Record]) -> None:
+def test_the_last_good_table_is_used_and_said_so(
+    need: Need, store: Store, spoil: type[Record]
+) -> None:
     record = good(store)
     trouble = spoil(store, AT + 24 * HOUR)  # type: ignore[call-arg, arg-type]
-    choice = choose_one("it", feed(on_failure="last-good"), store.records("it"), AT + 25 * HOUR)
+    choice = choose_one(
+        "it", feed(on_failure="last-good"), need, store.records("it"), AT + 25 * HOUR
+    )
     assert (choice.status, choice.record) == ("last-good", record)
     assert trouble.meta.problems[0] in choice.said
     assert "used instead: the table of 2026-11-24 12:00 UTC (25 h old)" in choice.said
 
 
 @pytest.mark.parametrize("spoil", [failed, refused])
-def test_or_there_is_no_plan(store: Store, spoil: type[Record]) -> None:
+def test_or_there_is_no_plan(need: Need, store: Store, spoil: type[Record]) -> None:
     good(store)
     spoil(store, AT + 24 * HOUR)  # type: ignore[call-arg, arg-type]
-    choice = choose_one("it", feed(on_failure="stop"), store.records("it"), AT + 25 * HOUR)
+    choice = choose_one("it", feed(on_failure="stop"), need, store.records("it"), AT + 25 * HOUR)
     assert (choice.status, choice.record) == ("stop", None)
     assert choice.said.endswith("the policy says stop")
     with pytest.raises(FeedError, match="no plan with these feeds"):
@@ -79,33 +83,35 @@ def test_or_there_is_no_plan(store: Store, spoil: type[Record]) -> None:
 
 
 @pytest.mark.parametrize("on_failure", ["stop", "last-good"])
-def test_a_table_too_old_is_never_used(store: Store, on_failure: str) -> None:
+def test_a_table_too_old_is_never_used(need: Need, store: Store, on_failure: str) -> None:
     good(store)
     failed(store, AT + 24 * HOUR)
-    choice = choose_one("it", feed(on_failure=on_failure), store.records("it"), AT + 49 * HOUR)
+    choice = choose_one(
+        "it", feed(on_failure=on_failure), need, store.records("it"), AT + 49 * HOUR
+    )
     assert choice.status == "stop"
     assert "older than the 48 h that the policy allows" in choice.said
 
 
-def test_nothing_fetched_is_no_plan(store: Store) -> None:
-    choice = choose_one("it", feed(on_failure="last-good"), (), AT)
+def test_nothing_fetched_is_no_plan(need: Need, store: Store) -> None:
+    choice = choose_one("it", feed(on_failure="last-good"), need, (), AT)
     assert choice.said == "nothing was fetched yet; there is no accepted table"
     refused(store, AT)
-    choice = choose_one("it", feed(on_failure="last-good"), store.records("it"), AT)
+    choice = choose_one("it", feed(on_failure="last-good"), need, store.records("it"), AT)
     assert "price moved; there is no accepted table" in choice.said
 
 
-def test_a_good_fetch_after_a_failure_counts(store: Store) -> None:
+def test_a_good_fetch_after_a_failure_counts(need: Need, store: Store) -> None:
     failed(store, AT)
     record = good(store, AT + HOUR)
-    assert choose_one("it", feed(), store.records("it"), AT + 2 * HOUR).record == record
+    assert choose_one("it", feed(), need, store.records("it"), AT + 2 * HOUR).record == record
 
 
-def test_the_past_can_be_asked_again(store: Store) -> None:
+def test_the_past_can_be_asked_again(need: Need, store: Store) -> None:
     """What was known at a time decides, not what came later."""
     record = good(store)
     failed(store, AT + 24 * HOUR)
-    choice = choose_one("it", feed(on_failure="stop"), store.records("it"), AT + 2 * HOUR)
+    choice = choose_one("it", feed(on_failure="stop"), need, store.records("it"), AT + 2 * HOUR)
     assert (choice.status, choice.record) == ("fresh", record)
 
 
@@ -155,6 +161,20 @@ def test_every_feed_of_the_file_is_fetched(tmp_path: Path, need: Need) -> None:
     records = fetch(settings, need)
     assert [record.meta.status for record in records] == ["accepted", "failed"]
     assert figures("quotas", records[0].table()) == {"aws:us-east-1/h100-sxm accelerators": 16.0}
-    assert [choice.status for choice in choose(settings)] == ["fresh", "stop"]
+    assert [choice.status for choice in choose(settings, need)] == ["fresh", "stop"]
     (only,) = fetch(settings, need, ["quotas"])
     assert only.meta.feed == "quotas"
+
+
+def test_a_table_that_the_instance_has_outgrown_is_not_used(need: Need, store: Store) -> None:
+    good(store)
+    asked = feed(required_regions=["aws:us-east-1", "aws:eu-central-1"], on_failure="last-good")
+    choice = choose_one("it", asked, need, store.records("it"), AT + HOUR)
+    assert choice.status == "stop"
+    assert choice.said.endswith("missing region: aws:eu-central-1; fetch again")
+
+
+def test_a_feed_that_now_yields_another_kind_starts_anew(need: Need, store: Store) -> None:
+    good(store)
+    choice = choose_one("it", feed(kind="quotas"), need, store.records("it"), AT + HOUR)
+    assert choice.said == "nothing was fetched yet; there is no accepted table"
