@@ -8,6 +8,7 @@
     ├── InfeasibleError          proved infeasible (conflict and repair attached)        4
     ├── SolverError              the solver failed or returned nonsense                  1
     ├── VerificationError        a plan or certificate failed the independent check      1
+    ├── FeedError                a feed failed or looks wrong, and its policy says stop  1
     └── RunError                 a run folder is missing, damaged or of another version  1
 """
 
@@ -57,3 +58,7 @@ class VerificationError(PlannerError):
 
 class RunError(PlannerError):
     """A run folder is missing, damaged, or of an unknown format version."""
+
+
+class FeedError(PlannerError):
+    """A feed cannot be read, its answer looks wrong or is too old, or its settings are wrong."""

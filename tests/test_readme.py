@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from planner import errors
-from planner.cli import COMMANDS
+from planner.cli import COMMANDS, GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_the_commands_exist() -> None:
     in_text = re.findall(r"`planner ([a-z]+)", README)
     in_blocks = re.findall(r"/planner ([a-z]+)", "".join(blocks("sh")))
     assert {"plan", "new"} <= set(in_blocks)
-    assert set(in_text) | set(in_blocks) <= set(COMMANDS)
+    assert set(in_text) | set(in_blocks) <= set(COMMANDS) | set(GROUPS)
 
 
 def test_links_lead_somewhere() -> None:

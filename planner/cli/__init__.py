@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from planner.cli import catalog, front, instance, pick, plan, predict, report, verify
+from planner.cli import catalog, feed, front, instance, pick, plan, predict, report, verify
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -36,8 +36,15 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
 }
 """In the order of the help."""
 
+GROUPS: dict[str, tuple[typer.Typer, str]] = {
+    "feed": (feed.app, "fetch prices, carbon and demand; what a plan may use of them"),
+}
+"""Commands with commands of their own."""
+
 for _name, (_command, _short) in COMMANDS.items():
     app.command(_name, short_help=_short)(_command)
+for _name, (_group, _short) in GROUPS.items():
+    app.add_typer(_group, name=_name, short_help=_short)
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ from planner.instance.schema import TABLES, Instance
 from planner.instance.tables import Table, read_settings, read_table
 
 SETTINGS_FILE = "instance.toml"
+KNOWN_TOML_FILES = {SETTINGS_FILE, "feeds.toml"}
+"""Settings that may lie in the folder; only the first is the instance's own."""
 OTHER_TABLE_SUFFIXES = {".xlsx", ".xls", ".ods", ".tsv", ".parquet"}
 
 
@@ -98,7 +100,7 @@ def _strange_files(names: list[str]) -> list[Finding]:
         elif suffix in OTHER_TABLE_SUFFIXES and stem.lower() in TABLES:
             hint = f"save it as {stem.lower()}.csv: comma-separated UTF-8 text"
             findings.append(Finding(name, None, "", "", "not read", hint))
-        elif suffix == ".toml" and name != SETTINGS_FILE:
+        elif suffix == ".toml" and name not in KNOWN_TOML_FILES:
             hint = near_matches(name, [SETTINGS_FILE])
             findings.append(Finding(name, None, "", "", "not a file of the format", hint))
     return findings

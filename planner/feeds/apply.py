@@ -1,0 +1,283 @@
+"""Accepted tables into an instance of that day: a folder in the documented instance format.
+
+Every table that a feed changes is written anew from the validated rows, with notes that name the
+feed, its source, date and hash; everything else is copied. So a run folder holds all that its plan
+was made from, and ``planner verify`` needs no feed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from planner.errors import FeedError, InstanceError
+from planner.feeds.need import Need, mean_lengths
+from planner.feeds.refresh import Choice, usable
+from planner.feeds.store import Record
+from planner.feeds.tables import (
+    HOSTED_COLUMNS,
+    KINDS,
+    LENGTH_COLUMNS,
+    PRICE_COLUMNS,
+    GridCarbon,
+    HostedPrice,
+    MeasuredDemand,
+    MeasuredLength,
+    Price,
+    cell,
+    figures,
+)
+from planner.instance.findings import shortened
+from planner.instance.schema import TABLES, Instance, Offer, Quota, Row
+
+INCUMBENT = "incumbent/plan.json"
+_INCUMBENT_LINE = re.compile(r"^\s*incumbent\s*=.*$", re.MULTILINE)
+
+
+def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
+    """Write the instance as the chosen tables say it is; the folder, which must not exist yet.
+
+    Raises FeedError where a policy says stop, where two feeds say the same figure, where the result
+    is no valid instance, or where the folder cannot be written.
+    """
+    records = usable(choices)
+    _no_conflict(records)
+    instance = need.instance
+    notes: dict[str, list[str]] = defaultdict(list)
+    for choice in choices:
+        record = records[choice.feed]
+        # What the instance gave up since the table was fetched has no place in it any more.
+        rows = [row for row in record.table() if need.places(choice.kind, row)]
+        instance = APPLY[choice.kind](need, instance, Dated(rows, record))
+        notes[KINDS[choice.kind].replaces] += _notes(choice, record)
+    target = target.absolute()
+    if target.exists():
+        raise FeedError(f"{target} exists: name a folder that does not")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+            draft = Path(scratch) / "instance"
+            _copy(Path(instance.folder), draft, instance.settings.incumbent)
+            for table, said in notes.items():
+                rows = getattr(instance, table)
+                (draft / f"{table}.csv").write_text(
+                    table_text(table, rows, said), encoding="utf-8", newline=""
+                )
+            _ensure_valid(draft)
+            draft.replace(target)
+    except OSError as error:
+        raise FeedError(f"cannot write {target}: {error.strerror or error}") from error
+    return target
+
+
+@dataclass(frozen=True)
+class Dated:
+    """Rows of a table, and the record that they are from."""
+
+    rows: Sequence[Row]
+    record: Record
+
+
+def _ensure_valid(folder: Path) -> None:
+    from planner.instance.load import load_instance
+
+    try:
+        load_instance(folder)
+    except InstanceError as error:
+        said = "; ".join(str(finding) for finding in error.findings[:3])
+        raise FeedError(f"with these feeds the instance is invalid: {said}") from error
+
+
+def _no_conflict(records: Mapping[str, Record]) -> None:
+    """No figure is said by two feeds."""
+    said: dict[tuple[str, str], str] = {}
+    for feed, record in records.items():
+        for figure in figures(record.meta.kind, record.table()):
+            first = said.setdefault((record.meta.kind, figure), feed)
+            if first != feed:
+                raise FeedError(
+                    f"{first} and {feed} both say {figure}: let one of them ignore it, or take "
+                    "other markets"
+                )
+
+
+def _notes(choice: Choice, record: Record) -> list[str]:
+    """Where the figures are from; and if they are not the newest, why."""
+    meta = record.meta
+    notes = [
+        f"# feed {choice.feed}: {meta.source}, of {meta.observed_at:%Y-%m-%d %H:%M} UTC, fetched "
+        f"{meta.fetched_at:%Y-%m-%d %H:%M} UTC, sha256 {meta.sha256}"
+    ]
+    if choice.status == "last-good":
+        notes.append(f"# feed {choice.feed}, last good table: {shortened(choice.said, 400)}")
+    return notes
+
+
+# ------------------------------------------------------------------ kinds of tables
+
+
+def _prices(need: Need, instance: Instance, table: Dated) -> Instance:
+    """Prices replace those of ``offers.csv``, or add a row to it.
+
+    The day of an offer is that of its on-demand price: other markets alone leave it as it is.
+    """
+    assert table.record.meta.observed_at is not None
+    day = table.record.meta.observed_at.date()
+    offers = {(row.region, row.offer): row for row in instance.offers}
+    machines = {(m.region, m.offer): m for m in need.facts.machines}
+    for row in table.rows:
+        assert isinstance(row, Price)
+        key = (row.region, row.offer)
+        machine = machines[key]
+        known = offers.get(key) or Offer(
+            region=row.region, offer=row.offer, accelerator=machine.accelerator,
+            accelerators=machine.accelerators,
+        )  # fmt: skip
+        said = {c: getattr(row, c) for c in PRICE_COLUMNS if getattr(row, c) is not None}
+        date = {"price_date": day} if row.ondemand_usd_per_h is not None else {}
+        offers[key] = known.model_copy(update={**said, **date})
+    return instance.model_copy(update={"offers": tuple(offers.values())})
+
+
+def _hosted(need: Need, instance: Instance, table: Dated) -> Instance:
+    """Prices of hosted llms replace those of ``apis.csv``, in every region."""
+    said: dict[tuple[str, str], dict[str, float]] = {}
+    for row in table.rows:
+        assert isinstance(row, HostedPrice)
+        found = {column: getattr(row, column) for column in HOSTED_COLUMNS}
+        said[row.provider, row.llm] = {k: v for k, v in found.items() if v is not None}
+    apis = [api.model_copy(update=said.get((api.provider, api.llm), {})) for api in instance.apis]
+    return instance.model_copy(update={"apis": tuple(apis)})
+
+
+def _carbon(need: Need, instance: Instance, table: Dated) -> Instance:
+    """The annual mean with which the catalog's shape gives what was measured.
+
+    ``regions.csv`` holds an annual mean, and the planner keeps the catalog's course over the year
+    and the day. So the measured mean is carried to the year: times what the instance says of the
+    year, over what it says of the same months and hours.
+    """
+    measured: dict[str, list[GridCarbon]] = defaultdict(list)
+    for row in table.rows:
+        assert isinstance(row, GridCarbon)
+        measured[row.region].append(row)
+    regions = [
+        region.model_copy(
+            update={"carbon_gco2e_per_kwh": annual_mean(need, measured[region.region])}
+        )
+        if region.region in measured
+        else region
+        for region in instance.regions
+    ]
+    return instance.model_copy(update={"regions": tuple(regions)})
+
+
+def annual_mean(need: Need, rows: Sequence[GridCarbon]) -> float:
+    """Annual mean in gCO2e/kWh that goes with what was measured in some months and hours."""
+    days = math.fsum(row.days for row in rows)
+    mean = math.fsum(row.gco2e_per_kwh * row.days for row in rows) / days
+    region = rows[0].region
+    if not need.catalog.has("regions", region):
+        return mean
+    profile = need.catalog.region_carbon_profile(region)
+    usual = (
+        math.fsum(profile.gco2e_per_kwh[row.month - 1][row.hour_utc] * row.days for row in rows)
+        / days
+    )
+    return mean * profile.annual_mean_gco2e_per_kwh / usual if usual > 0.0 else mean
+
+
+def _demand(need: Need, instance: Instance, table: Dated) -> Instance:
+    """Measured rates replace those of ``demand.csv``."""
+    said: dict[tuple[str, str, str | None], float] = {}
+    for row in table.rows:
+        assert isinstance(row, MeasuredDemand)
+        said[row.workload, row.origin, row.slice] = row.requests_per_s
+    demand = [
+        row.model_copy(update={"requests_per_s": said[key]})
+        if (key := (row.workload, row.origin, row.slice)) in said
+        else row
+        for row in instance.demand
+    ]
+    return instance.model_copy(update={"demand": tuple(demand)})
+
+
+def _lengths(need: Need, instance: Instance, table: Dated) -> Instance:
+    """All length classes of a workload are stretched so that their mean is the measured one."""
+    today = {row.workload: row for row in mean_lengths(instance)}
+    stretch: dict[str, dict[str, float]] = {}
+    for row in table.rows:
+        assert isinstance(row, MeasuredLength)
+        old = today[row.workload]
+        stretch[row.workload] = {c: getattr(row, c) / getattr(old, c) for c in LENGTH_COLUMNS}
+    classes = [
+        row.model_copy(
+            update={c: getattr(row, c) * factor for c, factor in stretch[row.workload].items()}
+        )
+        if row.workload in stretch
+        else row
+        for row in instance.length_classes
+    ]
+    return instance.model_copy(update={"length_classes": tuple(classes)})
+
+
+def _quotas(need: Need, instance: Instance, table: Dated) -> Instance:
+    """Quotas replace those of the same region, accelerator and market, or add to them."""
+    quotas = {(row.region, row.accelerator, row.market): row for row in instance.quotas}
+    for row in table.rows:
+        assert isinstance(row, Quota)
+        quotas[row.region, row.accelerator, row.market] = row
+    return instance.model_copy(update={"quotas": tuple(quotas.values())})
+
+
+Apply = Callable[[Need, Instance, Dated], Instance]
+APPLY: dict[str, Apply] = {
+    "prices": _prices,
+    "hosted-prices": _hosted,
+    "carbon": _carbon,
+    "demand": _demand,
+    "lengths": _lengths,
+    "quotas": _quotas,
+}
+
+
+# ------------------------------------------------------------------ the folder
+
+
+def table_text(table: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
+    """A table of the instance format: notes, header, rows; every float reads back exactly."""
+    columns = list(TABLES[table][0].model_fields)
+    text = io.StringIO()
+    text.writelines(f"{note}\n" for note in notes)
+    writer: Any = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell(getattr(row, column)) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _copy(source: Path, target: Path, incumbent: str | None) -> None:
+    """Settings, tables and the incumbent plan, wherever it lies."""
+    from planner.instance.load import SETTINGS_FILE
+    from planner.runs import PLAN, copy_instance
+
+    copy_instance(source, target, incumbent)
+    if incumbent is None or (target / incumbent).exists():
+        return
+    plan = source / incumbent
+    plan = plan / PLAN if plan.is_dir() else plan
+    (target / INCUMBENT).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(plan, target / INCUMBENT)
+    settings = target / SETTINGS_FILE
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(
+        _INCUMBENT_LINE.sub(f'incumbent = "{INCUMBENT}"', text, count=1), encoding="utf-8"
+    )

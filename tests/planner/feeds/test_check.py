@@ -1,0 +1,180 @@
+"""What makes a table look wrong, rule by rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from planner.feeds.check import Case, Verdict, judge
+from planner.feeds.feed import Feed
+from planner.feeds.need import Need
+from planner.feeds.readers import READERS
+from planner.feeds.tables import (
+    GridCarbon,
+    HostedPrice,
+    MeasuredDemand,
+    MeasuredLength,
+    Price,
+    Reading,
+)
+from planner.instance.schema import Quota, Row
+
+AT = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+PLACE = {"region": "aws:us-east-1", "offer": "aws_p5.48xlarge"}
+TODAY = 55.04
+"""USD/h of that machine in the catalog."""
+
+
+def feed(kind: str = "prices", **policy: Any) -> Feed:
+    data = {"reader": "tables", "kind": kind, "path": ".", **policy}
+    return READERS["tables"].model_validate(data)
+
+
+def verdict(need: Need, *rows: Row, kind: str = "prices", before: Mapping[str, float] | None = None,
+            observed_at: dt.datetime = AT, **policy: Any) -> Verdict:  # fmt: skip
+    reading = Reading(kind, rows, observed_at, "here")
+    return judge(Case(feed(kind, **policy), need, reading, before or {}, AT))
+
+
+def price(usd_per_h: float | None = TODAY, **others: Any) -> Price:
+    return Price(**PLACE, ondemand_usd_per_h=usd_per_h, **others)
+
+
+def only(problems: Sequence[str]) -> str:
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def test_a_table_like_todays_is_accepted(need: Need) -> None:
+    assert verdict(need, price(1.2 * TODAY)) == Verdict((), ())
+
+
+def test_an_empty_table_is_refused(need: Need) -> None:
+    assert "no rows" in verdict(need).problems
+
+
+def test_a_row_without_a_place_in_the_instance_is_refused(need: Need) -> None:
+    row = Price(region="aws:us-east-1", offer="aws_p7.huge", ondemand_usd_per_h=50.0)
+    assert "not in the instance: aws:us-east-1/aws_p7.huge" in verdict(need, row).problems
+
+
+def test_a_missing_region_is_refused(need: Need) -> None:
+    required = ("aws:us-east-1", "aws:eu-central-1")
+    found = verdict(need, price(), required_regions=required)
+    assert only(found.problems) == "missing region: aws:eu-central-1"
+    assert verdict(need, price(), required_regions=required, ignore=("aws:eu-central-1",)).accepted
+
+
+def test_every_region_that_a_source_covers_is_required(need: Need) -> None:
+    aws = READERS["aws-prices"].model_validate({"reader": "aws-prices"})
+    case = Case(aws, need, Reading("prices", (price(),), AT, "here"), {}, AT)
+    assert only(judge(case).problems) == "missing region: aws:eu-central-1"
+
+
+@pytest.mark.parametrize("usd_per_h", [0.01, 2_000.0])
+def test_a_price_of_impossible_size_is_refused(need: Need, usd_per_h: float) -> None:
+    found = verdict(need, price(usd_per_h), max_move=1e9)
+    assert "implausible" in only(found.problems)
+    assert "outside 0.04 to 1600" in only(found.problems)
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1, 12.0])
+def test_a_price_that_moved_tenfold_is_refused(need: Need, factor: float) -> None:
+    found = verdict(need, price(factor * TODAY))
+    assert f"moved 10 times or more: aws:us-east-1/aws_p5.48xlarge ondemand_usd_per_h {TODAY}" in (
+        only([problem for problem in found.problems if "moved" in problem])
+    )
+
+
+def test_a_price_that_moved_less_is_pointed_out(need: Need) -> None:
+    found = verdict(need, price(1.6 * TODAY))
+    assert found.accepted
+    assert only(found.warnings).startswith("moved 1.5 times or more")
+    assert verdict(need, price(1.6 * TODAY), max_move=1.55).problems
+
+
+def test_moves_are_measured_from_the_last_accepted_table(need: Need) -> None:
+    name = "aws:us-east-1/aws_p5.48xlarge ondemand_usd_per_h"
+    assert verdict(need, price(20.0 * TODAY), before={name: 15.0 * TODAY}, max_move=2.0).accepted
+    assert not verdict(need, price(), before={name: 15.0 * TODAY}).accepted
+
+
+def test_spot_above_on_demand_is_refused(need: Need) -> None:
+    assert "dearer than the full price" in only(verdict(need, price(spot_usd_per_h=60.0)).problems)
+    alone = price(None, spot_usd_per_h=60.0)
+    assert "ondemand_usd_per_h 55.04" in only(verdict(need, alone).problems)
+
+
+def test_a_table_that_lost_many_figures_is_refused(need: Need) -> None:
+    before = {f"aws:us-east-1/aws_{n} spot_usd_per_h": 1.0 for n in range(9)}
+    name = "aws:us-east-1/aws_p5.48xlarge ondemand_usd_per_h"
+    few = {name: TODAY, **dict(list(before.items())[:1])}
+    found = verdict(need, price(), before=few)
+    assert "50% of the figures of the last table are missing" in only(found.problems)
+    found = verdict(need, price(), before=few, max_missing_share=0.5)
+    assert "no longer in the table" in only(found.warnings)
+
+
+def test_a_stale_table_is_refused(need: Need) -> None:
+    old = AT - dt.timedelta(hours=200)
+    assert only(verdict(need, price(), observed_at=old).problems).startswith("stale: of 2026-11-16")
+    assert verdict(need, price(), observed_at=old, max_age_h=300.0).accepted
+
+
+def test_a_table_from_the_future_is_refused(need: Need) -> None:
+    found = verdict(need, price(), observed_at=AT + dt.timedelta(hours=30))
+    assert "dated in the future" in only(found.problems)
+
+
+def test_many_problems_are_told_as_the_first_few(need: Need) -> None:
+    rows = [Price(region="aws:us-east-1", offer=f"aws_x{n}", ondemand_usd_per_h=5.0)
+            for n in range(8)]  # fmt: skip
+    assert "and 3 more" in only(verdict(need, *rows).problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "words"),
+    [
+        ("hosted-prices", HostedPrice(provider="anthropic", llm="claude-haiku-4-5",
+                                      input_usd_per_mtok=20_000.0), "outside 0 to 10000"),
+        ("hosted-prices", HostedPrice(provider="anthropic", llm="claude-haiku-4-5",
+                                      input_usd_per_mtok=1.0, cached_input_usd_per_mtok=1.1,
+                                      output_usd_per_mtok=5.0), "dearer than the full price"),
+        ("hosted-prices", HostedPrice(provider="anthropic", llm="claude-9",
+                                      input_usd_per_mtok=1.0), "not in the instance"),
+        ("carbon", GridCarbon(region="aws:eu-central-1", month=11, hour_utc=3,
+                              gco2e_per_kwh=2_500.0, days=3), "outside 0 to 2000"),
+        ("carbon", GridCarbon(region="aws:eu-west-9", month=11, hour_utc=3, gco2e_per_kwh=300.0,
+                              days=3), "not in the instance"),
+        ("demand", MeasuredDemand(workload="support-chat", origin="mars", slice="h00-06",
+                                  requests_per_s=5.0), "not in the instance"),
+        ("demand", MeasuredDemand(workload="support-chat", origin="us-east", slice="h00-06",
+                                  requests_per_s=700.0), "moved 10 times"),
+        ("lengths", MeasuredLength(workload="support-chat", input_tokens=90_000.0,
+                                   output_tokens=300.0), "moved 10 times"),
+        ("quotas", Quota(region="aws:us-east-1", accelerator="b200-sxm", accelerators=8),
+         "not in the instance"),
+    ],
+)  # fmt: skip
+def test_other_kinds_have_the_same_rules(need: Need, kind: str, row: Row, words: str) -> None:
+    assert any(words in problem for problem in verdict(need, row, kind=kind).problems)
+
+
+def test_a_quiet_hour_and_a_new_quota_are_no_alarm(need: Need) -> None:
+    name = "support-chat/us-east/h00-06 requests_per_s"
+    row = MeasuredDemand(workload="support-chat", origin="us-east", slice="h00-06",
+                         requests_per_s=0.0)  # fmt: skip
+    assert verdict(need, row, kind="demand", before={name: 0.05}).accepted
+    quota = Quota(region="aws:eu-central-1", accelerator="l4", accelerators=64)
+    before = {"aws:eu-central-1/l4 accelerators": 0.0}
+    assert verdict(need, quota, kind="quotas", before=before).accepted
+
+
+def test_the_policy_is_the_feeds_own(need: Need) -> None:
+    case = Case(feed(max_move=3.0), need, Reading("prices", (price(3.1 * TODAY),), AT, ""), {}, AT)
+    assert not judge(case).accepted
+    assert judge(dataclasses.replace(case, feed=feed(max_move=4.0))).accepted
