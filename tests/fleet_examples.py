@@ -332,6 +332,7 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
         purchase_cost_usd=price[:, None] * hours,
         purchase_availability=np.where(purchase_market == SPOT, 0.92, 1.0),
         purchase_limit=bound[purchase_machine],
+        purchase_stock=bound[purchase_machine],
         quota_purchase=quota_of,
         quota_accelerators=quota,
         quota_names=tuple(f"quota/region-{r}" for r in range(len(quota_of))),

@@ -170,6 +170,8 @@ class FleetData:
     """float (B,) usable share of an instance (spot < 1)"""
     purchase_limit: FloatArray
     """float (B,) most instances, from stock, quotas and demand: always finite"""
+    purchase_stock: FloatArray
+    """float (B,) most instances that can be had at all, from stock and quotas; inf without"""
 
     # ---- quotas
     quota_purchase: BoolArray

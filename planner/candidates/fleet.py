@@ -274,6 +274,7 @@ def fleet_data(
         purchase_cost_usd=buy.cost_usd,
         purchase_availability=buy.availability,
         purchase_limit=buy.limit,
+        purchase_stock=buy.stock,
         quota_purchase=buy.quota,
         quota_accelerators=buy.quota_accelerators,
         quota_names=buy.quota_names,

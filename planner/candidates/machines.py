@@ -192,6 +192,7 @@ class Purchases:
     """(B, T)"""
     availability: FloatArray
     limit: FloatArray
+    stock: FloatArray
     quota: BoolArray
     quota_accelerators: FloatArray
     quota_names: tuple[str, ...]
@@ -207,16 +208,17 @@ def purchases(
     instance = facts.instance
     hours = np.array([part.hours for part in instance.slices])
     spot_availability = instance.settings.policy.spot_availability
-    rows: list[tuple[int, int, float, float, float]] = []
+    rows: list[tuple[int, int, float, float, float, float]] = []
     for at, machine in enumerate(machines):
         need = float(need_accelerators[at].max(initial=0.0))
         for market, price in prices(machine, facts).items():
             availability = spot_availability if market == "spot" else 1.0
             enough = np.ceil(need / (machine.accelerators * availability) - 1e-9)
-            limit = min(stock_limit(machine, market, facts), float(enough), LIMIT)
+            stock = stock_limit(machine, market, facts)
+            limit = min(stock, float(enough), LIMIT)
             if limit >= 1.0:
-                rows.append((at, MARKETS.index(market), price, availability, limit))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+                rows.append((at, MARKETS.index(market), price, availability, limit, stock))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
     machine_of, market_of = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
     quotas = [
         (
@@ -239,6 +241,7 @@ def purchases(
         cost_usd=table[:, 2:3] * hours,
         availability=table[:, 3],
         limit=table[:, 4],
+        stock=table[:, 5],
         quota=np.array([member for _, member in quotas], dtype=np.bool_).reshape(-1, len(rows)),
         quota_accelerators=np.array([quota.accelerators for quota, _ in quotas]),
         quota_names=tuple(

@@ -8,7 +8,9 @@ where L is the sum of independent minima: for each workload its cheapest variant
 groups takes its cheapest route at the prices; every other column sits at the bound of its box
 that its reduced cost prefers. No convergence and no repair is needed for validity (weak duality
 over boxes; Neumaier and Shcherbina 2004 for the floating-point side); good prices only make L
-larger. One-variant-per-workload is kept inside the minimisation.
+larger. One-variant-per-workload is kept inside the minimisation, so every price vector says more
+than one number: for each assignment of variants the least that any plan with it can have,
+``rest + sum over workloads of variant_value`` (see `planner.solve.assignments`).
 """
 
 from __future__ import annotations
@@ -17,10 +19,15 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from models.fleet.data import FloatArray, IntArray
-from planner.solve.index import FleetIndex
+from models.fleet.data import MARKETS, FloatArray
+from planner.solve.index import FleetIndex, RouteView, Span
 
+MARGIN = 1e-9
+"""Floating-point margin: this share of the sum of all absolute terms is taken off a bound."""
+BELOW = 1.0 - 1e-12
+"""Keeps rounding from turning a fair price into a bargain."""
 TOTALS = ("cost", "carbon", "loss", "water")
+SPOT = MARKETS.index("spot")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,19 +124,61 @@ class Prices:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """The minima behind L(y)."""
+    """The minima behind L(y), over all variants or over those of a span."""
 
     value: float
-    """L(y), in units of weights . totals, float margin subtracted"""
+    """L(y), in units of weights . totals, float margin subtracted; of all plans, or of those that
+    adopt variants of the span alone"""
+    rest: float
+    """the part of L(y) that does not depend on variants, margin subtracted"""
     prices: Prices
     reduced: FloatArray
-    """float (J,) reduced cost of each route, index order"""
+    """float (J,) reduced cost of each route, index order; of a span: (n,) of its routes"""
     group_value: FloatArray
-    """float (Q,) reduced cost of the cheapest route of each group"""
+    """float (Q,) reduced cost of the cheapest route of each group; of a span: (q,)"""
     variant_value: FloatArray
-    """float (V,) cost of adopting each variant at the prices; inf where incomplete"""
+    """float (V,) cost of adopting each variant at the prices; inf where incomplete or not in the
+    span"""
     purchase_reduced: FloatArray
     """float (B, T) reduced cost of one instance in each slice (all period: the sum counts)"""
+    span: Span | None = None
+
+
+def affordable(index: FleetIndex, prices: Prices) -> Prices:
+    """Lower spot and machine prices until nothing that can be had without limit is a bargain.
+
+    A purchase with a negative reduced cost counts with its upper bound: fair where stock or a
+    quota limits it, ruinous where nothing does.
+    """
+    data = index.data
+    free = np.isinf(data.purchase_stock)
+    machine, size = data.purchase_machine, data.machine_size[data.purchase_machine].astype(float)
+    sliced, held = free & data.purchase_per_slice, free & ~data.purchase_per_slice
+    spot = prices.spot
+    if spot.any():
+        # What the spot share of others earns a purchase must not exceed what it costs.
+        share = data.spot_share_max - (data.purchase_market == SPOT)
+        base = purchase_reduced_costs(index, replace(prices, machine=0.0 * prices.machine))
+        earned = (size * share)[:, None] * spot[index.spot_group[machine]]
+        factor = np.ones_like(spot)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = np.where(earned > 0, (base + earned) / earned, 1.0)
+            whole = np.where(earned.sum(1) > 0, (base + earned).sum(1) / earned.sum(1), 1.0)
+        np.minimum.at(factor, index.spot_group[machine[sliced]], bound[sliced])
+        np.minimum.at(factor, index.spot_group[machine[held]], whole[held][:, None])
+        spot = spot * np.clip(BELOW * factor, 0.0, 1.0)
+    safe = replace(prices, spot=spot)
+    base = purchase_reduced_costs(index, replace(safe, machine=0.0 * prices.machine))
+    usable = size * np.where(data.purchase_per_slice, data.purchase_availability, 1.0)
+    worth = BELOW * np.maximum(base, 0.0) / usable[:, None]
+    price = prices.machine.copy()
+    np.minimum.at(price, machine[sliced], worth[sliced])
+    most = np.full(len(price), np.inf)
+    np.minimum.at(most, machine[held], BELOW * np.maximum(base.sum(1), 0.0)[held] / usable[held])
+    total = price.sum(axis=1)
+    over = total > most
+    price[over] *= (most[over] / total[over])[:, None]
+    return replace(safe, machine=price)
 
 
 def with_main_rows(index: FleetIndex, prices: Prices) -> Prices:
@@ -147,40 +196,36 @@ def with_main_rows(index: FleetIndex, prices: Prices) -> Prices:
     over = total > limit
     replica[over] *= (limit[over] / total[over])[:, None]
     replica[pools, :, index.pool_main_row] = np.maximum(limit - replica.sum(axis=2), 0.0)
-    return replace(prices, replica=replica)
+    return replace(prices, replica=BELOW * replica)
 
 
-def route_reduced_costs(index: FleetIndex, prices: Prices, routes: slice | IntArray) -> FloatArray:
-    """Reduced costs of a slice of routes (index order), float (n,)."""
+def route_reduced_costs(prices: Prices, view: FleetIndex | RouteView) -> FloatArray:
+    """Reduced costs of the routes of a view (of all, for an index), float (n,)."""
     lam = prices.weights + prices.cap
-    reduced = lam[0] * index.cost[routes]
-    for value, array in ((lam[1], index.carbon), (lam[2], index.loss), (lam[3], index.water)):
+    reduced = lam[0] * view.cost
+    for value, array in ((lam[1], view.carbon), (lam[2], view.loss), (lam[3], view.water)):
         if value != 0.0:
-            reduced = reduced + value * array[routes]
-    pool_slice = index.pool_slice[routes]
+            reduced = reduced + value * array
     flat = prices.replica.reshape(-1, 4)
     if len(flat):
-        priced = np.einsum("ij,ij->i", index.share[routes], flat[np.maximum(pool_slice, 0)])
-        reduced = reduced + np.where(pool_slice >= 0, priced, 0.0)
-    for family, rows, weight, sign in (
-        (prices.host, index.host_row, index.host_weight, 1.0),
-        (prices.survive, index.survive_row, index.survive_weight, 1.0),
-        (prices.open, index.region_row, index.region_weight, 1.0),
+        priced = np.einsum("ij,ij->i", view.share, flat[np.maximum(view.pool_slice, 0)])
+        reduced = reduced + np.where(view.pool_slice >= 0, priced, 0.0)
+    for family, row, weight in (
+        (prices.host, view.host_row, view.host_weight),
+        (prices.survive, view.survive_row, view.survive_weight),
+        (prices.open, view.region_row, view.region_weight),
     ):
         if family.any():
-            row = rows[routes]
             price = family.reshape(-1)[np.maximum(row, 0)]
-            reduced = reduced + sign * np.where(row >= 0, price * weight[routes], 0.0)
+            reduced = reduced + np.where(row >= 0, price * weight, 0.0)
     if prices.spread.any():
-        row = index.region_row[routes]
-        first = (row >= 0) & (index.route_leg[routes] == 0)
-        price = prices.spread.reshape(-1)[np.maximum(row, 0)]
-        reduced = reduced - np.where(first, price * index.region_weight[routes], 0.0)
-    variant = index.route_variant[routes]
+        first = (view.region_row >= 0) & (view.route_leg == 0)
+        price = prices.spread.reshape(-1)[np.maximum(view.region_row, 0)]
+        reduced = reduced - np.where(first, price * view.region_weight, 0.0)
     if prices.attain.any():
-        reduced = reduced - prices.attain[variant] * index.attainment[routes]
+        reduced = reduced - prices.attain[view.route_variant] * view.attainment
     if prices.floor.any():
-        reduced = reduced + prices.floor[variant] * index.floor_loss[routes]
+        reduced = reduced + prices.floor[view.route_variant] * view.floor_loss
     return np.asarray(reduced)
 
 
@@ -199,7 +244,7 @@ def purchase_reduced_costs(index: FleetIndex, prices: Prices) -> FloatArray:
     if len(data.quota_names):
         reduced = reduced + size[:, None] * (data.quota_purchase.T.astype(float) @ prices.quota)
     if not np.isnan(data.spot_share_max):
-        spot = (data.purchase_market == 1).astype(float)
+        spot = (data.purchase_market == SPOT).astype(float)
         group = index.spot_group[machine]
         reduced = reduced + (size * (spot - data.spot_share_max))[:, None] * prices.spot[group]
     return np.asarray(reduced + size[:, None] * prices.added[machine])
@@ -221,35 +266,40 @@ def variant_fixed_values(index: FleetIndex, prices: Prices) -> FloatArray:
     return np.asarray(value)
 
 
-def evaluate_bound(index: FleetIndex, prices: Prices) -> Bound:
+def evaluate_bound(index: FleetIndex, prices: Prices, span: Span | None = None) -> Bound:
     """L(y) and its minimisers, by formula; `prices` must be >= 0.
 
-    The float margin is 1e-9 of the sum of the absolute terms.
+    `MARGIN` of the sum of the absolute terms is taken off. With a `span` the statement is about
+    plans that adopt its variants alone, and costs that much less to make.
     """
     data = index.data
     lam = prices.weights + prices.cap
-    reduced = route_reduced_costs(index, prices, slice(None))
-    group_value = np.minimum.reduceat(reduced, index.group_start[:-1])
-    variant_value = variant_fixed_values(index, prices) + np.bincount(
-        index.group_variant, group_value, minlength=len(data.variants)
-    )
-    variant_value = np.where(index.variant_complete, variant_value, np.inf)
-    terms = [
-        np.array([variant_value[v].min() if len(v) else np.inf for v in index.workload_variants])
-    ]
+    reduced = route_reduced_costs(prices, index if span is None else span.view)
+    start = index.group_start if span is None else span.start
+    group_value = np.minimum.reduceat(reduced, start[:-1])
+    variant = index.group_variant if span is None else index.group_variant[span.groups]
+    known = index.variant_complete
+    if span is not None:
+        known = known & np.isin(np.arange(len(known)), span.variants)
+    routed = np.bincount(variant, group_value, minlength=len(data.variants))
+    variant_value = np.where(known, variant_fixed_values(index, prices) + routed, np.inf)
+    least = np.array([variant_value[v].min(initial=np.inf) for v in index.workload_variants])
 
     purchases = purchase_reduced_costs(index, prices)
-    limit = data.purchase_limit
     sliced = data.purchase_per_slice
-    terms.append((np.minimum(purchases[sliced], 0.0) * limit[sliced][:, None]).ravel())
-    terms.append(np.minimum(purchases[~sliced].sum(axis=1), 0.0) * limit[~sliced])
+    terms = [
+        _bargains(purchases[sliced], data.purchase_stock[sliced][:, None]),
+        _bargains(purchases[~sliced].sum(axis=1), data.purchase_stock[~sliced]),
+    ]
 
     # A replica column is bounded by the machines it could ever run on.
     excess = prices.replica.sum(axis=2) - (
         prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
     )
-    if (excess > 0).any():
-        terms.append((-np.maximum(excess, 0.0) * replica_limit(index)[:, None]).ravel())
+    over = excess > 0
+    if over.any():
+        limit = np.broadcast_to(replica_limit(index)[:, None], over.shape)
+        terms.append(-excess[over] * limit[over])
 
     if prices.host.any():
         host = lam[0] * data.host_cost_usd + lam[1] * data.host_carbon_kgco2e
@@ -259,24 +309,32 @@ def evaluate_bound(index: FleetIndex, prices: Prices) -> Bound:
     terms.append(np.minimum(-_binary_reduced(index, prices), 0.0))
     terms.append(-_right_hand_sides(index, prices))
     everything = np.concatenate(terms)
-    margin = 1e-9 * float(np.abs(everything[np.isfinite(everything)]).sum())
     constant = float(lam @ index.fixed_totals)
-    value = float(everything.sum()) + constant - margin
+    size = np.abs(everything).sum() + np.abs(least[np.isfinite(least)]).sum() + abs(constant)
+    rest = float(everything.sum()) + constant - MARGIN * float(size)
     return Bound(
-        value=value,
+        value=rest + float(least.sum()),
+        rest=rest,
         prices=prices,
         reduced=reduced,
         group_value=group_value,
         variant_value=variant_value,
         purchase_reduced=purchases,
+        span=span,
     )
+
+
+def _bargains(reduced: FloatArray, limit: FloatArray) -> FloatArray:
+    """min(0, reduced cost) x upper bound, where it is not 0, float (n,)."""
+    found = reduced < 0.0
+    return np.asarray(reduced[found] * np.broadcast_to(limit, reduced.shape)[found])
 
 
 def replica_limit(index: FleetIndex) -> FloatArray:
     """Most replicas of each pool that the purchasable machines could run, float (P,)."""
     data = index.data
     instances = data.machine_fixed.astype(float)
-    np.add.at(instances, data.purchase_machine, data.purchase_limit)
+    np.add.at(instances, data.purchase_machine, data.purchase_stock)
     return np.floor(
         instances[data.pool_machine] * data.machine_size[data.pool_machine] / data.pool_accelerators
     )

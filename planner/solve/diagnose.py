@@ -18,6 +18,7 @@ import numpy as np
 from models.fleet.data import FleetData
 from planner.errors import InfeasibleError, SolverError
 from planner.solve.bound import Bound, Prices
+from planner.solve.generation import Generation
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 
@@ -62,9 +63,9 @@ def prove_infeasible(index: FleetIndex, deadline: float = float("inf")) -> Bound
 
     None is no statement: plans may exist, or time was up.
     """
-    master = PhaseOne(index, np.zeros(4))
-    master.start()
-    bound = master.generate(1e-4, deadline).bound
+    generation = Generation(PhaseOne(index, np.zeros(4)))
+    generation.start()
+    bound = generation.generate(1e-4, deadline).bound
     return bound if bound.value > PROOF_MARGIN else None
 
 
@@ -136,9 +137,9 @@ def _repair(index: FleetIndex, rule: Rule, deadline: float) -> str:
         free = _with_data(index, rule.with_limit(index.data, rule.loosest))
         weights = np.zeros(4)
         weights[rule.total] = 1.0
-        master = Master(free, weights)
-        master.start()
-        found = master.generate(1e-5, deadline)
+        generation = Generation(Master(free, weights))
+        generation.start()
+        found = generation.generate(1e-5, deadline)
         if not found.converged or found.artificial > 1e-6 or found.bound.value <= rule.limit:
             return ""
         return rule.repair(found.bound.value)

@@ -19,10 +19,11 @@ from models.fleet.data import BoolArray, FleetData, FloatArray, IntArray
 from planner.errors import SolverError
 from planner.solve.bound import Bound, Prices
 from planner.solve.diagnose import explain
+from planner.solve.generation import Generation, Relaxation
 from planner.solve.highs import Outcome
 from planner.solve.improve import KINDS, Neighbourhood, random_neighbourhood
 from planner.solve.index import FleetIndex, best_per_group, routes_of
-from planner.solve.master import Master, Relaxation
+from planner.solve.master import Master
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
 from planner.solve.restricted import Restricted
 from planner.solve.solution import Solution
@@ -142,11 +143,12 @@ class Search:
     def _relax(self) -> Relaxation:
         """The bound, then the relaxation in the search's own taste, on the same columns."""
         self.master = Master(self.index, self.weights)
-        self._keep_bound(self.master.start())
+        generation = Generation(self.master)
+        self._keep_bound(generation.start())
         deadline = self.began + 0.6 * self.options.time_limit_s
-        self.master.settle(deadline, self._keep_bound)
+        generation.settle(deadline, self._keep_bound)
         tolerance = max(1e-4, 0.1 * self.options.gap_relative)
-        relaxation = self.master.generate(tolerance, deadline, on_bound=self._keep_bound)
+        relaxation = generation.generate(tolerance, deadline, on_bound=self._keep_bound)
         if relaxation.artificial > 1e-6:
             raise explain(self.index, self.began + self.options.time_limit_s)
         self.taste = self._tasteful(relaxation)
@@ -154,7 +156,7 @@ class Search:
         self.reduced = relaxation.bound.reduced
         if (self.taste != self.weights).any():
             self.master.set_weights(self.taste)
-            relaxation = self.master.generate(1e-3, deadline)
+            relaxation = generation.generate(1e-3, deadline)
             self.reduced = relaxation.bound.reduced
         return relaxation
 
@@ -170,7 +172,7 @@ class Search:
     def _first_plan(self, relaxation: Relaxation) -> None:
         """The relaxation's own variants and routes, in integers; more columns until one fits."""
         index = self.index
-        generated = np.concatenate(self.master.routes_in)
+        generated = self.master.routes()
         leading = self._leading_variants(relaxation)
         fine = fine_machines(index)
         mine = routes_of(index, leading)
@@ -333,4 +335,4 @@ def fine_machines(index: FleetIndex) -> BoolArray:
 
 def profile_bound(index: FleetIndex, weights: FloatArray) -> float:
     """A quick bound at the profile prices: the scale of an objective."""
-    return Master(index, weights).start().value
+    return Generation(Master(index, weights)).start().value

@@ -5,7 +5,7 @@ Routes are kept in the order of their variant, so that the routes of a variant a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -375,6 +375,64 @@ class FleetIndex:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class RouteView:
+    """The pricing arrays of some routes side by side; names as in `FleetIndex`, all (n,)."""
+
+    cost: FloatArray
+    carbon: FloatArray
+    loss: FloatArray
+    water: FloatArray
+    share: FloatArray
+    pool_slice: IntArray
+    host_row: IntArray
+    host_weight: FloatArray
+    survive_row: IntArray
+    survive_weight: FloatArray
+    region_row: IntArray
+    region_weight: FloatArray
+    route_leg: IntArray
+    route_variant: IntArray
+    attainment: FloatArray
+    floor_loss: FloatArray
+
+    @classmethod
+    def of(cls, index: FleetIndex, routes: IntArray) -> RouteView:
+        """Gathered from the index."""
+        return cls(**{f.name: getattr(index, f.name)[routes] for f in fields(cls)})
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Some variants with all their groups and routes, laid side by side for pricing."""
+
+    variants: IntArray
+    groups: IntArray
+    """int (q,) their groups, ascending"""
+    routes: IntArray
+    """int (n,) their routes, ascending"""
+    start: IntArray
+    """int (q + 1,) first route of each group within `routes`"""
+    view: RouteView
+
+    @classmethod
+    def of(cls, index: FleetIndex, variants: IntArray) -> Span:
+        """The span of complete variants, which have a route in every group."""
+        variants = np.sort(variants)
+        groups = _ranges(index.variant_group_start, variants)
+        routes = _ranges(index.group_start, groups)
+        count = index.group_start[groups + 1] - index.group_start[groups]
+        start = np.concatenate([[0], np.cumsum(count)])
+        return cls(variants, groups, routes, start, RouteView.of(index, routes))
+
+
+def _ranges(start: IntArray, chosen: IntArray) -> IntArray:
+    """start[c], ..., start[c + 1] - 1 for every c of `chosen`, in order."""
+    low, count = start[chosen], start[chosen + 1] - start[chosen]
+    first = np.repeat(low - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
+    return np.asarray(first + np.arange(count.sum()))
+
+
 def best_per_group(index: FleetIndex, score: FloatArray, routes: IntArray, keep: int) -> IntArray:
     """Of the given routes the `keep` of lowest score in each group."""
     order = np.lexsort((score, index.route_group[routes]))
@@ -387,11 +445,4 @@ def best_per_group(index: FleetIndex, score: FloatArray, routes: IntArray, keep:
 
 def routes_of(index: FleetIndex, variants: IntArray) -> IntArray:
     """All routes of the variants, int (n,)."""
-    spans = [
-        np.arange(
-            index.group_start[index.variant_group_start[v]],
-            index.group_start[index.variant_group_start[v + 1]],
-        )
-        for v in variants
-    ]
-    return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
+    return _ranges(index.group_start, _ranges(index.variant_group_start, variants))

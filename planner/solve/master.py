@@ -1,60 +1,24 @@
-"""The relaxation by column generation: variants, routes and rows enter when they price in.
+"""The master: the linear relaxation of the fleet program over the columns seen so far.
 
-The master is the linear relaxation of the fleet program over the columns seen so far. Pools
-with one binding capacity row have no replica column: their load goes straight to the machine
-row (a replica costs exactly its accelerators). Everything is warm: changing weights or caps
-changes costs and right-hand sides only, and keeps basis, columns and rows.
+Pools with one binding capacity row have no replica column: their load goes straight to the
+machine row (a replica costs exactly its accelerators). Everything is warm: changing weights or
+caps changes costs and right-hand sides only, and keeps basis, columns and rows. What enters is
+decided in `planner.solve.generation`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import highspy
 import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
-from planner.errors import SolverError
-from planner.solve.bound import (
-    Bound,
-    Prices,
-    caps_of,
-    evaluate_bound,
-    route_reduced_costs,
-    with_main_rows,
-)
+from planner.solve.bound import Bound, Prices, affordable, caps_of, with_main_rows
 from planner.solve.highs import INFINITY, add_columns, add_rows, new_highs, run
-from planner.solve.index import FleetIndex, best_per_group, routes_of
-
-
-@dataclass(frozen=True, eq=False)
-class Relaxation:
-    """What a run of column generation holds."""
-
-    value: float
-    """objective of the master (not a bound unless converged)"""
-    bound: Bound
-    """the best proved bound met on the way"""
-    artificial: float
-    """sum of the artificial columns: > 0 means the master is not feasible yet"""
-    adopt: FloatArray
-    """float (V,)"""
-    routes: IntArray
-    """int (n,) generated routes with a positive value, index order"""
-    serve: FloatArray
-    """float (n,) their values"""
-    buy: FloatArray
-    """float (B,)"""
-    rent: FloatArray
-    """float (B, T)"""
-    iterations: int
-    converged: bool
-
+from planner.solve.index import FleetIndex
 
 LAST_PENALTY = 1e9
-KEEP_ROUTES = 3500
 COLUMN_TABLES = (
     "col_adopt", "col_route", "col_replica", "col_host", "col_train", "col_rent", "col_buy",
     "col_loose", "col_serves", "col_open", "col_keep",
@@ -93,7 +57,6 @@ class Master:
         self.totals = np.zeros((0, 4))
         self.scale = scale
         self.penalty = self.first_penalty
-        self.centre: Bound | None = None
         self.ranges = ranges
         self.corner: FloatArray | None = None
         W, V, R = len(data.workloads), len(data.variants), len(data.regions)
@@ -334,7 +297,7 @@ class Master:
             entries.append((row, where, np.where(counted, size, 0.0)))
         return entries
 
-    def _open_loose(self, open_: bool) -> None:
+    def open_loose(self, open_: bool) -> None:
         """Allow commitments slice by slice (a relaxation that separates the slices), or not."""
         held = np.flatnonzero(~self.index.data.purchase_per_slice)
         columns = self.col_loose[held].ravel()
@@ -343,6 +306,11 @@ class Master:
         upper = limit if open_ else np.zeros(len(columns))
         if len(columns):
             self.highs.changeColsBounds(len(columns), columns, np.zeros(len(columns)), upper)
+
+    def routes(self) -> IntArray:
+        """Routes in the program, index numbers, int (n,)."""
+        blank = [np.zeros(0, dtype=np.int64)]
+        return np.concatenate(self.routes_in or blank)
 
     def _artificial(self, rows: IntArray, signs: FloatArray) -> None:
         """Columns that make a row satisfiable at a price no plan would pay."""
@@ -521,7 +489,7 @@ class Master:
         )
         self.row_replica[p, t, row] = first + np.arange(n)
 
-    def _separate_rows(self, x: FloatArray) -> int:
+    def separate_rows(self, x: FloatArray) -> int:
         """Add the capacity rows that the current point breaks; how many.
 
         Routes pay for their pool's main row in the machine row. Where another row of the pool
@@ -529,7 +497,7 @@ class Master:
         """
         index, data = self.index, self.index.data
         T = len(data.slices)
-        routes = np.concatenate(self.routes_in)
+        routes = self.routes()
         serve = x[self.col_route[routes]]
         routes, serve = routes[serve > 1e-9], serve[serve > 1e-9]
         key = index.pool_slice[routes]
@@ -553,7 +521,7 @@ class Master:
             self.col_replica[fresh[:, 0], fresh[:, 1]] = self._replica_columns(
                 fresh[:, 0], fresh[:, 1]
             )
-        every = np.concatenate(self.routes_in)
+        every = self.routes()
         number = np.full((len(data.pools) * T, 4), -1)
         number[p * T + t, row] = np.arange(len(p))
         entries = []
@@ -630,7 +598,7 @@ class Master:
         self.corner = None
         if self.ranges is not None:
             self._bound_depth(0.0, 0.0, np.full(3, INFINITY))
-        self._refresh_costs()
+        self.refresh_costs()
 
     def set_corner(self, corner: FloatArray, tie_weights: FloatArray | None = None) -> None:
         """Minimise the depth t with f_i <= corner_i + ranges_i t (Pascoletti and Serafini 1984).
@@ -642,14 +610,15 @@ class Master:
         self.corner = np.asarray(corner, dtype=float)
         limit = (self.corner - self.index.fixed_totals[:3]) / self.ranges
         self._bound_depth(-INFINITY, INFINITY, np.where(np.isfinite(limit), limit, INFINITY))
-        self._refresh_costs()
+        self.refresh_costs()
 
     def _bound_depth(self, lower: float, upper: float, limits: FloatArray) -> None:
         self.highs.changeColBounds(self.col_depth, lower, upper)
         for row, limit in zip(self.row_corner[:3], limits, strict=True):
             self.highs.changeRowBounds(int(row), -INFINITY, float(limit))
 
-    def _refresh_costs(self) -> None:
+    def refresh_costs(self) -> None:
+        """Hand the costs of all columns to HiGHS again: weights, scale or penalty have changed."""
         cost = self.totals @ self.weights * self.scale
         cost[self.artificial] = self.penalty
         if self.corner is not None:
@@ -696,7 +665,7 @@ class Master:
             added_total=single(self.row_added_total),
             changed=single(self.row_changed),
         ).clipped()
-        return with_main_rows(index, raw)
+        return with_main_rows(index, affordable(index, raw))
 
     def goal(self, bound: Bound) -> float:
         """What the bound says of this master's objective: of t, when a corner is set."""
@@ -709,6 +678,9 @@ class Master:
     def profile_prices(self) -> Prices:
         """Prices before any route: what one more accelerator of each machine costs in each slice
         when it is bought for a load of the shape of total demand (duals of that small program).
+
+        A machine that cannot be bought takes the mean of its accelerator elsewhere: free it would
+        seem to answer everything.
         """
         data = self.index.data
         interactive = data.item_slice >= 0
@@ -731,10 +703,13 @@ class Master:
         prices = self.prices(np.array(solution.row_dual))
         fixed = data.machine_size.astype(float) * data.machine_fixed
         self._bound_machines(np.broadcast_to(fixed[:, None], self.row_machine.shape))
-        machine = replace(
-            Prices.zero(self.index, self.weights), machine=prices.machine, spot=prices.spot
-        )
-        return with_main_rows(self.index, machine)
+        kind = np.array(data.machine_accelerator)
+        price = prices.machine.copy()
+        for h in np.flatnonzero(~sold):
+            same = sold & (kind == kind[h])
+            price[h] = price[same].mean(axis=0) if same.any() else price.max(axis=0)
+        guess = replace(Prices.zero(self.index, self.weights), machine=price, spot=prices.spot)
+        return with_main_rows(self.index, affordable(self.index, guess))
 
     def _bound_machines(self, upper: FloatArray) -> None:
         rows = self.row_machine.ravel().astype(np.int32)
@@ -742,150 +717,9 @@ class Master:
             len(rows), rows, np.full(len(rows), -INFINITY), np.ascontiguousarray(upper.ravel())
         )
 
-    def start(self, columns_per_group: int = 3) -> Bound:
-        """First columns: for each workload its two best variants at the profile prices."""
-        self._open_loose(False)
-        found = evaluate_bound(self.index, self.profile_prices())
-        if self.scale == 1.0 and found.value > 0:
-            self.scale = 1e4 / found.value
-            self._refresh_costs()
-        for variants in self.index.workload_variants:
-            if len(variants):
-                best = variants[np.argsort(found.variant_value[variants])[:2]]
-                self.add_variants(best)
-        active = np.flatnonzero(self.col_adopt >= 0)
-        mine = routes_of(self.index, active)
-        self.add_routes(best_per_group(self.index, found.reduced[mine], mine, columns_per_group))
-        if (~np.isnan(self.index.data.attainment_min)).any():
-            # Also routes that keep their promise: the cheapest at a price on attainment.
-            paid = found.reduced[mine] - max(abs(found.value), 1e-9) * self.index.attainment[mine]
-            self.add_routes(best_per_group(self.index, paid, mine, 1))
-        return found
-
-    def _best_routes(self, found: Bound, variants: IntArray) -> IntArray:
-        """The cheapest route of every group of the variants, int (n,)."""
-        index = self.index
-        chosen = []
-        for v in variants:
-            low, high = index.variant_group_start[v], index.variant_group_start[v + 1]
-            if low == high:
-                continue
-            start = index.group_start[low : high + 1]
-            reduced = found.reduced[start[0] : start[-1]]
-            best = np.repeat(found.group_value[low:high], np.diff(start))
-            hit = np.flatnonzero(reduced <= best + 1e-12 * (1.0 + np.abs(best)))
-            group = np.searchsorted(start - start[0], hit, side="right") - 1
-            _, first = np.unique(group, return_index=True)
-            chosen.append(hit[first] + start[0])
-        return np.concatenate(chosen) if chosen else np.zeros(0, dtype=np.int64)
-
-    def generate(
-        self,
-        tolerance: float = 1e-5,
-        deadline: float = float("inf"),
-        max_iterations: int = 200,
-        smoothing: float = 0.85,
-        floor: float = 1e-9,
-        on_bound: Callable[[Bound], None] | None = None,
-    ) -> Relaxation:
-        """Column generation until master and bound agree within the relative tolerance.
-
-        Pricing happens at the master's prices and at a mixture with the best ones so far
-        (Wentges smoothing): degenerate duals swing, their mixtures do not.
-        """
-        index = self.index
-        best = self.centre
-        self.centre = None
-        converged = False
-        value, artificial, x = np.inf, np.inf, np.zeros(0)
-        iteration = 0
-        while iteration < max_iterations:
-            iteration += 1
-            left = deadline - time.monotonic()
-            if left <= 0 and iteration > 1:
-                break
-            limit = max(left, 0.5) if np.isfinite(left) else 1e6
-            end = run(self.highs, limit, linear=True)
-            if not end.has_solution or end.status != "optimal":
-                if best is not None and end.status == "limit":
-                    break
-                raise SolverError(f"the relaxation stopped as {end.status}")
-            solution = self.highs.getSolution()
-            x, dual = np.array(solution.col_value), np.array(solution.row_dual)
-            constant = float(self.weights @ index.fixed_totals)
-            value = end.objective / self.scale + constant
-            artificial = float(x[self.artificial].sum())
-            current = self.prices(dual)
-            tried = current if best is None else current.mixed(best.prices, smoothing)
-            found = evaluate_bound(index, tried)
-            best = self._better(best, found, on_bound)
-            rows = self._separate_rows(x)
-            closed = value - self.goal(best) <= tolerance * max(abs(value), floor)
-            if not closed:
-                self._purge(KEEP_ROUTES)
-            grown = self._grow(current, found, dual, widen=iteration % 5 == 0) or rows > 0
-            if not grown:
-                if tried is not current:
-                    found = evaluate_bound(index, current)
-                    best = self._better(best, found, on_bound)
-                grown = self._grow(current, found, dual, widen=True)
-            if (closed and rows == 0) or not grown:
-                if artificial <= 1e-7 or self.penalty >= self.last_penalty:
-                    converged = True
-                    break
-                self.penalty *= 10.0
-                self._refresh_costs()
-        assert best is not None
-        return self._result(value, best, x, artificial, iteration, converged)
-
-    def _better(
-        self, best: Bound | None, found: Bound, on_bound: Callable[[Bound], None] | None
-    ) -> Bound:
-        """The bound that says more of this master's objective, reported when it is new."""
-        if best is not None and self.goal(found) <= self.goal(best):
-            return best
-        if on_bound is not None:
-            on_bound(found)
-        return found
-
-    def settle(
-        self, deadline: float = float("inf"), on_bound: Callable[[Bound], None] | None = None
-    ) -> None:
-        """A first phase with commitments by the slice: cheap, and its columns and prices last."""
-        self._open_loose(True)
-        self.centre = self.generate(0.01, deadline, on_bound=on_bound).bound
-        self._open_loose(False)
-
-    def _grow(self, current: Prices, found: Bound, dual: FloatArray, *, widen: bool) -> bool:
-        """Add the best routes of `found` that price in at the `current` prices; False if none.
-
-        Variants enter only to `widen` the program: early prices flatter all of them.
-        """
-        index, data = self.index, self.index.data
-        theta = dual[self.row_one] / self.scale
-        value = found.variant_value - theta[data.variant_workload]
-        tolerance = 1e-9 * (1.0 + np.abs(theta[data.variant_workload]))
-        cheaper = (self.col_adopt < 0) & (value < -tolerance) & index.variant_complete
-        inactive = np.flatnonzero(cheaper & widen)
-        best_first = inactive[np.argsort(value[inactive])]
-        workload = data.variant_workload[best_first]
-        _, first = np.unique(workload, return_index=True)
-        before = self.highs.getNumCol()
-        self.add_variants(best_first[first])
-        active = np.flatnonzero(self.col_adopt >= 0)
-        candidates = self._best_routes(found, active)
-        row = self.row_group[index.route_group[candidates]]
-        sigma = np.where(row < len(dual), dual[np.minimum(row, len(dual) - 1)], np.inf) / self.scale
-        gain = sigma - route_reduced_costs(index, current, candidates)
-        chosen = candidates[gain > 1e-9 * (1.0 + np.abs(sigma))]
-        if len(chosen):
-            # What pays in one slice tends to pay in the others: their prices settle together.
-            self.add_routes(index.siblings(chosen))
-        return bool(self.highs.getNumCol() > before)
-
-    def _purge(self, keep: int) -> None:
+    def purge(self, keep: int) -> None:
         """Drop the dearest nonbasic routes when more than twice `keep` are in; the basis stays."""
-        routes = np.concatenate(self.routes_in) if self.routes_in else np.zeros(0, dtype=np.int64)
+        routes = self.routes()
         if len(routes) <= 2 * keep:
             return
         basis = self.highs.getBasis()
@@ -912,32 +746,3 @@ class Master:
         self.totals = self.totals[left]
         basis.col_status = [s for s, kept in zip(basis.col_status, left, strict=True) if kept]
         self.highs.setBasis(basis)
-
-    def _result(
-        self,
-        value: float,
-        best: Bound,
-        x: FloatArray,
-        artificial: float,
-        iteration: int,
-        converged: bool,
-    ) -> Relaxation:
-        def take(cols: IntArray) -> FloatArray:
-            inside = (cols >= 0) & (cols < len(x))
-            return np.where(inside, x[np.where(inside, cols, 0)], 0.0)
-
-        routes = np.concatenate(self.routes_in) if self.routes_in else np.zeros(0, dtype=np.int64)
-        serve = take(self.col_route[routes])
-        used = serve > 1e-9
-        return Relaxation(
-            value=value,
-            bound=best,
-            artificial=artificial,
-            adopt=take(self.col_adopt),
-            routes=routes[used],
-            serve=serve[used],
-            buy=take(self.col_buy),
-            rent=take(self.col_rent),
-            iterations=iteration,
-            converged=converged,
-        )

@@ -45,7 +45,7 @@ class Restricted(Master):
     def _close_unused(self) -> None:
         """Purchases of machines that no given route can use stay at zero."""
         data = self.index.data
-        pool = np.unique(self.index.pool[np.concatenate(self.routes_in)])
+        pool = np.unique(self.index.pool[self.routes()])
         used = np.zeros(len(data.machines), dtype=bool)
         used[data.pool_machine[pool[pool >= 0]]] = True
         idle = np.flatnonzero(~used[data.purchase_machine])
@@ -60,20 +60,52 @@ class Restricted(Master):
         # and most of the integers are gone.
         rounded = by_the_piece(self.index) & (not self.whole)
         rent = np.where(rounded[:, None], -1, self.col_rent)
-        integers = [
-            cols[cols >= 0].ravel()
-            for cols in (
-                self.col_adopt, self.col_replica, self.col_host, rent,
-                self.col_buy, self.col_serves, self.col_open, self.col_keep, self.col_train,
-            )
-        ]  # fmt: skip
-        every = np.concatenate(integers).astype(np.int32)
-        kinds = np.full(len(every), highspy.HighsVarType.kInteger)
-        self.highs.changeColsIntegrality(len(every), every, kinds)
+        decisions = self.decision_columns()
+        counts = (self.col_replica, self.col_host, rent, self.col_buy, self.col_train)
+        self.set_integers(np.concatenate([decisions, *(cols[cols >= 0] for cols in counts)]))
         # An artificial column in a plan would be a lie: none is allowed here.
         if self.artificial:
-            cols = np.array(self.artificial, dtype=np.int32)
-            self.highs.changeColsBounds(len(cols), cols, np.zeros(len(cols)), np.zeros(len(cols)))
+            self.fix(np.array(self.artificial), np.zeros(len(self.artificial)))
+
+    def set_integers(self, columns: IntArray) -> None:
+        """Make these columns integer and all others continuous."""
+        kinds = np.full(self.highs.getNumCol(), highspy.HighsVarType.kContinuous)
+        kinds[columns] = highspy.HighsVarType.kInteger
+        self.highs.changeColsIntegrality(len(kinds), np.arange(len(kinds), dtype=np.int32), kinds)
+
+    def fix(self, columns: IntArray, values: FloatArray | IntArray) -> None:
+        """Hold columns at values."""
+        at = np.ascontiguousarray(values, dtype=np.float64)
+        self.highs.changeColsBounds(len(columns), columns.astype(np.int32), at, at)
+
+    def decision_columns(self) -> IntArray:
+        """Columns of yes-or-no decisions but copies: variants, regions and llms in use."""
+        tables = (self.col_adopt, self.col_serves, self.col_open, self.col_keep)
+        return np.concatenate([cols[cols >= 0].ravel() for cols in tables])
+
+    def lump_columns(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Yes-or-no decisions; lumps that nothing can replace; on-demand lumps.
+
+        Lumps are commitments and every rental but those of single accelerators that can be had
+        on demand too.
+        """
+        lumpy = ~by_the_piece(self.index)[:, None] & (self.col_rent >= 0)
+        on_demand = (self.index.data.purchase_market == 0)[:, None]
+        bought = self.col_buy[self.col_buy >= 0]
+        kept = np.concatenate([bought, self.col_rent[lumpy & ~on_demand]])
+        return self.decision_columns(), kept, self.col_rent[lumpy & on_demand]
+
+    def copy_columns(self) -> tuple[IntArray, FloatArray]:
+        """Columns of index and adapter copies, and what each costs in the objective."""
+        columns = self.col_host[self.col_host >= 0]
+        return columns, self.totals[columns] @ self.weights * self.scale
+
+    def replica_rows(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Replica columns, the machine row of each and the accelerators of one replica."""
+        pool, t = np.nonzero(self.col_replica >= 0)
+        data = self.index.data
+        rows = self.row_machine[data.pool_machine[pool], t]
+        return self.col_replica[pool, t], rows, data.pool_accelerators[pool].astype(float)
 
     def solve(
         self,
@@ -88,7 +120,7 @@ class Restricted(Master):
         end = run(self.highs, time_limit_s)
         if not end.has_solution:
             return None, end
-        found = self._solution(np.array(self.highs.getSolution().col_value))
+        found = self.solution_of(np.array(self.highs.getSolution().col_value))
         return (found if obeys_limits(self.index, found) else None), end
 
     def solve_rounded(
@@ -112,13 +144,34 @@ class Restricted(Master):
         return found
 
     def keep(self, solution: Solution, freed: BoolArray) -> None:
-        """Hold the routes of groups that are not freed (bool (Q,)) at the solution's shares."""
-        routes = np.concatenate(self.routes_in)
-        held = routes[~freed[self.index.route_group[routes]]]
-        share = np.zeros(len(self.index.pool))
+        """Hold the solution outside of the groups that are freed (bool (Q,)).
+
+        Routes of other groups keep their shares. Where no freed group could be served, replicas and
+        rentals keep their numbers; commitments keep theirs, but for machines that are touched in
+        every slice they are used in.
+        """
+        data, index = self.index.data, self.index
+        routes = self.routes()
+        free = freed[index.route_group[routes]]
+        share = np.zeros(len(index.pool))
         share[solution.routes] = solution.serve
-        columns = self.col_route[held].astype(np.int32)
-        self.highs.changeColsBounds(len(columns), columns, share[held], share[held])
+        held = routes[~free]
+        self.fix(self.col_route[held], share[held])
+        touched = np.zeros((len(data.machines), len(data.slices)), dtype=bool)
+        loose = routes[free & (index.pool[routes] >= 0)]
+        touched[data.pool_machine[index.pool[loose]], index.slice[loose]] = True
+        used = np.zeros_like(touched)
+        pool, t = np.nonzero(solution.replicas)
+        used[data.pool_machine[pool], t] = True
+        whole = np.asarray((touched | ~used).all(axis=1) & touched.any(axis=1))
+        still = ~(touched | whole[:, None])
+        for columns, values, outside in (
+            (self.col_replica, solution.replicas, still[data.pool_machine]),
+            (self.col_rent, solution.rent, still[data.purchase_machine]),
+            (self.col_buy, solution.buy, ~whole[data.purchase_machine]),
+        ):
+            fixed = outside & (columns >= 0)
+            self.fix(columns[fixed], values[fixed])
 
     def _set_start(self, start: Solution) -> None:
         """Hand the integers of a known plan to HiGHS, which completes the rest."""
@@ -136,13 +189,14 @@ class Restricted(Master):
             inside = cols >= 0
             value[cols[inside]] = np.asarray(given, dtype=float)[inside]
         inside = self.col_route[start.routes] >= 0
-        in_cols = np.concatenate(self.routes_in) if self.routes_in else np.zeros(0, dtype=np.int64)
+        in_cols = self.routes()
         value[self.col_route[in_cols]] = 0.0
         value[self.col_route[start.routes[inside]]] = start.serve[inside]
         known = np.flatnonzero(~np.isnan(value)).astype(np.int32)
         self.highs.setSolution(len(known), known, value[known])
 
-    def _solution(self, x: FloatArray) -> Solution:
+    def solution_of(self, x: FloatArray) -> Solution:
+        """The plan behind column values; its integers must be whole within tolerance."""
         index, data = self.index, self.index.data
 
         def whole(cols: IntArray) -> IntArray:
@@ -151,12 +205,15 @@ class Restricted(Master):
         adopted = np.flatnonzero(whole(self.col_adopt))
         adopt = np.full(len(data.workloads), -1)
         adopt[data.variant_workload[adopted]] = adopted
-        routes = np.concatenate(self.routes_in)
+        routes = self.routes()
         serve = x[self.col_route[routes]]
         used = serve > SERVE_TOLERANCE
-        options = np.flatnonzero(whole(self.col_train))
+        options = np.flatnonzero(self.col_train >= 0)
+        options = options[np.argsort(x[self.col_train[options]], kind="stable")]
         train = np.full(len(data.variants), -1)
+        # Of several options of a variant the last, which has the largest share, is kept.
         train[data.training_variant[options]] = options
+        train[np.setdiff1d(np.arange(len(train)), adopted)] = -1
         rent = np.where(self.col_rent >= 0, x[np.maximum(self.col_rent, 0)], 0.0)
         parts = (adopt, routes[used], serve[used], whole(self.col_buy), rent, train)
         least = finished(index, *parts)

@@ -13,8 +13,8 @@ from models.fleet.data import FleetData
 from models.fleet.program import build_program
 from planner.solve.bound import Prices, evaluate_bound, with_main_rows
 from planner.solve.engine import OBJECTIVES, minimize, unit_weights
+from planner.solve.generation import generated
 from planner.solve.index import FleetIndex
-from planner.solve.master import Master
 from planner.solve.options import EngineOptions
 from planner.solve.restricted import Restricted
 from tests.brute_force import best_value
@@ -88,9 +88,7 @@ def test_the_relaxation_lies_below_the_program_with_all_rules(seed: int) -> None
     data = full_fleet(seed, machines_per_region=1, variants=3)
     index, program = FleetIndex.build(data), build_program(data)
     for name in MINIMISED:
-        master = Master(index, unit_weights(name))
-        master.start()
-        relaxation = master.generate(1e-6)
+        relaxation = generated(index, unit_weights(name))
         truth = optimum(program, name)
         assert relaxation.converged
         assert below(relaxation.bound.value, truth), name
