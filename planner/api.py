@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from planner.front.run import FrontProgress
     from planner.report.files import Report
     from planner.solve.options import Progress
-    from planner.verify import DualPrices, VerificationReport
+    from planner.verify import Proof, VerificationReport
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
 CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}
@@ -89,8 +89,8 @@ class Answer:
     request: Request
     plan: Plan
     report: VerificationReport
-    prices: DualPrices
-    """the proof of the bound"""
+    proof: Proof
+    """of the bound"""
     log: EventLog
 
     @property
@@ -167,7 +167,7 @@ def verify(
     The report lists every violation; nothing is raised for a wrong plan.
     """
     from planner.runs import read_run
-    from planner.verify import DualPrices, verify_plan
+    from planner.verify import Proof, verify_plan
 
     if isinstance(what, Plan):
         if instance is None:
@@ -179,7 +179,7 @@ def verify(
     facts = with_request(given if isinstance(given, Facts) else load(given), run.request)
     incumbent = incumbent_of(facts)
     report = verify_plan(facts, run.plan, incumbent)
-    return with_certificate(report, facts, run.plan, DualPrices.load(run.certificate), incumbent)
+    return with_certificate(report, facts, run.plan, Proof.load(run.certificate), incumbent)
 
 
 def report(run_dir: str | Path, *, current: str | Path | None = None) -> Report:
@@ -207,7 +207,7 @@ def answer(
     returned.
     """
     from planner.answer import build_plan
-    from planner.answer.certificate import dual_prices
+    from planner.answer.certificate import proof as stored_proof
     from planner.candidates import build_candidates
     from planner.solve.engine import minimize as search
     from planner.solve.index import FleetIndex
@@ -244,26 +244,26 @@ def answer(
     with _timed("check", timings, log):
         report = verify_plan(facts, draft, incumbent)
     with _timed("check of the bound", timings, log):
-        prices = dual_prices(facts, candidates, index, result.prices)
-        report = with_certificate(report, facts, draft, prices, incumbent)
+        proof = stored_proof(facts, candidates, index, result.cases)
+        report = with_certificate(report, facts, draft, proof, incumbent)
     made = dataclasses.replace(draft, timings={**timings, **draft.timings})
     log.add("checked", violations=len(report.violations))
     if not report.ok:
         raise VerificationError(failed_check(report))
-    return Answer(facts, request, made, report, prices, log)
+    return Answer(facts, request, made, report, proof, log)
 
 
 def with_certificate(
     report: VerificationReport,
     facts: Facts,
     stated: Plan,
-    prices: DualPrices,
+    proof: Proof,
     incumbent: Plan | None,
 ) -> VerificationReport:
-    """The report with what the check of the stored dual prices found."""
+    """The report with what the check of the stored proof found."""
     from planner.verify import verify_certificate
 
-    _, wrong = verify_certificate(facts, stated, prices, incumbent)
+    _, wrong = verify_certificate(facts, stated, proof, incumbent)
     return dataclasses.replace(report, violations=(*report.violations, *wrong))
 
 

@@ -6,7 +6,7 @@
       plan.json          the contract for programs
       request.json       what was asked on top of the instance: objective, caps, gap, limits
       instance/          the instance as it was read
-      certificate.npz    the dual prices that prove the bound
+      certificate.npz    the proof of the bound
       log.jsonl          phases, progress and the check
       tables/*.csv       the plan's lists, for spreadsheets
 
@@ -104,7 +104,7 @@ def _fill(folder: Path, answer: Answer) -> None:
     request = json.dumps(dataclasses.asdict(answer.request), indent=1)
     (folder / REQUEST).write_text(request, encoding="utf-8")
     (folder / LOG).write_text(answer.log.text(), encoding="utf-8")
-    answer.prices.save(folder / CERTIFICATE)
+    answer.proof.save(folder / CERTIFICATE)
     settings = answer.facts.instance.settings
     copy_instance(Path(answer.facts.instance.folder), folder / INSTANCE, settings.incumbent)
     (folder / TABLE_FOLDER).mkdir()

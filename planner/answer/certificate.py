@@ -10,11 +10,24 @@ from numpy.typing import ArrayLike
 from models.fleet.data import CAPACITY_ROWS
 from planner.candidates.kinds import Candidates
 from planner.instance.facts import Facts
+from planner.solve.assignments import Cases
 from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
 from planner.verify.prices import DualPrices
+from planner.verify.proof import Proof
 
 Key = tuple[str, ...]
+
+
+def proof(facts: Facts, candidates: Candidates, index: FleetIndex, cases: Cases) -> Proof:
+    """The engine's cases with rows and variants by name."""
+    leaves = cases.leaves
+    return Proof(
+        prices=tuple(dual_prices(facts, candidates, index, cut.prices) for cut in cases.cuts),
+        variants=index.data.variants,
+        allowed=np.array([leaf.allowed for leaf in leaves], dtype=bool),
+        shares=np.array([leaf.shares for leaf in leaves], dtype=float),
+    )
 
 
 def dual_prices(

@@ -153,7 +153,7 @@ def verified(folder: Path) -> Outcome:
     """Read a run folder and check everything in it; an unreadable one is an outcome as well."""
     from planner.api import incumbent_of, load, with_request
     from planner.runs import read_run
-    from planner.verify import DualPrices, verify_certificate, verify_plan
+    from planner.verify import Proof, verify_certificate, verify_plan
 
     try:
         run = read_run(folder)
@@ -162,8 +162,8 @@ def verified(folder: Path) -> Outcome:
         report = verify_plan(facts, run.plan, incumbent)
         proved, violations = None, report.violations
         if run.certificate.exists():
-            prices = DualPrices.load(run.certificate)
-            bound, found = verify_certificate(facts, run.plan, prices, incumbent)
+            proof = Proof.load(run.certificate)
+            bound, found = verify_certificate(facts, run.plan, proof, incumbent)
             proved = bound if bound > float("-inf") else None
             violations += found
     except PlannerError as error:

@@ -1,31 +1,36 @@
-"""One certified plan: bound by column generation, plan by guided restricted programs.
+"""One certified plan: bounds by column generation, plans by guided restricted programs.
 
-Reads top to bottom: relax, decide variants, a first plan, improve it until the proved gap is
-small enough or time is up. Every number of the answer is recomputed from its decisions; the
-bound is the one that the stored prices prove (see `planner.solve.bound`).
+Reads top to bottom: relax; then, side by side, bounds over whole assignments of variants
+(`planner.solve.assignments`), a first plan (`planner.solve.rounding`) and neighbourhoods of the
+best plan (`planner.solve.improve`), until the proved gap is small enough or time is up. Every
+number of the answer is recomputed from its decisions; the bound is the one that the stored prices
+prove.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from models.fleet.data import BoolArray, FleetData, FloatArray, IntArray
 from planner.errors import SolverError
-from planner.solve.bound import Bound, Prices
+from planner.solve.assignments import Assignments, Cases
+from planner.solve.bound import Bound, Prices, evaluate_bound
 from planner.solve.diagnose import explain
 from planner.solve.generation import Generation, Relaxation
-from planner.solve.highs import Outcome
-from planner.solve.improve import KINDS, Neighbourhood, random_neighbourhood
-from planner.solve.index import FleetIndex, best_per_group, routes_of
+from planner.solve.improve import KINDS, random_neighbourhood
+from planner.solve.index import FleetIndex, Span, best_per_group, routes_of
 from planner.solve.master import Master
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
 from planner.solve.restricted import Restricted
+from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 
 T = TypeVar("T")
@@ -36,6 +41,8 @@ NEIGHBOURHOOD_S = 2.0
 DEFAULT_OPTIONS = EngineOptions()
 POOR_GAP = 0.08
 """A first plan further than this from the bound is tried again on more columns."""
+ASSIGNED_TOLERANCE = 3e-4
+"""Where the relaxation of one assignment stops."""
 
 SMALL_ROUTES = 3000
 """Programs up to this many routes are also solved whole."""
@@ -56,10 +63,22 @@ class EngineResult:
     status: str
     """``optimal`` (gap reached) or ``limit``"""
     prices: Prices
+    """of the relaxation: what things are worth at the margin"""
+    cases: Cases
+    """what proves the bound"""
     timings: dict[str, float]
     trace: tuple[Progress, ...]
     proof: str = "dual prices"
-    """``dual prices`` (`prices` prove it) or ``branch and bound`` (of the whole program)"""
+    """``dual prices`` (`cases` prove it) or ``branch and bound`` (of the whole program)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """Columns for a first plan, and the share of the time left that it may take."""
+
+    variants: IntArray
+    routes: IntArray
+    share: float
 
 
 def unit_weights(objective: str) -> FloatArray:
@@ -103,26 +122,56 @@ class Search:
     on_progress: ProgressListener | None = None
     began: float = field(default_factory=time.monotonic)
     best: Solution | None = None
-    whole: bool = False
-    """whether programs round nothing, because limits leave no room for it"""
     bound: Bound | None = None
     searched_bound: float = -float("inf")
     """bound of branch and bound on the whole program, where it was small enough"""
+    assigned_bound: float = -float("inf")
+    """bound over whole assignments of variants"""
     timings: dict[str, float] = field(default_factory=dict)
     trace: list[Progress] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------ the algorithm
 
     def run(self) -> None:
-        """Relax, decide, plan, improve."""
-        relaxation = self._timed("relaxation", self._relax)
-        if len(self.index.pool) <= SMALL_ROUTES and self._gap() > self.options.gap_relative:
+        """Relax, then plans and bounds side by side."""
+        self._timed("relaxation", self._relax)
+        if len(self.index.pool) <= SMALL_ROUTES and self._open():
             self._timed("branch and bound", self._solve_whole)
-            if self._gap() <= self.options.gap_relative:
-                return
-        if self.best is None:
-            self._timed("first plan", lambda: self._first_plan(relaxation))
-        self._timed("improvement", self._improve)
+        self._timed("plans and bounds", self._close)
+
+    def _relax(self) -> None:
+        """The bound, then the relaxation in the search's own taste, on the same columns."""
+        self.master = Master(self.index, self.weights)
+        self.generation = Generation(self.master)
+        self._keep_bound(self.generation.start())
+        deadline = self.began + 0.6 * self.options.time_limit_s
+        self.generation.settle(deadline, self._keep_bound)
+        tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
+        relaxation = self.generation.generate(tolerance, deadline, on_bound=self._keep_bound)
+        if relaxation.artificial > 1e-6:
+            raise explain(self.index, self.began + self.options.time_limit_s)
+        assert self.bound is not None
+        self.assignments = Assignments(self.index)
+        self.assignments.add(self.bound)
+        self.leading = leading_variants(self.index, relaxation.adopt)
+        self.taste = self._tasteful(relaxation)
+        self.scale = self.master.scale
+        if (self.taste != self.weights).any():
+            self.master.set_weights(self.taste)
+            relaxation = self.generation.generate(1e-3, deadline)
+            self.master.set_weights(self.weights)
+        self.reduced, self.worth = relaxation.bound.reduced, relaxation.bound.variant_value
+        self.attempts = self._attempts(relaxation)
+
+    def _tasteful(self, relaxation: Relaxation) -> FloatArray:
+        """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
+        taste = self.weights.copy()
+        if taste[0] == 0.0:
+            cost = profile_bound(self.index, unit_weights("cost"))
+            slack = 0.1 * self.options.gap_relative * abs(relaxation.value)
+            taste[0] = slack / max(4.0 * cost, 1e-9)
+        return taste
 
     def _solve_whole(self) -> None:
         """The whole program by branch and bound, where it is small enough for that."""
@@ -136,145 +185,152 @@ class Search:
         proved = end.bound / self.scale + constant
         # HiGHS proves within its tolerances: leave them out of what is claimed.
         proved -= 1e-6 * max(abs(proved), 1.0 / self.scale)
-        if np.isfinite(proved) and (self.bound is None or proved > self.bound.value):
+        if np.isfinite(proved) and proved > self._proved():
             self.searched_bound = proved
             self._report("branch and bound")
 
-    def _relax(self) -> Relaxation:
-        """The bound, then the relaxation in the search's own taste, on the same columns."""
-        self.master = Master(self.index, self.weights)
-        generation = Generation(self.master)
-        self._keep_bound(generation.start())
-        deadline = self.began + 0.6 * self.options.time_limit_s
-        generation.settle(deadline, self._keep_bound)
-        tolerance = max(1e-4, 0.1 * self.options.gap_relative)
-        relaxation = generation.generate(tolerance, deadline, on_bound=self._keep_bound)
-        if relaxation.artificial > 1e-6:
-            raise explain(self.index, self.began + self.options.time_limit_s)
-        self.taste = self._tasteful(relaxation)
-        self.scale = self.master.scale
-        self.reduced = relaxation.bound.reduced
-        if (self.taste != self.weights).any():
-            self.master.set_weights(self.taste)
-            relaxation = generation.generate(1e-3, deadline)
-            self.reduced = relaxation.bound.reduced
-        return relaxation
-
-    def _tasteful(self, relaxation: Relaxation) -> FloatArray:
-        """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
-        taste = self.weights.copy()
-        if taste[0] == 0.0:
-            cost = profile_bound(self.index, unit_weights("cost"))
-            slack = 0.1 * self.options.gap_relative * abs(relaxation.value)
-            taste[0] = slack / max(4.0 * cost, 1e-9)
-        return taste
-
-    def _first_plan(self, relaxation: Relaxation) -> None:
-        """The relaxation's own variants and routes, in integers; more columns until one fits."""
-        index = self.index
-        generated = self.master.routes()
-        leading = self._leading_variants(relaxation)
-        fine = fine_machines(index)
-        mine = routes_of(index, leading)
-        fitting = mine[(index.pool[mine] < 0) | fine[index.data.pool_machine[index.pool[mine]]]]
-        fitting = best_per_group(index, self.reduced[fitting], fitting, 4)
-        several = np.flatnonzero(relaxation.adopt > 0.02)
-        few = generated[np.isin(index.route_variant[generated], several)]
-        near = best_per_group(index, self.reduced[few], few, 3)
-        everything = np.flatnonzero(relaxation.adopt > 1e-9)
-        for chosen, routes, share in (
-            (leading, np.union1d(relaxation.routes, fitting), 0.2),
-            (leading, np.union1d(near, fitting), 0.3),
-            (several, few, 0.4),
-            (everything, generated, 1.0),
-        ):
-            inside = routes[np.isin(index.route_variant[routes], chosen)]
-            # The last attempt rounds nothing: tight limits may leave no room for it.
-            self.whole = share == 1.0
-            program = Restricted(
-                index, self.taste, chosen, inside, scale=self.scale, whole=self.whole
-            )
-            found, end = program.solve_rounded(share * self._left(), 0.002, start=self.best)
-            if found is None and end.status != "infeasible":
-                found, end = program.solve(share * self._left(), 0.002)
-            if found is not None:
-                self._keep_solution("first plan", found)
-            # A plan far from the bound is a poor place to start from: try again, wider.
-            if self.best is not None and self._gap() <= POOR_GAP:
-                return
-        if self.best is not None:
-            return
-        raise SolverError(
-            "no plan was found in the time given, and none was proved impossible: "
-            "allow more time (--time-limit)"
-        )
-
-    def _leading_variants(self, relaxation: Relaxation) -> IntArray:
-        """For each workload the variant the relaxation adopts most."""
-        data = self.index.data
-        order = np.lexsort((-relaxation.adopt, data.variant_workload))
-        _, first = np.unique(data.variant_workload[order], return_index=True)
-        return order[first]
-
-    def _improve(self) -> None:
-        """Neighbourhoods, several at a time, until the gap is reached or time is up."""
-        rng = np.random.default_rng(self.options.seed)
-        sizes = dict.fromkeys(KINDS, 0.12)
+    def _close(self) -> None:
+        """Plans, neighbourhoods and bounds over assignments, a job a thread, until the gap is
+        reached or time is up."""
+        jobs = self._jobs()
         with ThreadPoolExecutor(self.options.threads) as pool:
-            running: dict[Future[tuple[Solution | None, Outcome]], Neighbourhood] = {}
-            while self._left() > 0 and self._gap() > self.options.gap_relative:
+            running: dict[Future[None], str] = {}
+            while self._open():
                 while len(running) < self.options.threads:
-                    assert self.best is not None and self.bound is not None
-                    kind = str(rng.choice(KINDS))
-                    chosen = random_neighbourhood(
-                        self.index,
-                        self.best,
-                        self.reduced,
-                        rng,
-                        kind,
-                        sizes[kind],
-                        self.bound.variant_value,
-                    )
-                    limit = min(max(self._left(), 0.01), NEIGHBOURHOOD_S)
-                    rounded = bool(rng.random() < 0.25)
-                    job = pool.submit(self._solve_near, self.best, chosen, limit, rounded)
-                    running[job] = chosen
-                done, _ = wait(running, timeout=self._left() + 2.0, return_when=FIRST_COMPLETED)
-                for job in done:
-                    kind = running.pop(job).name
-                    found, end = job.result()
-                    factor = 1.25 if end.status == "optimal" else 0.8
-                    sizes[kind] = float(np.clip(sizes[kind] * factor, 0.02, 1.0))
-                    if found is not None:
-                        self._keep_solution(kind, found)
+                    name, job = jobs(set(running.values()))
+                    if job is None:
+                        break
+                    running[pool.submit(job)] = name
+                if not running:
+                    break
+                done, _ = wait(running, self._left() + 2.0, return_when=FIRST_COMPLETED)
+                for future in done:
+                    running.pop(future)
+                    future.result()
+        if self.best is None:
+            raise SolverError(
+                "no plan was found in the time given, and none was proved impossible: "
+                "allow more time (--time-limit)"
+            )
+
+    def _jobs(self) -> Callable[[set[str]], tuple[str, Callable[[], None] | None]]:
+        """What to do next, given what is being done: a first plan before all, bounds over
+        assignments every other time (beside plans where there are threads), neighbourhoods."""
+        rng = np.random.default_rng(self.options.seed)
+        self.sizes = dict.fromkeys(KINDS, 0.12)
+        self.assigning = True
+        last = ""
+
+        def choose(busy: set[str]) -> tuple[str, Callable[[], None] | None]:
+            nonlocal last
+            poor = self.best is None or self._gap() > POOR_GAP
+            if poor and self.attempts and "plan" not in busy:
+                last = "plan"
+                return last, partial(self._plan, self.attempts.pop(0))
+            turn = bool(busy) or last != "assignments"
+            if self.assigning and "assignments" not in busy and turn:
+                last = "assignments"
+                return last, self._assign
+            if self.best is None:
+                return "", None
+            last = "neighbourhood"
+            return last, partial(self._improve, np.random.default_rng(rng.integers(2**32)))
+
+        return choose
+
+    # ------------------------------------------------------------------ jobs
+
+    def _plan(self, attempt: Attempt) -> None:
+        """A plan from the relaxation's own variants and routes."""
+        columns = (self.index, self.taste, attempt.variants, attempt.routes)
+        limit = attempt.share * self._left()
+        found = rounded(Restricted(*columns, scale=self.scale, whole=True), limit)
+        if found is None:
+            program = Restricted(*columns, scale=self.scale, whole=True)
+            found, _ = program.solve(attempt.share * self._left(), 0.002)
+        if found is not None:
+            self._keep_solution("first plan", found)
+
+    def _assign(self) -> None:
+        """The assignment with the least bound so far, and what its own relaxation says of it."""
+        value, adopt = self.assignments.least()
+        if len(self.assignments.cuts) == 1:
+            # The relaxation's own favourites are where the least is to be expected.
+            adopt = self.leading
+        proved = self.assignments.bound_at(adopt)
+        enough = self._value() if np.isfinite(self._value()) else 1.02 * proved
+        generation = self.generation
+        best = max(self.assignments.cuts, key=lambda cut: cut.at(adopt))
+        generation.restrict(adopt)
+        generation.centre = evaluate_bound(self.index, best.prices, Span.of(self.index, adopt))
+        deadline = self.began + self.options.time_limit_s
+        relaxation = generation.generate(ASSIGNED_TOLERANCE, deadline, enough=enough)
+        bound = evaluate_bound(self.index, relaxation.bound.prices)
+        self.assignments.add(bound)
+        better, _ = self.assignments.least()
+        self._keep_assigned(better)
+        # Where an assignment says no more than before, and nothing rises, all is said.
+        said = relaxation.bound.value - proved
+        self.assigning = said > 1e-6 * abs(proved) or better - value > 1e-6 * abs(value)
+
+    def _improve(self, rng: np.random.Generator) -> None:
+        """One neighbourhood of the best plan."""
+        assert self.best is not None
+        base, kind = self.best, str(rng.choice(KINDS))
+        chosen = random_neighbourhood(
+            self.index, base, self.reduced, rng, kind, self.sizes[kind], self.worth
+        )
+        program = Restricted(
+            self.index, self.taste, chosen.variants, chosen.routes, scale=self.scale, whole=True
+        )
+        program.keep(base, chosen.freed)
+        limit = min(max(self._left(), 0.01), NEIGHBOURHOOD_S)
+        found, end = program.solve(limit, 1e-5, start=base)
+        factor = 1.25 if end.status == "optimal" else 0.8
+        self.sizes[kind] = float(np.clip(self.sizes[kind] * factor, 0.005, 1.0))
+        if found is not None:
+            self._keep_solution(kind, found)
 
     # ------------------------------------------------------------------ pieces
 
-    def _solve_near(
-        self, base: Solution, chosen: Neighbourhood, limit: float, rounded: bool
-    ) -> tuple[Solution | None, Outcome]:
-        program = Restricted(
-            self.index,
-            self.taste,
-            chosen.variants,
-            chosen.routes,
-            scale=self.scale,
-            whole=self.whole,
-        )
-        program.keep(base, chosen.freed)
-        if rounded:
-            return program.solve_rounded(limit, 1e-4, start=base)
-        return program.solve(limit, 1e-5, start=base)
+    def _attempts(self, relaxation: Relaxation) -> list[Attempt]:
+        """Columns to plan with: few and fitting first, then everything that was generated."""
+        index, reduced = self.index, self.reduced
+        leading = leading_variants(index, relaxation.adopt)
+        several = np.flatnonzero(relaxation.adopt > 0.02)
+        everything = np.flatnonzero(relaxation.adopt > 1e-9)
+        generated = self.master.routes()
+        routes = around(index, relaxation.routes, reduced, leading)
+        wider = around(index, relaxation.routes, reduced, np.union1d(leading, several))
+        return [
+            Attempt(leading, routes, 0.25),
+            Attempt(np.union1d(leading, several), wider, 0.4),
+            Attempt(
+                everything, generated[np.isin(index.route_variant[generated], everything)], 0.9
+            ),
+        ]
 
     def _keep_solution(self, phase: str, found: Solution) -> None:
-        if self.best is None or found.totals @ self.taste < self.best.totals @ self.taste:
-            self.best = found
-            self._report(phase)
+        with self.lock:
+            if self.best is None or found.totals @ self.taste < self.best.totals @ self.taste:
+                self.best = found
+                self._report(phase)
 
     def _keep_bound(self, found: Bound) -> None:
         if self.bound is None or found.value > self.bound.value:
             self.bound = found
             self._report("relaxation")
+
+    def _keep_assigned(self, value: float) -> None:
+        """Branch and bound over assignments proves within its tolerance; the rest is left out."""
+        value -= 1e-6 * abs(value)
+        with self.lock:
+            if value > self._proved():
+                self.assigned_bound = value
+                self._report("assignments")
+
+    def _open(self) -> bool:
+        return self._left() > 0 and self._gap() > self.options.gap_relative
 
     def _left(self) -> float:
         return self.options.time_limit_s - (time.monotonic() - self.began)
@@ -283,8 +339,9 @@ class Search:
         return float(self.best.totals @ self.weights) if self.best is not None else float("inf")
 
     def _proved(self) -> float:
-        """The best bound held: from prices, or from branch and bound on the whole program."""
-        return max(self.bound.value if self.bound else -float("inf"), self.searched_bound)
+        """The best bound held."""
+        dual = self.bound.value if self.bound else -float("inf")
+        return max(dual, self.searched_bound, self.assigned_bound)
 
     def _gap(self) -> float:
         return relative_gap(self._value(), self._proved())
@@ -304,21 +361,58 @@ class Search:
             self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - began
 
     def result(self) -> EngineResult:
-        """What is held now."""
+        """What is held now, with its proof."""
         if self.best is None or self.bound is None:
             raise SolverError("stopped before a plan was found")
-        status = "optimal" if self._gap() <= self.options.gap_relative else "limit"
+        cases = self._timed("proof", self._prove)
+        proved = max(cases.bound, self.searched_bound)
+        value = self._value()
+        gap = relative_gap(value, proved)
         return EngineResult(
             self.best,
             self.index,
-            self._value(),
-            self._proved(),
-            status,
+            value,
+            proved,
+            "optimal" if gap <= self.options.gap_relative else "limit",
             self.bound.prices,
+            cases,
             self.timings,
             tuple(self.trace),
-            "dual prices" if self.searched_bound <= self.bound.value else "branch and bound",
+            "dual prices" if self.searched_bound <= cases.bound else "branch and bound",
         )
+
+    def _prove(self) -> Cases:
+        """The cases that prove the best bound over assignments, or the one price vector."""
+        assert self.bound is not None
+        if self.assigned_bound <= max(self.bound.value, self.searched_bound):
+            return Cases.of(self.bound)
+        return self.assignments.prove(self.assigned_bound)
+
+
+def leading_variants(index: FleetIndex, adopt: FloatArray) -> IntArray:
+    """For each workload the variant that a relaxation adopts most, int (W,)."""
+    order = np.lexsort((-adopt, index.data.variant_workload))
+    _, first = np.unique(index.data.variant_workload[order], return_index=True)
+    return order[first]
+
+
+def around(
+    index: FleetIndex, support: IntArray, reduced: FloatArray, variants: IntArray
+) -> IntArray:
+    """Routes to plan with: the support of a relaxation, the best on the pools it uses, the best of
+    all, and the best on machines that come in small numbers; of the given variants."""
+    data = index.data
+    used = np.zeros(len(data.pools) * len(data.slices), dtype=bool)
+    used[index.pool_slice[support[index.pool[support] >= 0]]] = True
+    mine = routes_of(index, variants)
+    own = index.pool[mine] >= 0
+    running = mine[~own | used[np.maximum(index.pool_slice[mine], 0)]]
+    machine = data.pool_machine[np.maximum(index.pool[mine], 0)]
+    fitting = mine[~own | fine_machines(index)[machine]]
+    chosen = [support[np.isin(index.route_variant[support], variants)]]
+    for routes, keep in ((running, 8), (mine, 2), (fitting, 2)):
+        chosen.append(best_per_group(index, reduced[routes], routes, keep))
+    return np.unique(np.concatenate(chosen))
 
 
 def fine_machines(index: FleetIndex) -> BoolArray:

@@ -182,7 +182,7 @@ class Generation:
         left = deadline - time.monotonic()
         if left <= 0 and may_stop:
             return None
-        end = run(master.highs, max(left, 0.5) if np.isfinite(left) else 1e6, linear=True)
+        end = run(master.highs, max(left, 0.5) if np.isfinite(left) else 1e6)
         if not end.has_solution or end.status != "optimal":
             if may_stop and end.status == "limit":
                 return None

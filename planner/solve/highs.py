@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +37,34 @@ def new_highs(**options: Any) -> highspy.Highs:
     return highs
 
 
-def run(highs: highspy.Highs, time_limit_s: float, *, linear: bool = False) -> Outcome:
-    """Solve within a time limit; with one thread HiGHS keeps it.
+def copy_of(highs: highspy.Highs, **options: Any) -> highspy.Highs:
+    """A new HiGHS with the same program, to be solved with other options."""
+    copied = new_highs(**options)
+    if copied.passModel(highs.getLp()) == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS refused a copy of its own program")
+    return copied
 
-    HiGHS counts the limit per run of branch and bound, but over all runs of a `linear` program.
+
+def run(highs: highspy.Highs, time_limit_s: float) -> Outcome:
+    """Solve within a wall-clock limit.
+
+    HiGHS's own limit counts over all runs of a linear program and is looked at too seldom in
+    branch and bound; its interrupts are asked for often enough.
     """
-    spent = highs.getRunTime() if linear else 0.0
-    highs.setOptionValue("time_limit", spent + max(float(time_limit_s), 0.01))
-    highs.run()
+    deadline = time.monotonic() + max(time_limit_s, 0.01)
+
+    def late(event: Any) -> None:
+        if time.monotonic() > deadline:
+            event.interrupt()
+
+    asked = (highs.cbMipInterrupt, highs.cbSimplexInterrupt)
+    for callback in asked:
+        callback.subscribe(late)
+    try:
+        highs.run()
+    finally:
+        for callback in asked:
+            callback.unsubscribe(late)
     return outcome(highs)
 
 

@@ -698,7 +698,7 @@ class Master:
             np.arange(len(data.machines)), data.purchase_machine[data.purchase_limit > 0]
         )
         self._bound_machines(np.where(sold[:, None], -1e-3 * profile, 0.0))
-        run(self.highs, 60.0, linear=True)
+        run(self.highs, 60.0)
         solution = self.highs.getSolution()
         prices = self.prices(np.array(solution.row_dual))
         fixed = data.machine_size.astype(float) * data.machine_fixed

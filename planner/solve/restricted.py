@@ -10,7 +10,7 @@ import highspy
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
-from planner.solve.highs import Outcome, run
+from planner.solve.highs import INFINITY, Outcome, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.solution import Solution, by_the_piece, finished, obeys_limits
@@ -78,6 +78,11 @@ class Restricted(Master):
         at = np.ascontiguousarray(values, dtype=np.float64)
         self.highs.changeColsBounds(len(columns), columns.astype(np.int32), at, at)
 
+    def free(self, columns: IntArray) -> None:
+        """Let columns of routes take any value again."""
+        zero, most = np.zeros(len(columns)), np.full(len(columns), INFINITY)
+        self.highs.changeColsBounds(len(columns), columns.astype(np.int32), zero, most)
+
     def decision_columns(self) -> IntArray:
         """Columns of yes-or-no decisions but copies: variants, regions and llms in use."""
         tables = (self.col_adopt, self.col_serves, self.col_open, self.col_keep)
@@ -94,18 +99,6 @@ class Restricted(Master):
         bought = self.col_buy[self.col_buy >= 0]
         kept = np.concatenate([bought, self.col_rent[lumpy & ~on_demand]])
         return self.decision_columns(), kept, self.col_rent[lumpy & on_demand]
-
-    def copy_columns(self) -> tuple[IntArray, FloatArray]:
-        """Columns of index and adapter copies, and what each costs in the objective."""
-        columns = self.col_host[self.col_host >= 0]
-        return columns, self.totals[columns] @ self.weights * self.scale
-
-    def replica_rows(self) -> tuple[IntArray, IntArray, FloatArray]:
-        """Replica columns, the machine row of each and the accelerators of one replica."""
-        pool, t = np.nonzero(self.col_replica >= 0)
-        data = self.index.data
-        rows = self.row_machine[data.pool_machine[pool], t]
-        return self.col_replica[pool, t], rows, data.pool_accelerators[pool].astype(float)
 
     def solve(
         self,

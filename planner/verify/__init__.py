@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from planner.instance.facts import Facts
 from planner.plan import Plan
-from planner.verify.bound import verify_bound, verify_certificate
+from planner.verify.bound import verify_bound
 from planner.verify.case import Case
 from planner.verify.check import check_decisions
 from planner.verify.prices import DualPrices
+from planner.verify.proof import Proof, verify_certificate, verify_proof
 from planner.verify.report import RULES, VerificationReport, Violation
 from planner.verify.totals import check_totals
 
 __all__ = [
     "RULES",
     "DualPrices",
+    "Proof",
     "VerificationReport",
     "Violation",
     "verify_bound",
     "verify_certificate",
     "verify_plan",
+    "verify_proof",
 ]
 
 

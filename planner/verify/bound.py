@@ -13,8 +13,9 @@ and Shcherbina 2004). Pools and machines that the engine left out are priced her
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -47,7 +48,6 @@ from planner.verify.figures import (
 )
 from planner.verify.fleet import incumbent_accelerators
 from planner.verify.prices import DualPrices
-from planner.verify.report import TOLERANCE, Findings, Violation
 from planner.verify.terms import MIN_REGION_SHARE, Item, Terms
 from planner.verify.totals import instance_hour
 
@@ -679,70 +679,56 @@ def _fixed_total(p: _Pricing) -> float:
     return total
 
 
-def verify_certificate(
-    facts: Facts, plan: Plan, prices: DualPrices, incumbent: Plan | None = None
-) -> tuple[float, tuple[Violation, ...]]:
-    """(the bound re-proved, what is wrong with the stated one), both of the plan's certificate.
+@dataclass(frozen=True)
+class Statement:
+    """What a price vector says of every plan: it has at least ``rest`` and what its variants are
+    worth, in the unit of what is minimised; `MARGIN` is taken off ``rest`` for rounding."""
 
-    A bound found by branch and bound may exceed what the prices prove; one said to rest on dual
-    prices may not.
-    """
-    findings, stated = Findings(), plan.certificate
-    try:
-        proved = verify_bound(facts, prices, incumbent)
-    except VerificationError as error:
-        findings.add("certificate", "dual prices", "prices that prove", "none", str(error))
-        return -np.inf, findings.all()
-    aim = np.array([stated.minimised == name for name in ("cost", "carbon", "qoe-loss", "")])
-    if not np.array_equal(prices.weights, aim.astype(float)):
-        findings.add(
-            "certificate",
-            "weights",
-            stated.minimised,
-            str(prices.weights),
-            f"the prices are for weights {prices.weights}, not for {stated.minimised}",
-        )
-    slack = TOLERANCE * max(abs(stated.value), 1e-9)
-    if stated.proof == "dual prices" and stated.bound > proved + slack:
-        findings.add(
-            "certificate",
-            "bound",
-            f"at most {proved:.9g}",
-            stated.bound,
-            f"the stored prices prove {proved:.9g}, the plan states {stated.bound:.9g}",
-        )
-    if proved > stated.value + slack:
-        findings.add(
-            "certificate",
-            "value",
-            f"at least {proved:.9g}",
-            stated.value,
-            f"the stored prices prove {proved:.9g}, above the plan's own {stated.value:.9g}",
-        )
-    return proved, findings.all()
+    rest: float
+    worth: dict[str, float]
+    """by variant; inf: no plan can adopt it"""
 
 
-def verify_bound(facts: Facts, prices: DualPrices, incumbent: Plan | None = None) -> float:
-    """The lower bound on ``weights . (cost, carbon, loss, water)`` that the prices prove.
-
-    In the unit of what is minimised; `MARGIN` is taken off for rounding. VerificationError where
-    the prices are none (negative, not finite, unknown rows) or price a row that does not exist.
+def statement(facts: Facts, prices: DualPrices, incumbent: Plan | None = None) -> Statement:
+    """What the prices prove. VerificationError where they are none (negative, not finite, unknown
+    rows) or price a row that does not exist.
     """
     problems = [*prices.problems(), *_rows_that_do_not_exist(facts, prices, incumbent)]
     if problems:
         raise VerificationError("the stored prices prove nothing: " + "; ".join(problems[:5]))
     p = _Pricing(facts, prices, incumbent)
     items = _items_by_workload(p.terms)
+    worth = {
+        v.variant: _variant_value(p, v, items[v.workload])
+        for v in facts.variants
+        if v.workload in items
+    }
+    # Without demand a workload needs no variant, and any of them is worth nothing.
+    worth = {v.variant: worth.get(v.variant, 0.0) for v in facts.variants}
     terms = [_fixed_total(p)]
-    for name in items:
-        values = [_variant_value(p, v, items[name]) for v in facts.variants if v.workload == name]
-        terms.append(min(values, default=np.inf))
     terms.extend(_purchase_columns(p))
     terms.extend(_binary_columns(p))
     terms.extend(-value for value in _right_hand_sides(p))
-    everything = np.array(terms)
-    margin = MARGIN * float(np.abs(everything[np.isfinite(everything)]).sum())
-    return float(everything.sum()) - margin
+    rest, size = math.fsum(terms), math.fsum(map(abs, terms))
+    size += math.fsum(abs(v) for v in _least(facts, worth) if v < np.inf)
+    return Statement(rest - MARGIN * size, worth)
+
+
+def verify_bound(facts: Facts, prices: DualPrices, incumbent: Plan | None = None) -> float:
+    """The lower bound on ``weights . (cost, carbon, loss, water)`` that the prices prove.
+
+    In the unit of what is minimised. Raises as `statement`.
+    """
+    said = statement(facts, prices, incumbent)
+    return said.rest + math.fsum(_least(facts, said.worth))
+
+
+def _least(facts: Facts, worth: Mapping[str, float]) -> list[float]:
+    """The least worth of the variants of each workload; inf where it has none."""
+    least = dict.fromkeys((w.workload for w in facts.instance.workloads), np.inf)
+    for variant in facts.variants:
+        least[variant.workload] = min(least[variant.workload], worth[variant.variant])
+    return list(least.values())
 
 
 def _rows_that_do_not_exist(

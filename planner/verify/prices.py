@@ -6,15 +6,18 @@ trust: it can only be good or bad, never wrong. Rows that are not named have pri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import RunError
+
+T = TypeVar("T")
 
 TOTALS = ("cost", "carbon", "loss", "water")
 """Order of `weights` and `cap`: USD, kgCO2e, 1 - QoE, litres."""
@@ -82,8 +85,8 @@ class DualPrices:
                     found.append(f"price of {family} {'/'.join(key)} is {price:g}, must be >= 0")
         return tuple(found)
 
-    def save(self, path: Path) -> None:
-        """Write to an ``.npz`` of plain arrays; prices of 0 are left out."""
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Everything as named arrays without objects; prices of 0 are left out."""
         arrays: dict[str, NDArray[np.generic]] = {"weights": self.weights, "cap": self.cap}
         for family, prices in self.rows.items():
             kept = {key: price for key, price in prices.items() if price != 0}
@@ -94,37 +97,55 @@ class DualPrices:
             ("dominated machines", self.dominated_machines),
         ):
             arrays[name] = _text(dominated.items(), 2)
-        with path.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        return arrays
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> DualPrices:
+        """Inverse of `arrays`; KeyError, ValueError or TypeError where they are not ours."""
+        rows = {
+            family: dict(
+                zip(
+                    (tuple(key) for key in arrays[f"{family} names"].tolist()),
+                    arrays[f"{family} prices"].tolist(),
+                    strict=True,
+                )
+            )
+            for family in FAMILIES
+            if f"{family} names" in arrays
+        }
+        return cls(
+            weights=arrays["weights"].astype(float),
+            cap=arrays["cap"].astype(float),
+            rows=rows,
+            dominated_configs=dict(arrays["dominated configs"].tolist()),
+            dominated_machines=dict(arrays["dominated machines"].tolist()),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write to an ``.npz`` of plain arrays."""
+        save_arrays(path, self.arrays())
 
     @classmethod
     def load(cls, path: Path) -> DualPrices:
         """Inverse of `save`; RunError where the file is missing or not ours."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            rows = {
-                family: dict(
-                    zip(
-                        (tuple(key) for key in arrays[f"{family} names"].tolist()),
-                        arrays[f"{family} prices"].tolist(),
-                        strict=True,
-                    )
-                )
-                for family in FAMILIES
-                if f"{family} names" in arrays
-            }
-            return cls(
-                weights=arrays["weights"].astype(float),
-                cap=arrays["cap"].astype(float),
-                rows=rows,
-                dominated_configs=dict(arrays["dominated configs"].tolist()),
-                dominated_machines=dict(arrays["dominated machines"].tolist()),
-            )
-        except OSError as error:
-            raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-        except (KeyError, ValueError, TypeError, IndexError, BadZipFile) as error:
-            raise RunError(f"{path} holds no dual prices: {error}") from error
+        return load_arrays(path, cls.of_arrays)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write named arrays, without pickle."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def load_arrays(path: Path, made: Callable[[Mapping[str, NDArray[Any]]], T]) -> T:
+    """What `made` makes of the arrays of a file; RunError where it is missing or not ours."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return made({name: file[name] for name in file.files})
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, BadZipFile) as error:
+        raise RunError(f"{path} holds no dual prices: {error}") from error
 
 
 def _text(rows: Iterable[Key], width: int) -> NDArray[np.str_]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.fleet.data import FleetData, FloatArray
+from planner.solve.assignments import Cases
 from planner.solve.bound import Prices, evaluate_bound
 from planner.solve.engine import EngineResult, unit_weights
 from planner.solve.index import FleetIndex
@@ -66,13 +67,15 @@ def result(data: FleetData, objective: str = "cost", choice: int = 0) -> EngineR
     weights: FloatArray = unit_weights(objective)
     prices = Prices.zero(index, weights)
     made = solution(index, choice)
+    bound = evaluate_bound(index, prices)
     return EngineResult(
         solution=made,
         index=index,
         value=float(made.totals @ weights),
-        bound=evaluate_bound(index, prices).value,
+        bound=bound.value,
         status="limit",
         prices=prices,
+        cases=Cases.of(bound),
         timings={"by hand": 0.0},
         trace=(),
     )

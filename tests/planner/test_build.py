@@ -12,7 +12,7 @@ import pytest
 
 import planner
 from planner.answer import build_plan
-from planner.answer.certificate import dual_prices
+from planner.answer.certificate import proof
 from planner.answer.decisions import Decisions, fleet_lines, routing_lines
 from planner.answer.lines import carbon_lines, cost_lines, qoe, water_l
 from planner.answer.words import amount, number, percent
@@ -179,8 +179,8 @@ def test_the_checker_proves_the_stored_prices(
     facts: Facts, candidates: Candidates, plan: Plan
 ) -> None:
     found = result(candidates.data)
-    prices = dual_prices(facts, candidates, found.index, found.prices)
-    proved, wrong = verify_certificate(facts, plan, prices)
+    stored = proof(facts, candidates, found.index, found.cases)
+    proved, wrong = verify_certificate(facts, plan, stored)
     assert wrong == ()
     assert proved >= plan.certificate.bound - 1e-6
 

@@ -18,7 +18,7 @@ from planner.errors import PlannerError, RunError, VerificationError
 from planner.instance.load import content_sha256
 from planner.plan import Plan
 from planner.runs import new_folder, read_run, write_run
-from planner.verify import DualPrices
+from planner.verify import Proof
 from tests.planner.hand_made import result
 
 TINY = Path(__file__).resolve().parents[2] / "instances" / "tiny"
@@ -69,9 +69,11 @@ def test_the_log_is_json_line_by_line_with_every_phase(answered: Answer, tmp_pat
 
 
 def test_the_certificate_is_the_proof_that_was_checked(answered: Answer, tmp_path: Path) -> None:
-    stored = DualPrices.load(write_run(tmp_path / "one", answered) / "certificate.npz")
-    assert (stored.weights == answered.prices.weights).all()
-    assert stored.rows == answered.prices.rows
+    stored = Proof.load(write_run(tmp_path / "one", answered) / "certificate.npz")
+    assert (stored.weights == answered.proof.weights).all()
+    assert [p.rows for p in stored.prices] == [p.rows for p in answered.proof.prices]
+    assert (stored.allowed == answered.proof.allowed).all()
+    assert (stored.shares == answered.proof.shares).all()
 
 
 def test_a_run_is_verified_from_its_own_copy_and_request(answered: Answer, tmp_path: Path) -> None:

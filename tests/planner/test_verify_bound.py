@@ -15,7 +15,7 @@ from planner.instance.facts import Facts
 from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
 from planner.plan import Plan
-from planner.verify import DualPrices, verify_bound, verify_certificate, verify_plan
+from planner.verify import DualPrices, Proof, verify_bound, verify_certificate, verify_plan
 from planner.verify.bound import _Purchase, _raised
 from planner.verify.prices import FAMILIES
 from planner.verify.terms import Terms
@@ -170,10 +170,15 @@ def certified(facts: Facts, plan: Plan, bound: float) -> Plan:
     return replace(priced(facts, plan), certificate=stated)
 
 
+def alone(facts: Facts, prices: DualPrices) -> Proof:
+    """The proof by one price vector."""
+    return Proof.of(prices, [v.variant for v in facts.variants])
+
+
 def test_a_true_bound_is_re_proved(tiny: Facts, plan: Plan) -> None:
     prices = rental_prices(tiny)
     bound = verify_bound(tiny, prices)
-    proved, violations = verify_certificate(tiny, certified(tiny, plan, bound), prices)
+    proved, violations = verify_certificate(tiny, certified(tiny, plan, bound), alone(tiny, prices))
     assert proved == bound
     assert violations == ()
 
@@ -181,13 +186,13 @@ def test_a_true_bound_is_re_proved(tiny: Facts, plan: Plan) -> None:
 def test_an_overstated_bound_is_caught(tiny: Facts, plan: Plan) -> None:
     prices = rental_prices(tiny)
     overstated = 1.001 * verify_bound(tiny, prices)
-    _, violations = verify_certificate(tiny, certified(tiny, plan, overstated), prices)
+    _, violations = verify_certificate(tiny, certified(tiny, plan, overstated), alone(tiny, prices))
     assert [(v.rule, v.subject) for v in violations] == [("certificate", "bound")]
 
 
 def test_prices_for_another_objective_are_caught(tiny: Facts, plan: Plan) -> None:
     prices = rental_prices(tiny, weights=np.array([2.0, 0.0, 0.0, 0.0]))
-    _, violations = verify_certificate(tiny, certified(tiny, plan, 1.0), prices)
+    _, violations = verify_certificate(tiny, certified(tiny, plan, 1.0), alone(tiny, prices))
     assert "weights" in {v.subject for v in violations}
 
 
@@ -209,7 +214,7 @@ def test_prices_that_are_none_are_refused(
     wrong = replace(rental_prices(tiny), rows=rows)
     with pytest.raises(VerificationError):
         verify_bound(tiny, wrong)
-    _, violations = verify_certificate(tiny, plan, wrong)
+    _, violations = verify_certificate(tiny, plan, alone(tiny, wrong))
     assert [v.subject for v in violations] == ["dual prices"]
 
 

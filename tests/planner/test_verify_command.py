@@ -15,7 +15,7 @@ from planner.api import Request, load
 from planner.cli.verify import verify
 from planner.plan import Plan
 from planner.runs import copy_instance
-from planner.verify import DualPrices, verify_bound
+from planner.verify import DualPrices, Proof, verify_bound
 
 INSTANCES = Path(__file__).parents[2] / "instances"
 
@@ -35,7 +35,8 @@ def run_folder(tmp_path: Path) -> Path:
     request = json.dumps(dataclasses.asdict(Request()))
     (tmp_path / "request.json").write_text(request, encoding="utf-8")
     copy_instance(INSTANCES / "tiny", tmp_path / "instance", None)
-    prices.save(tmp_path / "certificate.npz")
+    proof = Proof.of(prices, [v.variant for v in facts.variants])
+    proof.save(tmp_path / "certificate.npz")
     return tmp_path
 
 
