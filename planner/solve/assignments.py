@@ -94,6 +94,15 @@ class Assignments:
         """The largest cut of an assignment, int (W,)."""
         return max(cut.at(adopt) for cut in self.cuts)
 
+    def excluded(self, value: float) -> BoolArray:
+        """Variants that no plan of at most `value` adopts, bool (V,); by each cut alone."""
+        out = np.zeros(len(self.cuts[0].worth), dtype=bool)
+        for cut in self.cuts:
+            least = np.array([cut.worth[v].min() for v in self.index.workload_variants])
+            above = cut.worth - least[self.index.data.variant_workload]
+            out |= ~(cut.level + least.sum() + above <= value)
+        return out
+
     def least(self) -> tuple[float, IntArray]:
         """(a lower bound on the least over assignments of the largest cut, an assignment with
         about that), by branch and bound."""

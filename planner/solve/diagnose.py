@@ -274,7 +274,6 @@ def _quota(data: FleetData, k: int, name: str) -> Rule:
         _set_at("quota_accelerators", k),
         max(float(held[data.quota_purchase[k]].sum()), limit),
         lambda least: f"at least {np.ceil(least - limit):g} more accelerators in quota {name}",
-        whole=True,
     )
 
 
@@ -299,7 +298,6 @@ def _count(data: FleetData, field: str, price: str, what: str, most: float) -> R
         _set(field),
         max(most, limit),
         lambda least: f"at least {least:g} {what} allowed",
-        whole=True,
     )
 
 

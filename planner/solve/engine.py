@@ -44,8 +44,8 @@ POOR_GAP = 0.08
 ASSIGNED_TOLERANCE = 3e-4
 """Where the relaxation of one assignment stops."""
 
-SMALL_ROUTES = 3000
-"""Programs up to this many routes are also solved whole."""
+SMALL_ROUTES = 60_000
+"""Programs are also solved whole where no more routes than these can be in a better plan."""
 
 OBJECTIVES = {"cost": 0, "carbon": 1, "qoe-loss": 2, "water": 3}
 
@@ -136,8 +136,6 @@ class Search:
     def run(self) -> None:
         """Relax, then plans and bounds side by side."""
         self._timed("relaxation", self._relax)
-        if len(self.index.pool) <= SMALL_ROUTES and self._open():
-            self._timed("branch and bound", self._solve_whole)
         self._timed("plans and bounds", self._close)
 
     def _relax(self) -> None:
@@ -173,22 +171,6 @@ class Search:
             taste[0] = slack / max(4.0 * cost, 1e-9)
         return taste
 
-    def _solve_whole(self) -> None:
-        """The whole program by branch and bound, where it is small enough for that."""
-        every = np.flatnonzero(self.index.variant_complete)
-        routes = routes_of(self.index, every)
-        program = Restricted(self.index, self.weights, every, routes, scale=self.scale, whole=True)
-        found, end = program.solve(0.5 * self._left(), 0.5 * self.options.gap_relative)
-        if found is not None:
-            self._keep_solution("branch and bound", found)
-        constant = float(self.weights @ self.index.fixed_totals)
-        proved = end.bound / self.scale + constant
-        # HiGHS proves within its tolerances: leave them out of what is claimed.
-        proved -= 1e-6 * max(abs(proved), 1.0 / self.scale)
-        if np.isfinite(proved) and proved > self._proved():
-            self.searched_bound = proved
-            self._report("branch and bound")
-
     def _close(self) -> None:
         """Plans, neighbourhoods and bounds over assignments, a job a thread, until the gap is
         reached or time is up."""
@@ -215,10 +197,11 @@ class Search:
 
     def _jobs(self) -> Callable[[set[str]], tuple[str, Callable[[], None] | None]]:
         """What to do next, given what is being done: a first plan before all, bounds over
-        assignments every other time (beside plans where there are threads), neighbourhoods."""
+        assignments every other time (beside plans where there are threads), then branch and bound
+        where the program is small enough for it, neighbourhoods."""
         rng = np.random.default_rng(self.options.seed)
         self.sizes = dict.fromkeys(KINDS, 0.12)
-        self.assigning = True
+        self.assigning, self.searching = True, False
         last = ""
 
         def choose(busy: set[str]) -> tuple[str, Callable[[], None] | None]:
@@ -233,6 +216,9 @@ class Search:
                 return last, self._assign
             if self.best is None:
                 return "", None
+            if not self.assigning and not self.searching and self._is_small():
+                last = "branch and bound"
+                return last, self._solve_whole
             last = "neighbourhood"
             return last, partial(self._improve, np.random.default_rng(rng.integers(2**32)))
 
@@ -244,9 +230,9 @@ class Search:
         """A plan from the relaxation's own variants and routes."""
         columns = (self.index, self.taste, attempt.variants, attempt.routes)
         limit = attempt.share * self._left()
-        found = rounded(Restricted(*columns, scale=self.scale, whole=True), limit)
+        found = rounded(Restricted(*columns, scale=self.scale), limit)
         if found is None:
-            program = Restricted(*columns, scale=self.scale, whole=True)
+            program = Restricted(*columns, scale=self.scale)
             found, _ = program.solve(attempt.share * self._left(), 0.002)
         if found is not None:
             self._keep_solution("first plan", found)
@@ -273,6 +259,33 @@ class Search:
         said = relaxation.bound.value - proved
         self.assigning = said > 1e-6 * abs(proved) or better - value > 1e-6 * abs(value)
 
+    def _solve_whole(self) -> None:
+        """Branch and bound on all that is left of the program: variants that no better plan can
+        adopt are out."""
+        self.searching = True
+        left = self.index.variant_complete & ~self.assignments.excluded(self._value())
+        if self.best is not None:
+            left[self.best.adopt] = True
+        variants = np.flatnonzero(left)
+        routes = routes_of(self.index, variants)
+        program = Restricted(self.index, self.weights, variants, routes, scale=self.scale)
+        gap = 0.5 * self.options.gap_relative
+        _, end = program.solve(
+            self._left(),
+            gap,
+            self.best,
+            goes_on=lambda bound: relative_gap(self._value(), bound) > gap and self._open(),
+            on_solution=partial(self._keep_solution, "branch and bound"),
+        )
+        proved = end.bound / self.scale + float(self.weights @ self.index.fixed_totals)
+        # HiGHS proves within its tolerances: leave them out of what is claimed. What was left out
+        # is no better than the plan that was known.
+        proved = min(proved - 1e-6 * max(abs(proved), 1.0 / self.scale), self._value())
+        with self.lock:
+            if np.isfinite(proved) and proved > self._proved():
+                self.searched_bound = proved
+                self._report("branch and bound")
+
     def _improve(self, rng: np.random.Generator) -> None:
         """One neighbourhood of the best plan."""
         assert self.best is not None
@@ -281,7 +294,7 @@ class Search:
             self.index, base, self.reduced, rng, kind, self.sizes[kind], self.worth
         )
         program = Restricted(
-            self.index, self.taste, chosen.variants, chosen.routes, scale=self.scale, whole=True
+            self.index, self.taste, chosen.variants, chosen.routes, scale=self.scale
         )
         program.keep(base, chosen.freed)
         limit = min(max(self._left(), 0.01), NEIGHBOURHOOD_S)
@@ -328,6 +341,12 @@ class Search:
             if value > self._proved():
                 self.assigned_bound = value
                 self._report("assignments")
+
+    def _is_small(self) -> bool:
+        """Whether branch and bound can hope to get through what is left of the program."""
+        left = self.index.variant_complete & ~self.assignments.excluded(self._value())
+        count = np.diff(self.index.group_start[self.index.variant_group_start])[left].sum()
+        return bool(count <= SMALL_ROUTES)
 
     def _open(self) -> bool:
         return self._left() > 0 and self._gap() > self.options.gap_relative

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +46,18 @@ def copy_of(highs: highspy.Highs, **options: Any) -> highspy.Highs:
     return copied
 
 
-def run(highs: highspy.Highs, time_limit_s: float) -> Outcome:
+def run(
+    highs: highspy.Highs,
+    time_limit_s: float,
+    *,
+    goes_on: Callable[[float], bool] = lambda bound: True,
+    on_solution: Callable[[FloatArray], None] | None = None,
+) -> Outcome:
     """Solve within a wall-clock limit.
 
     HiGHS's own limit counts over all runs of a linear program and is looked at too seldom in
-    branch and bound; its interrupts are asked for often enough.
+    branch and bound; its interrupts are asked for often enough. Branch and bound asks `goes_on`
+    with the bound proved so far, and hands every better solution to `on_solution`.
     """
     deadline = time.monotonic() + max(time_limit_s, 0.01)
 
@@ -57,14 +65,24 @@ def run(highs: highspy.Highs, time_limit_s: float) -> Outcome:
         if time.monotonic() > deadline:
             event.interrupt()
 
-    asked = (highs.cbMipInterrupt, highs.cbSimplexInterrupt)
-    for callback in asked:
-        callback.subscribe(late)
+    def searching(event: Any) -> None:
+        if time.monotonic() > deadline or not goes_on(float(event.data_out.mip_dual_bound)):
+            event.interrupt()
+
+    def improved(event: Any) -> None:
+        assert on_solution is not None
+        on_solution(np.array(event.data_out.mip_solution))
+
+    asked = [(highs.cbMipInterrupt, searching), (highs.cbSimplexInterrupt, late)]
+    if on_solution is not None:
+        asked.append((highs.cbMipImprovingSolution, improved))
+    for callback, function in asked:
+        callback.subscribe(function)
     try:
         highs.run()
     finally:
-        for callback in asked:
-            callback.unsubscribe(late)
+        for callback, function in asked:
+            callback.unsubscribe(function)
     return outcome(highs)
 
 

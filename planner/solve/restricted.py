@@ -6,6 +6,8 @@ a feasible plan of the whole program, and no statement about the whole is ever d
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import highspy
 import numpy as np
 
@@ -30,10 +32,7 @@ class Restricted(Master):
         caps: FloatArray | None = None,
         scale: float = 1.0,
         ranges: FloatArray | None = None,
-        *,
-        whole: bool = False,
     ) -> None:
-        self.whole = whole
         super().__init__(index, weights, caps, scale=scale, ranges=ranges, all_replicas=True)
         self.add_variants(variants)
         self.add_routes(routes)
@@ -56,12 +55,8 @@ class Restricted(Master):
             self.highs.changeColsBounds(len(columns), columns, zero, zero)
 
     def _mark_integers(self) -> None:
-        # Rentals of single accelerators are rounded afterwards (`whole_rentals`): exact enough,
-        # and most of the integers are gone.
-        rounded = by_the_piece(self.index) & (not self.whole)
-        rent = np.where(rounded[:, None], -1, self.col_rent)
         decisions = self.decision_columns()
-        counts = (self.col_replica, self.col_host, rent, self.col_buy, self.col_train)
+        counts = (self.col_replica, self.col_host, self.col_rent, self.col_buy, self.col_train)
         self.set_integers(np.concatenate([decisions, *(cols[cols >= 0] for cols in counts)]))
         # An artificial column in a plan would be a lie: none is allowed here.
         if self.artificial:
@@ -105,36 +100,35 @@ class Restricted(Master):
         time_limit_s: float,
         gap: float,
         start: Solution | None = None,
+        *,
+        goes_on: Callable[[float], bool] = lambda bound: True,
+        on_solution: Callable[[Solution], None] | None = None,
     ) -> tuple[Solution | None, Outcome]:
-        """Branch and bound; the best solution found, or None, and why it stopped."""
+        """Branch and bound; the best solution found, or None, and why it stopped.
+
+        `goes_on` is asked with the bound in the unit of the objective, `on_solution` hears of
+        better plans on the way.
+        """
         self.highs.setOptionValue("mip_rel_gap", gap)
         if start is not None:
             self._set_start(start)
-        end = run(self.highs, time_limit_s)
+        constant = float(self.weights @ self.index.fixed_totals)
+
+        def heard(x: FloatArray) -> None:
+            found = self.solution_of(x)
+            if on_solution is not None and obeys_limits(self.index, found):
+                on_solution(found)
+
+        end = run(
+            self.highs,
+            time_limit_s,
+            goes_on=lambda bound: goes_on(bound / self.scale + constant),
+            on_solution=None if on_solution is None else heard,
+        )
         if not end.has_solution:
             return None, end
         found = self.solution_of(np.array(self.highs.getSolution().col_value))
         return (found if obeys_limits(self.index, found) else None), end
-
-    def solve_rounded(
-        self, time_limit_s: float, gap: float, start: Solution | None = None
-    ) -> tuple[Solution | None, Outcome]:
-        """Branch and bound on whole machines only; replicas are rounded up afterwards.
-
-        Much easier than the whole program, and a good start for it.
-        """
-        data = self.index.data
-        free = (data.purchase_market == 0) & ~data.quota_purchase.any(axis=0)
-        sold = np.isin(data.pool_machine, data.purchase_machine[free])
-        # Where no more can be rented, or a quota binds, rounding up would break it: those stay.
-        replica = np.where(sold[:, None], self.col_replica, -1)
-        columns = replica[replica >= 0].astype(np.int32)
-        loose = np.full(len(columns), highspy.HighsVarType.kContinuous)
-        self.highs.changeColsIntegrality(len(columns), columns, loose)
-        found = self.solve(time_limit_s, gap, start)
-        whole = np.full(len(columns), highspy.HighsVarType.kInteger)
-        self.highs.changeColsIntegrality(len(columns), columns, whole)
-        return found
 
     def keep(self, solution: Solution, freed: BoolArray) -> None:
         """Hold the solution outside of the groups that are freed (bool (Q,)).
