@@ -19,14 +19,22 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.fleet.data import BoolArray, FleetData, FloatArray, IntArray
+from models.fleet.data import FleetData, FloatArray, IntArray
 from planner.errors import SolverError
+from planner.solve.aim import Aim
 from planner.solve.assignments import Assignments, Cases
 from planner.solve.bound import Bound, Prices, evaluate_bound
+from planner.solve.decode import around, decoded, leading_variants
 from planner.solve.diagnose import explain
 from planner.solve.generation import Generation, Relaxation
-from planner.solve.improve import KINDS, random_neighbourhood
-from planner.solve.index import FleetIndex, Span, best_per_group, routes_of
+from planner.solve.improve import (
+    KINDS,
+    grafted,
+    polished_slice,
+    random_neighbourhood,
+    slices_by_length,
+)
+from planner.solve.index import FleetIndex, Span, routes_of
 from planner.solve.master import Master
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
 from planner.solve.restricted import Restricted
@@ -44,6 +52,10 @@ POOR_GAP = 0.08
 ASSIGNED_TOLERANCE = 3e-4
 """Where the relaxation of one assignment stops."""
 
+SLICE_S = 0.6
+"""Most seconds for a slice alone."""
+ROUNDING_S = 10.0
+"""Most seconds for the plan whose lumps are decided together."""
 SMALL_ROUTES = 60_000
 """Programs are also solved whole where no more routes than these can be in a better plan."""
 
@@ -155,6 +167,7 @@ class Search:
         self.leading = leading_variants(self.index, relaxation.adopt)
         self.taste = self._tasteful(relaxation)
         self.scale = self.master.scale
+        self.aim = Aim(self.taste, self.scale)
         if (self.taste != self.weights).any():
             self.master.set_weights(self.taste)
             relaxation = self.generation.generate(1e-3, deadline)
@@ -196,46 +209,78 @@ class Search:
             )
 
     def _jobs(self) -> Callable[[set[str]], tuple[str, Callable[[], None] | None]]:
-        """What to do next, given what is being done: a first plan before all, bounds over
-        assignments every other time (beside plans where there are threads), then branch and bound
-        where the program is small enough for it, neighbourhoods."""
+        """What to do next, given what is being done: a first plan before all; bounds over
+        assignments beside plans, or in turn with them where there is one thread; slices; lumps;
+        branch and bound where the program is small enough for it; neighbourhoods."""
         rng = np.random.default_rng(self.options.seed)
         self.sizes = dict.fromkeys(KINDS, 0.12)
         self.assigning, self.searching = True, False
+        self.slices: list[tuple[int, bool]] = []
+        self.lumps: Callable[[], None] | None = None
         last = ""
 
         def choose(busy: set[str]) -> tuple[str, Callable[[], None] | None]:
             nonlocal last
             poor = self.best is None or self._gap() > POOR_GAP
+            job: Callable[[], None] | None = None
+            name = ""
             if poor and self.attempts and "plan" not in busy:
-                last = "plan"
-                return last, partial(self._plan, self.attempts.pop(0))
-            turn = bool(busy) or last != "assignments"
-            if self.assigning and "assignments" not in busy and turn:
-                last = "assignments"
-                return last, self._assign
-            if self.best is None:
-                return "", None
-            if not self.assigning and not self.searching and self._is_small():
-                last = "branch and bound"
-                return last, self._solve_whole
-            last = "neighbourhood"
-            return last, partial(self._improve, np.random.default_rng(rng.integers(2**32)))
+                name, job = "plan", partial(self._plan, self.attempts.pop(0))
+            elif self.assigning and "assign" not in busy and (busy or last != "assign"):
+                name, job = "assign", self._assign
+            elif self.best is None:
+                pass
+            elif self.slices:
+                name, job = "slice", partial(self._polish, *self.slices.pop(0))
+            elif self.lumps is not None:
+                name, job, self.lumps = "lumps", self.lumps, None
+            elif not self.assigning and not self.searching and self._is_small():
+                name, job = "branch and bound", self._solve_whole
+            else:
+                seed = int(rng.integers(2**32))
+                name, job = "neighbourhood", partial(self._improve, np.random.default_rng(seed))
+            last = name
+            return name, job
 
         return choose
 
     # ------------------------------------------------------------------ jobs
 
     def _plan(self, attempt: Attempt) -> None:
-        """A plan from the relaxation's own variants and routes."""
-        columns = (self.index, self.taste, attempt.variants, attempt.routes)
-        limit = attempt.share * self._left()
-        found = rounded(Restricted(*columns, scale=self.scale), limit)
+        """A plan from the relaxation's own variants and routes: rounded, or searched for."""
+        self.offered = attempt.routes
+        found = decoded(
+            self.index, self.aim, attempt.variants, attempt.routes, attempt.share * self._left()
+        )
         if found is None:
-            program = Restricted(*columns, scale=self.scale)
+            program = self.aim.program(self.index, attempt.variants, attempt.routes)
             found, _ = program.solve(attempt.share * self._left(), 0.002)
         if found is not None:
             self._keep_solution("first plan", found)
+            self.lumps = partial(self._round, attempt)
+            self.slices = [(t, False) for t in slices_by_length(self.index)]
+
+    def _round(self, attempt: Attempt) -> None:
+        """Another plan over the same columns, with better lumps; then all slices again."""
+        limit = min(attempt.share * self._left(), ROUNDING_S)
+        found = rounded(self.index, self.aim, attempt.variants, attempt.routes, limit, self.best)
+        if found is not None:
+            self._keep_solution("lumps", found)
+        order = slices_by_length(self.index)
+        self.slices = [(t, batch) for batch in (True, False) for t in order]
+
+    def _polish(self, t: int, batch: bool) -> None:
+        """One slice of the best plan alone."""
+        assert self.best is not None
+        limit = min(max(self._left(), 0.01), SLICE_S)
+        found = polished_slice(self.index, self.aim, self.best, self.offered, t, limit, batch=batch)
+        if found is not None:
+            with self.lock:
+                # The best plan may have moved in other slices meanwhile.
+                both = grafted(self.index, self.best, found, t)
+                for one in (found, both):
+                    if one is not None:
+                        self._keep_solution("slices", one)
 
     def _assign(self) -> None:
         """The assignment with the least bound so far, and what its own relaxation says of it."""
@@ -244,7 +289,9 @@ class Search:
             # The relaxation's own favourites are where the least is to be expected.
             adopt = self.leading
         proved = self.assignments.bound_at(adopt)
-        enough = self._value() if np.isfinite(self._value()) else 1.02 * proved
+        # Above this an assignment keeps no plan from being good enough.
+        wanted = self._value() - 0.9 * self.options.gap_relative * abs(self._value())
+        enough = max(wanted, proved) if np.isfinite(wanted) else 1.02 * proved
         generation = self.generation
         best = max(self.assignments.cuts, key=lambda cut: cut.at(adopt))
         generation.restrict(adopt)
@@ -293,9 +340,7 @@ class Search:
         chosen = random_neighbourhood(
             self.index, base, self.reduced, rng, kind, self.sizes[kind], self.worth
         )
-        program = Restricted(
-            self.index, self.taste, chosen.variants, chosen.routes, scale=self.scale
-        )
+        program = self.aim.program(self.index, chosen.variants, chosen.routes)
         program.keep(base, chosen.freed)
         limit = min(max(self._left(), 0.01), NEIGHBOURHOOD_S)
         found, end = program.solve(limit, 1e-5, start=base)
@@ -406,44 +451,6 @@ class Search:
         if self.assigned_bound <= max(self.bound.value, self.searched_bound):
             return Cases.of(self.bound)
         return self.assignments.prove(self.assigned_bound)
-
-
-def leading_variants(index: FleetIndex, adopt: FloatArray) -> IntArray:
-    """For each workload the variant that a relaxation adopts most, int (W,)."""
-    order = np.lexsort((-adopt, index.data.variant_workload))
-    _, first = np.unique(index.data.variant_workload[order], return_index=True)
-    return order[first]
-
-
-def around(
-    index: FleetIndex, support: IntArray, reduced: FloatArray, variants: IntArray
-) -> IntArray:
-    """Routes to plan with: the support of a relaxation, the best on the pools it uses, the best of
-    all, and the best on machines that come in small numbers; of the given variants."""
-    data = index.data
-    used = np.zeros(len(data.pools) * len(data.slices), dtype=bool)
-    used[index.pool_slice[support[index.pool[support] >= 0]]] = True
-    mine = routes_of(index, variants)
-    own = index.pool[mine] >= 0
-    running = mine[~own | used[np.maximum(index.pool_slice[mine], 0)]]
-    machine = data.pool_machine[np.maximum(index.pool[mine], 0)]
-    fitting = mine[~own | fine_machines(index)[machine]]
-    chosen = [support[np.isin(index.route_variant[support], variants)]]
-    for routes, keep in ((running, 8), (mine, 2), (fitting, 2)):
-        chosen.append(best_per_group(index, reduced[routes], routes, keep))
-    return np.unique(np.concatenate(chosen))
-
-
-def fine_machines(index: FleetIndex) -> BoolArray:
-    """bool (H,): the smallest machine of each (region, accelerator), and those already held.
-
-    Of offers that differ in size only, small ones round best; equal ones side by side only
-    slow branch and bound down.
-    """
-    data = index.data
-    smallest = np.full(int(index.spot_group.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, index.spot_group, data.machine_size)
-    return np.asarray((data.machine_size == smallest[index.spot_group]) | (data.machine_fixed > 0))
 
 
 def profile_bound(index: FleetIndex, weights: FloatArray) -> float:

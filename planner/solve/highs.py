@@ -38,14 +38,6 @@ def new_highs(**options: Any) -> highspy.Highs:
     return highs
 
 
-def copy_of(highs: highspy.Highs, **options: Any) -> highspy.Highs:
-    """A new HiGHS with the same program, to be solved with other options."""
-    copied = new_highs(**options)
-    if copied.passModel(highs.getLp()) == highspy.HighsStatus.kError:
-        raise SolverError("HiGHS refused a copy of its own program")
-    return copied
-
-
 def run(
     highs: highspy.Highs,
     time_limit_s: float,

@@ -1,7 +1,9 @@
 """Large neighbourhood search: free a part of the plan, let branch and bound re-decide it.
 
 A neighbourhood keeps every route the plan uses and adds good alternatives (lowest reduced
-costs, open pools first) for the freed part; the answer is never worse than the plan.
+costs, open pools first) for the freed part; the answer is never worse than the plan. Given
+variants, commitments and copies, slices are nearly independent: they come first, each alone, and
+what is won in several of them at once is put together (`grafted`).
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
+from planner.solve.aim import Aim
 from planner.solve.index import FleetIndex, best_per_group, routes_of
-from planner.solve.solution import Solution
+from planner.solve.solution import Solution, finished, keeps_promises, obeys_limits
 
 KINDS = ("slices", "workloads", "machines")
+SLICE_GAP = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,55 @@ class Neighbourhood:
     routes: IntArray
     freed: BoolArray
     """bool (Q,) groups that may change; the others keep their routes and shares"""
+
+
+def slices_by_length(index: FleetIndex) -> list[int]:
+    """The longest first."""
+    order: list[int] = np.argsort(-index.data.slice_hours, kind="stable").tolist()
+    return order
+
+
+def polished_slice(
+    index: FleetIndex,
+    aim: Aim,
+    base: Solution,
+    routes: IntArray,
+    t: int,
+    limit_s: float,
+    *,
+    batch: bool = False,
+) -> Solution | None:
+    """The plan with everything in one slice decided again over the given routes; commitments,
+    copies and all other slices stay. With `batch`, batch demand may move between the slice and
+    what the others have to spare."""
+    item_slice = index.data.item_slice[index.group_item]
+    freed = (item_slice == t) | (batch & (item_slice < 0))
+    mine = routes[freed[index.route_group[routes]] & (index.slice[routes] == t)]
+    mine = mine[np.isin(index.route_variant[mine], base.adopt)]
+    program = aim.program(index, np.unique(base.adopt), np.union1d(mine, base.routes))
+    program.keep(base, freed, t)
+    found, _ = program.solve(limit_s, SLICE_GAP, base)
+    return found
+
+
+def grafted(index: FleetIndex, best: Solution, found: Solution, t: int) -> Solution | None:
+    """`best` with slice `t` of `found`; None where they differ in more than what interactive
+    demand is served by, or where the two together keep not every promise."""
+    when = index.data.item_slice[index.group_item[index.route_group]]
+    names = ("adopt", "buy", "train")
+    same = all(np.array_equal(getattr(best, name), getattr(found, name)) for name in names)
+    ours, theirs = when[best.routes] < 0, when[found.routes] < 0
+    same = same and np.array_equal(best.routes[ours], found.routes[theirs])
+    if not same or not np.array_equal(best.serve[ours], found.serve[theirs]):
+        return None
+    ours, theirs = when[best.routes] != t, when[found.routes] == t
+    routes = np.concatenate([best.routes[ours], found.routes[theirs]])
+    serve = np.concatenate([best.serve[ours], found.serve[theirs]])
+    order = np.argsort(routes)
+    rent = best.rent.astype(np.float64)
+    rent[:, t] = found.rent[:, t]
+    made = finished(index, best.adopt, routes[order], serve[order], best.buy, rent, best.train)
+    return made if obeys_limits(index, made) and keeps_promises(index, made) else None
 
 
 def open_pools(index: FleetIndex, solution: Solution) -> BoolArray:

@@ -12,10 +12,10 @@ import highspy
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
-from planner.solve.highs import INFINITY, Outcome, run
+from planner.solve.highs import Outcome, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
-from planner.solve.solution import Solution, by_the_piece, finished, obeys_limits
+from planner.solve.solution import Solution, finished, obeys_limits
 
 SERVE_TOLERANCE = 1e-9
 
@@ -73,27 +73,10 @@ class Restricted(Master):
         at = np.ascontiguousarray(values, dtype=np.float64)
         self.highs.changeColsBounds(len(columns), columns.astype(np.int32), at, at)
 
-    def free(self, columns: IntArray) -> None:
-        """Let columns of routes take any value again."""
-        zero, most = np.zeros(len(columns)), np.full(len(columns), INFINITY)
-        self.highs.changeColsBounds(len(columns), columns.astype(np.int32), zero, most)
-
     def decision_columns(self) -> IntArray:
         """Columns of yes-or-no decisions but copies: variants, regions and llms in use."""
         tables = (self.col_adopt, self.col_serves, self.col_open, self.col_keep)
         return np.concatenate([cols[cols >= 0].ravel() for cols in tables])
-
-    def lump_columns(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Yes-or-no decisions; lumps that nothing can replace; on-demand lumps.
-
-        Lumps are commitments and every rental but those of single accelerators that can be had
-        on demand too.
-        """
-        lumpy = ~by_the_piece(self.index)[:, None] & (self.col_rent >= 0)
-        on_demand = (self.index.data.purchase_market == 0)[:, None]
-        bought = self.col_buy[self.col_buy >= 0]
-        kept = np.concatenate([bought, self.col_rent[lumpy & ~on_demand]])
-        return self.decision_columns(), kept, self.col_rent[lumpy & on_demand]
 
     def solve(
         self,
@@ -101,17 +84,18 @@ class Restricted(Master):
         gap: float,
         start: Solution | None = None,
         *,
+        check: bool = True,
         goes_on: Callable[[float], bool] = lambda bound: True,
         on_solution: Callable[[Solution], None] | None = None,
     ) -> tuple[Solution | None, Outcome]:
         """Branch and bound; the best solution found, or None, and why it stopped.
 
-        `goes_on` is asked with the bound in the unit of the objective, `on_solution` hears of
-        better plans on the way.
+        With `check` a solution that rounding takes over a limit is none. `goes_on` is asked with
+        the bound in the unit of the objective, `on_solution` hears of better plans on the way.
         """
         self.highs.setOptionValue("mip_rel_gap", gap)
         if start is not None:
-            self._set_start(start)
+            self.set_start(start)
         constant = float(self.weights @ self.index.fixed_totals)
 
         def heard(x: FloatArray) -> None:
@@ -128,14 +112,15 @@ class Restricted(Master):
         if not end.has_solution:
             return None, end
         found = self.solution_of(np.array(self.highs.getSolution().col_value))
-        return (found if obeys_limits(self.index, found) else None), end
+        return (found if not check or obeys_limits(self.index, found) else None), end
 
-    def keep(self, solution: Solution, freed: BoolArray) -> None:
+    def keep(self, solution: Solution, freed: BoolArray, t: int | None = None) -> None:
         """Hold the solution outside of the groups that are freed (bool (Q,)).
 
         Routes of other groups keep their shares. Where no freed group could be served, replicas and
         rentals keep their numbers; commitments keep theirs, but for machines that are touched in
-        every slice they are used in.
+        every slice they are used in. With a slice `t` replicas and rentals move in that slice
+        alone, whatever is freed, and commitments not at all.
         """
         data, index = self.index.data, self.index
         routes = self.routes()
@@ -148,9 +133,12 @@ class Restricted(Master):
         loose = routes[free & (index.pool[routes] >= 0)]
         touched[data.pool_machine[index.pool[loose]], index.slice[loose]] = True
         used = np.zeros_like(touched)
-        pool, t = np.nonzero(solution.replicas)
-        used[data.pool_machine[pool], t] = True
+        pool, when = np.nonzero(solution.replicas)
+        used[data.pool_machine[pool], when] = True
         whole = np.asarray((touched | ~used).all(axis=1) & touched.any(axis=1))
+        if t is not None:
+            touched[:, np.arange(len(data.slices)) != t] = False
+            whole[:] = False
         still = ~(touched | whole[:, None])
         for columns, values, outside in (
             (self.col_replica, solution.replicas, still[data.pool_machine]),
@@ -160,7 +148,7 @@ class Restricted(Master):
             fixed = outside & (columns >= 0)
             self.fix(columns[fixed], values[fixed])
 
-    def _set_start(self, start: Solution) -> None:
+    def set_start(self, start: Solution) -> None:
         """Hand the integers of a known plan to HiGHS, which completes the rest."""
         index = self.index
         value = np.full(self.highs.getNumCol(), np.nan)

@@ -171,6 +171,31 @@ def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
     return bool((short <= fixed_here + 1e-6).all())
 
 
+def keeps_promises(index: FleetIndex, solution: Solution) -> bool:
+    """Whether every workload's attainment, QoE floor and spread over regions are kept: the rules
+    that rounding never touches, but putting parts of two plans together may."""
+    data, routes, serve = index.data, solution.routes, solution.serve
+    workload = index.route_workload[routes]
+    count = len(data.workloads)
+    reached = np.bincount(workload, index.attainment[routes] * serve, minlength=count)
+    lost = np.bincount(workload, index.floor_loss[routes] * serve, minlength=count)
+    most = data.workload_loss_max * index.workload_qoe_weight
+    spread = np.zeros((count, len(data.regions)))
+    first = (index.region_row[routes] >= 0) & (index.route_leg[routes] == 0)
+    np.add.at(
+        spread.reshape(-1),
+        index.region_row[routes][first],
+        (index.region_weight[routes] * serve)[first],
+    )
+    regions = (spread >= data.min_region_share - 1e-9).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return not (
+            (reached < data.attainment_min - 1e-9).any()
+            or (lost > most + 1e-12).any()
+            or (regions[index.spreads] < data.min_regions[index.spreads]).any()
+        )
+
+
 def replicas_needed(index: FleetIndex, routes: IntArray, serve: FloatArray) -> IntArray:
     """Replicas each pool needs in each slice for the given routing, int (P, T)."""
     data = index.data

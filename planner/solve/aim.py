@@ -1,0 +1,52 @@
+"""What a program minimises: weights of the totals, or the depth below a corner of a front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.fleet.data import FloatArray, IntArray
+from planner.solve.index import FleetIndex
+from planner.solve.master import Master
+from planner.solve.restricted import Restricted
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """``weights . totals``; with a corner the depth t of ``f_i <= corner_i + ranges_i t`` comes on
+    top (Pascoletti and Serafini 1984), and the weights only choose among equally deep plans."""
+
+    weights: FloatArray
+    """float (4,) of cost, carbon, loss, water"""
+    scale: float = 1.0
+    """of the objective inside HiGHS, which wants numbers of about 1e3 to 1e4"""
+    corner: FloatArray | None = None
+    """float (3,) of cost, carbon, loss; inf: left open"""
+    ranges: FloatArray | None = None
+    """float (3,) > 0"""
+
+    def value(self, totals: FloatArray) -> float:
+        """What is minimised, of a plan's totals, float (4,)."""
+        value = float(self.weights @ totals)
+        if self.corner is not None:
+            assert self.ranges is not None
+            finite = np.isfinite(self.corner)
+            value += float(((totals[:3] - self.corner) / self.ranges)[finite].max())
+        return value
+
+    def master(self, index: FleetIndex) -> Master:
+        """An empty master for it."""
+        master = Master(index, self.weights, scale=self.scale, ranges=self.ranges)
+        if self.corner is not None:
+            master.set_corner(self.corner, self.weights)
+        return master
+
+    def program(self, index: FleetIndex, variants: IntArray, routes: IntArray) -> Restricted:
+        """The restricted program for it."""
+        program = Restricted(
+            index, self.weights, variants, routes, scale=self.scale, ranges=self.ranges
+        )
+        if self.corner is not None:
+            program.set_corner(self.corner, self.weights)
+        return program
