@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
+from planner.solve.bound import Prices, affordable, with_main_rows
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.restricted import Restricted
@@ -41,6 +42,17 @@ class Aim:
         if self.corner is not None:
             master.set_corner(self.corner, self.weights)
         return master
+
+    def priced(self, index: FleetIndex, prices: Prices) -> Prices:
+        """Prices known from another objective, made to be about this one: any of them prove
+        something, and near ones nearly all."""
+        if self.corner is not None:
+            # In a depth program a whole range is worth 1, whatever its weights.
+            assert self.ranges is not None
+            prices = prices.scaled(1.0 / max(float(prices.weights[:3] @ self.ranges), 1e-300))
+        else:
+            prices = replace(prices, weights=self.weights)
+        return with_main_rows(index, affordable(index, prices))
 
     def program(self, index: FleetIndex, variants: IntArray, routes: IntArray) -> Restricted:
         """The restricted program for it."""

@@ -10,7 +10,6 @@ some variants are left, and a mixture of the cuts gives a bound by formula.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import highspy
@@ -51,7 +50,7 @@ class VariantCut:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A leaf of the proof: every plan that adopts `allowed` variants alone has at least `bound`."""
+    """A leaf of a proof: every plan that adopts `allowed` variants alone has at least `bound`."""
 
     allowed: BoolArray
     """bool (V,)"""
@@ -80,7 +79,7 @@ class Cases:
 
 
 class Assignments:
-    """Cuts known so far, in units that make the smallest ones about `SCALE`."""
+    """Cuts of one objective known so far."""
 
     def __init__(self, index: FleetIndex) -> None:
         self.index = index
@@ -104,60 +103,77 @@ class Assignments:
         return out
 
     def least(self) -> tuple[float, IntArray]:
-        """(a lower bound on the least over assignments of the largest cut, an assignment with
-        about that), by branch and bound."""
-        program = _Program(self.index, self.cuts, np.ones(len(self.cuts[0].worth), dtype=bool))
-        value, x = program.solve(whole=True)
-        adopt = np.array([v[np.argmax(x[v])] for v in self.index.workload_variants])
-        return value, adopt
+        """`least_assignment` of the cuts."""
+        return least_assignment(self.index, *self._arrays())
 
     def prove(self, enough: float = float("inf")) -> Cases:
-        """A tree of cases, best first, until its bound is `enough`, exact, or large."""
-        cuts = tuple(self.cuts)
-        level = np.array([cut.level for cut in cuts])
-        worth = np.array([cut.worth for cut in cuts])
-        every = np.isfinite(worth).all(axis=0)
-        number = 0
-        heap: list[tuple[float, int, Case, FloatArray]] = []
-
-        def push(allowed: BoolArray) -> None:
-            nonlocal number
-            shares, x = _Program(self.index, cuts, allowed).mixture()
-            bound = mixed_bound(self.index, level, worth, allowed, shares)
-            number += 1
-            heapq.heappush(heap, (bound, number, Case(allowed, shares, bound), x))
-
-        push(every)
-        while heap[0][0] < enough and len(heap) < MOST_CASES:
-            _, _, case, x = heap[0]
-            split = self._split(case.allowed, x)
-            if split is None:
-                break
-            heapq.heappop(heap)
-            for part in split:
-                push(part)
-        leaves = tuple(case for _, _, case, _ in sorted(heap, key=lambda entry: entry[1]))
+        """`proving_cases` of the cuts, and only those that they use."""
+        leaves = proving_cases(self.index, *self._arrays(), enough)
         used = np.flatnonzero(np.array([leaf.shares for leaf in leaves]).any(axis=0))
         return Cases(
-            tuple(cuts[k] for k in used),
+            tuple(self.cuts[k] for k in used),
             tuple(Case(leaf.allowed, leaf.shares[used], leaf.bound) for leaf in leaves),
         )
 
-    def _split(self, allowed: BoolArray, x: FloatArray) -> tuple[BoolArray, BoolArray] | None:
-        """The workload whose variants are mixed most: its leading variant, or any other."""
-        most, chosen = 1e-6, None
-        for variants in self.index.workload_variants:
-            left = variants[allowed[variants]]
-            if len(left) > 1 and 1.0 - x[left].max() > most:
-                most, chosen = 1.0 - float(x[left].max()), left
-        if chosen is None:
-            return None
-        leading = chosen[np.argmax(x[chosen])]
-        one, others = allowed.copy(), allowed.copy()
-        one[chosen] = False
-        one[leading] = True
-        others[leading] = False
-        return one, others
+    def _arrays(self) -> tuple[FloatArray, FloatArray]:
+        level = np.array([cut.level for cut in self.cuts])
+        return level, np.array([cut.worth for cut in self.cuts])
+
+
+def least_assignment(
+    index: FleetIndex, level: FloatArray, worth: FloatArray
+) -> tuple[float, IntArray]:
+    """(a lower bound on the least over assignments of the largest cut, an assignment with about
+    that), by branch and bound; cuts as (K,) and (K, V)."""
+    program = _Program(index, level, worth, np.ones(worth.shape[1], dtype=bool))
+    value, x = program.solve(whole=True)
+    return value, np.array([v[np.argmax(x[v])] for v in index.workload_variants])
+
+
+def proving_cases(
+    index: FleetIndex, level: FloatArray, worth: FloatArray, enough: float = float("inf")
+) -> list[Case]:
+    """Cases of the cuts (K,), (K, V), best first, until their bound is `enough`, exact, or they
+    are many."""
+    number = 0
+    heap: list[tuple[float, int, Case, FloatArray]] = []
+
+    def push(allowed: BoolArray) -> None:
+        nonlocal number
+        shares, x = _Program(index, level, worth, allowed).mixture()
+        bound = mixed_bound(index, level, worth, allowed, shares)
+        number += 1
+        heapq.heappush(heap, (bound, number, Case(allowed, shares, bound), x))
+
+    push(np.asarray(np.isfinite(worth).all(axis=0)))
+    while heap[0][0] < enough and len(heap) < MOST_CASES:
+        _, _, case, x = heap[0]
+        split = _split(index, case.allowed, x)
+        if split is None:
+            break
+        heapq.heappop(heap)
+        for part in split:
+            push(part)
+    return [case for _, _, case, _ in sorted(heap, key=lambda entry: entry[1])]
+
+
+def _split(
+    index: FleetIndex, allowed: BoolArray, x: FloatArray
+) -> tuple[BoolArray, BoolArray] | None:
+    """The workload whose variants are mixed most: its leading variant, or any other."""
+    most, chosen = 1e-6, None
+    for variants in index.workload_variants:
+        left = variants[allowed[variants]]
+        if len(left) > 1 and 1.0 - x[left].max() > most:
+            most, chosen = 1.0 - float(x[left].max()), left
+    if chosen is None:
+        return None
+    leading = chosen[np.argmax(x[chosen])]
+    one, others = allowed.copy(), allowed.copy()
+    one[chosen] = False
+    one[leading] = True
+    others[leading] = False
+    return one, others
 
 
 def mixed_bound(
@@ -177,15 +193,15 @@ def mixed_bound(
 class _Program:
     """min t subject to every cut <= t, one allowed variant per workload."""
 
-    def __init__(self, index: FleetIndex, cuts: Sequence[VariantCut], allowed: BoolArray) -> None:
-        worth = np.array([cut.worth for cut in cuts])
-        level = np.array([cut.level for cut in cuts])
+    def __init__(
+        self, index: FleetIndex, level: FloatArray, worth: FloatArray, allowed: BoolArray
+    ) -> None:
         self.count = worth.shape[1]
         usable = allowed & np.isfinite(worth).all(axis=0)
         self.variants = np.flatnonzero(usable)
         workloads, n = len(index.workload_variants), len(self.variants)
         # Levels and worths are large and cancel: each workload's least worth goes to the level.
-        least = np.full((len(cuts), workloads), np.inf)
+        least = np.full((len(level), workloads), np.inf)
         for w, variants in enumerate(index.workload_variants):
             mine = variants[usable[variants]]
             least[:, w] = worth[:, mine].min(axis=1, initial=np.inf)
@@ -205,11 +221,11 @@ class _Program:
             self.highs, np.ones(workloads), np.ones(workloads), workload, np.arange(n), one[:n]
         )
         cut, variant = np.nonzero(above)
-        rows = np.concatenate([cut, np.arange(len(cuts))])
-        columns = np.concatenate([variant, np.full(len(cuts), n)])
-        values = np.concatenate([-above[cut, variant], np.ones(len(cuts))])
+        rows = np.concatenate([cut, np.arange(len(level))])
+        columns = np.concatenate([variant, np.full(len(level), n)])
+        values = np.concatenate([-above[cut, variant], np.ones(len(level))])
         limits = (base - self.offset) / self.unit
-        add_rows(self.highs, limits, np.full(len(cuts), INFINITY), rows, columns, values)
+        add_rows(self.highs, limits, np.full(len(level), INFINITY), rows, columns, values)
         self.first_cut = workloads
 
     def solve(self, *, whole: bool) -> tuple[float, FloatArray]:

@@ -110,6 +110,10 @@ class Prices:
         }
         return Prices(**values)
 
+    def scaled(self, factor: float) -> Prices:
+        """All prices and weights times a factor >= 0: the same statement in another unit."""
+        return Prices(**{f.name: factor * getattr(self, f.name) for f in fields(self)})
+
     def clipped(self) -> Prices:
         """The same with negative prices (solver tolerance) set to zero."""
         values = {

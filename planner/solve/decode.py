@@ -1,9 +1,9 @@
 """From a relaxation to a plan in half a second: what is scarce whole, the rest rounded up.
 
 The linear program over the relaxation's favourite variants is solved with whole numbers only
-where rounding up could break something: decisions, and replicas on machines of which no more can be
-had. All other replicas are rounded up, and what to buy under them is decided exactly, by branch and
-bound over purchases alone. That is where `planner.solve.improve` starts from.
+where rounding up would break something: decisions, and whatever runs on machines of which no more
+can be had. All other replicas are rounded up, and what to buy under them is decided exactly, by
+branch and bound over purchases alone. That is where `planner.solve.improve` starts from.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.aim import Aim
 from planner.solve.index import FleetIndex, best_per_group, routes_of
 from planner.solve.restricted import Restricted
-from planner.solve.solution import Solution, obeys_limits
+from planner.solve.solution import Solution, obeys_limits, overdrawn_machines
 
 SCARCE_GAP = 2e-3
 PURCHASE_GAP = 1e-4
 PURCHASE_SHARE = 0.5
 """Of the time, for what to buy."""
+MOST_ROUNDS = 5
+"""Of finding out which machines are scarce."""
 
 
 def decoded(
@@ -27,12 +29,18 @@ def decoded(
 ) -> Solution | None:
     """A plan over the given variants and routes, or None where rounding up breaks a limit."""
     program = aim.program(index, variants, routes)
-    scarce = _scarce_replicas(program)
-    program.set_integers(np.concatenate([program.decision_columns(), scarce]))
-    rounded, _ = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
-    if rounded is None:
-        return None
-    return bought(index, aim, rounded, PURCHASE_SHARE * limit_s)
+    scarce = ~_sold(index)
+    for _ in range(MOST_ROUNDS):
+        program.set_integers(_whole_columns(program, scarce))
+        rounded, _ = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
+        if rounded is None:
+            return None
+        plan = bought(index, aim, rounded, PURCHASE_SHARE * limit_s)
+        short = overdrawn_machines(index, rounded) & ~scarce
+        if plan is not None or not short.any():
+            return plan
+        scarce = scarce | short
+    return None
 
 
 def bought(index: FleetIndex, aim: Aim, plan: Solution, limit_s: float) -> Solution | None:
@@ -49,13 +57,25 @@ def bought(index: FleetIndex, aim: Aim, plan: Solution, limit_s: float) -> Solut
     )
 
 
-def _scarce_replicas(program: Restricted) -> IntArray:
-    """Replica columns on machines that cannot be rented on demand."""
-    data = program.index.data
+def _sold(index: FleetIndex) -> BoolArray:
+    """bool (H,): machines that can be rented on demand."""
+    data = index.data
     sold = np.zeros(len(data.machines), dtype=bool)
     sold[data.purchase_machine[data.purchase_market == 0]] = True
-    columns = program.col_replica[~sold[data.pool_machine]]
-    return columns[columns >= 0]
+    return sold
+
+
+def _whole_columns(program: Restricted, scarce: BoolArray) -> IntArray:
+    """Decisions, and replicas and instances of scarce machines, bool (H,)."""
+    data = program.index.data
+    mine = scarce[data.purchase_machine]
+    tables = (
+        program.col_replica[scarce[data.pool_machine]],
+        program.col_rent[mine],
+        program.col_buy[mine],
+    )
+    counts = [columns[columns >= 0].ravel() for columns in tables]
+    return np.concatenate([program.decision_columns(), *counts])
 
 
 def leading_variants(index: FleetIndex, adopt: FloatArray) -> IntArray:

@@ -91,6 +91,20 @@ class Generation:
         self.centre = found
         return found
 
+    def start_from(self, prices: Prices, columns_per_group: int = 3) -> None:
+        """First columns at known prices for this master's objective."""
+        master, index = self.master, self.master.index
+        master.open_loose(False)
+        found = self._price(prices, every=True)
+        if self.allowed is None:
+            for variants in index.workload_variants:
+                master.add_variants(variants[np.argsort(found.variant_value[variants])[:2]])
+        active = Span.of(index, self._active())
+        reduced = found.reduced if found.span is not None else found.reduced[active.routes]
+        best = best_per_group(index, reduced, active.routes, columns_per_group)
+        master.add_routes(best)
+        self.centre = found
+
     def settle(self, deadline: float = float("inf"), on_bound: BoundListener | None = None) -> None:
         """A first phase with commitments by the slice: cheap, and its columns and prices last."""
         self.master.open_loose(True)

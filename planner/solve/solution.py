@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
-from planner.solve.bound import caps_of
+from planner.solve.bound import SPOT, caps_of
 from planner.solve.index import FleetIndex
 
 
@@ -145,30 +145,46 @@ def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
         added = np.maximum(peak.max(axis=1) - data.machine_incumbent, 0.0).sum()
         if added > data.max_added_accelerators + 1e-6:
             return False
+    if (spot_shares(index, solution) > data.spot_share_max + 1e-6).any():
+        return False
+    return not overdrawn_machines(index, solution).any()
+
+
+def spot_shares(index: FleetIndex, solution: Solution) -> FloatArray:
+    """Share of the accelerators held that are spot, of each (region, accelerator) group and slice,
+    float (S, T); 0 where none are held."""
+    data = index.data
+    held = (solution.buy[:, None] + solution.rent) * data.machine_size[data.purchase_machine][
+        :, None
+    ]
+    group = index.spot_group[data.purchase_machine]
+    count = int(index.spot_group.max(initial=-1)) + 1
+    spot, every = np.zeros((count, held.shape[1])), np.zeros((count, held.shape[1]))
+    np.add.at(spot, group, np.where((data.purchase_market == SPOT)[:, None], held, 0.0))
+    np.add.at(every, group, held)
+    np.add.at(every, index.spot_group, (data.machine_fixed * data.machine_size)[:, None])
+    return np.asarray(np.where(spot > 0, spot / np.maximum(every, 1e-300), 0.0))
+
+
+def overdrawn_machines(index: FleetIndex, solution: Solution) -> BoolArray:
+    """bool (H,): machines of which more is held than stock or quotas allow, or less than the
+    replicas need."""
+    data = index.data
+    machine = data.purchase_machine
     instances = solution.buy[:, None] + solution.rent
-    if (instances > data.purchase_limit[:, None]).any():
-        return False
-    size = data.machine_size[data.purchase_machine].astype(float)
-    held = instances * size[:, None]
+    held = instances * data.machine_size[machine][:, None].astype(float)
+    wrong = np.asarray((instances > data.purchase_limit[:, None]).any(axis=1))
     counted = data.quota_purchase.astype(float) @ held
-    if (counted > data.quota_accelerators[:, None] + 1e-6).any():
-        return False
-    if not np.isnan(data.spot_share_max):
-        groups = int(index.spot_group.max(initial=-1)) + 1
-        spot, every = np.zeros((groups, held.shape[1])), np.zeros((groups, held.shape[1]))
-        group = index.spot_group[data.purchase_machine]
-        np.add.at(spot, group, np.where((data.purchase_market == 1)[:, None], held, 0.0))
-        np.add.at(every, group, held)
-        fixed = np.zeros(groups)
-        np.add.at(fixed, index.spot_group, data.machine_fixed * data.machine_size)
-        if (spot > data.spot_share_max * (every + fixed[:, None]) + 1e-6).any():
-            return False
+    over = (counted > data.quota_accelerators[:, None] + 1e-6).any(axis=1)
+    wrong |= data.quota_purchase[over].any(axis=0)
+    found = np.zeros(len(data.machines), dtype=bool)
+    found[machine[wrong]] = True
     short = np.zeros((len(data.machines), held.shape[1]))
     np.add.at(short, data.pool_machine, solution.replicas * data.pool_accelerators[:, None])
-    usable = held * data.purchase_availability[:, None]
-    np.add.at(short, data.purchase_machine, -usable)
+    np.add.at(short, machine, -held * data.purchase_availability[:, None])
     fixed_here = (data.machine_fixed * data.machine_size)[:, None]
-    return bool((short <= fixed_here + 1e-6).all())
+    found |= np.asarray((short > fixed_here + 1e-6).any(axis=1))
+    return found
 
 
 def keeps_promises(index: FleetIndex, solution: Solution) -> bool:
