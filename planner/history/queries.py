@@ -108,13 +108,30 @@ def run_views(connection: Connection, wanted: Filter, limit: int) -> tuple[RunVi
     if wanted.before is not None:
         query = query.where(RUNS.c.sequence < wanted.before)
     if wanted.awaiting:
-        query = query.where(DECISIONS.c.decision == "move", APPROVALS.c.run_id.is_(None))
+        query = query.where(
+            RUNS.c.sequence.in_(_last_conclusions()),
+            DECISIONS.c.decision == "move",
+            APPROVALS.c.run_id.is_(None),
+        )
         inner = query.subquery()
         query = select(inner).where(~inner.c.superseded).order_by(inner.c.runs_sequence.desc())
     else:
         query = query.order_by(RUNS.c.sequence.desc())
     rows = connection.execute(query.limit(limit))
     return tuple(_view(dict(row._mapping)) for row in rows)
+
+
+def _last_conclusions() -> Select[Any]:
+    """Sequence of the newest cycle of every instance that came to a conclusion.
+
+    Only those can await approval; the engine then need not look at every proposal ever made.
+    """
+    return (
+        select(func.max(RUNS.c.sequence))
+        .join_from(DECISIONS, RUNS, RUNS.c.id == DECISIONS.c.run_id)
+        .where(DECISIONS.c.decision.in_(CONCLUSIONS))
+        .group_by(RUNS.c.instance)
+    )
 
 
 def _view(row: dict[str, Any]) -> RunView:
