@@ -1,4 +1,8 @@
-"""The default cycle: plan the instance anew, price the plan in force under the same data, decide.
+"""The default cycle: plan the instance of today, price the plan in force under it, decide.
+
+The instance of today: where the folder has a ``feeds.toml``, its feeds are fetched first and their
+tables applied under their policies. A policy that says stop makes the cycle fail, to be tried
+again.
 
 The regret of the plan in force is what it costs now less what the best plan would. Nobody knows
 the best plan, but it lies between the bound and the plan found, so the regret lies in
@@ -12,7 +16,10 @@ instance names its incumbent and prices changes itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.answer.words import amount, percent
@@ -40,11 +47,12 @@ def run_cycle(context: CycleContext) -> CycleResult:
     from planner.verify import verify_plan
 
     request = Request(gap=context.gap, time_limit_s=context.time_limit_s, threads=context.threads)
-    found = answer(context.instance, request, log=context.log)
-    folder = write_run(context.folder, found)
+    with instance_of_today(context) as (instance, inputs):
+        found = answer(instance, request, log=context.log)
+        folder = write_run(context.folder, found)
     if context.incumbent is None:
         reason = "no plan is in force yet: this one awaits approval"
-        return CycleResult("move", reason, 2, found.plan.instance, folder)
+        return CycleResult("move", reason, 2, found.plan.instance, folder, inputs)
     held = context.incumbent.plan
     report = verify_plan(found.facts, held, incumbent_of(found.facts))
     decision, reason, regret = decide(context.incumbent, report, found.plan, context.margin)
@@ -55,9 +63,37 @@ def run_cycle(context: CycleContext) -> CycleResult:
         EXIT_CODES[decision],
         found.plan.instance,
         folder,
+        inputs,
         regret=regret,
         diff=two_plans(held, found.plan, report.objectives),
     )
+
+
+@contextmanager
+def instance_of_today(context: CycleContext) -> Iterator[tuple[Path, dict[str, Path]]]:
+    """The instance folder to plan, and the feeds' tables that went into it, by name.
+
+    FeedError where a policy says stop.
+    """
+    folder = context.instance
+    if not (folder / "feeds.toml").is_file():
+        yield folder, {}
+        return
+    from planner.feeds import choose, dated_instance, fetch, load_settings, need_of
+
+    settings, need = load_settings(folder), need_of(folder)
+    fetch(settings, need)
+    choices = choose(settings, need)
+    for choice in choices:
+        context.log.add("feed", feed=choice.feed, status=choice.status, said=choice.said)
+    used = [choice.record for choice in choices if choice.record is not None]
+    tables = {
+        f"feeds/{record.meta.feed}/{file}": record.folder / file
+        for record in used
+        for file in ("meta.json", "table.csv")
+    }
+    with tempfile.TemporaryDirectory(prefix="planner-cycle-") as scratch:
+        yield dated_instance(need, choices, Path(scratch) / folder.resolve().name), tables
 
 
 def decide(

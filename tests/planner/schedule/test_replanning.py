@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from planner.api import Request, answer, load
+from planner.errors import FeedError
 from planner.history.records import ApprovalRecord, Incumbent
 from planner.logs import EventLog
 from planner.plan import Certificate, Objectives, Plan
@@ -169,6 +170,47 @@ def test_a_workload_that_is_gone_moves(cycle: Cycle, held: Plan, instance: Path)
         (instance / f"{table}.csv").write_text("".join(kept))
     made = cycle(held)
     assert (made.decision, made.regret) == ("move", None)
+
+
+# ------------------------------------------------------------------ with feeds
+
+
+def feed_of(instance: Path, usd_per_h: dict[str, float]) -> None:
+    """A feed of own prices beside the instance: on demand, by region of the l4."""
+    offers = {"gcp:us-central1": "gcp_g2-standard-4", "aws:eu-north-1": "aws_g6.xlarge"}
+    rows = [f"2026-01-01,{region},{offers[region]},{usd}" for region, usd in usd_per_h.items()]
+    header = "date,region,offer,ondemand_usd_per_h"
+    (instance.parent / "agreed.csv").write_text("\n".join([header, *rows]) + "\n")
+    (instance / "feeds.toml").write_text(
+        '[feeds.agreed]\nreader = "tables"\nkind = "prices"\npath = "../agreed.csv"\n'
+        "max_age_h = 1e6\nrequired_regions = []\nmax_missing_share = 1.0\n"
+    )
+
+
+def test_prices_that_moved_are_fetched_and_priced(cycle: Cycle, held: Plan, instance: Path) -> None:
+    """The machines of the plan in force became three times as dear: what it costs now says so."""
+    line = held.fleet[0]
+    before = next(m for m in load(instance).machines
+                  if (m.region, m.offer) == (line.region, line.offer))  # fmt: skip
+    feed_of(instance, {line.region: 3 * (before.ondemand_usd_per_h or 0.0)})
+    made = cycle(held)
+    assert made.run_folder is not None
+    dated = load(made.run_folder / "instance")
+    assert made.instance is not None
+    assert made.instance.sha256 == dated.instance.sha256 != load(instance).instance.sha256
+    now = verify_plan(dated, held).objectives.cost_usd
+    assert now > 1.1 * held.objectives.cost_usd
+    assert f"costs {now:,.0f} USD under the new data" in made.reason
+    assert sorted(made.inputs) == ["feeds/agreed/meta.json", "feeds/agreed/table.csv"]
+    assert verify_plan(dated, read_run(made.run_folder).plan).ok
+
+
+def test_a_feed_whose_policy_says_stop_makes_no_plan(
+    cycle: Cycle, held: Plan, instance: Path
+) -> None:
+    feed_of(instance, {held.fleet[0].region: -1.0})
+    with pytest.raises(FeedError, match="no plan with these feeds"):
+        cycle(held)
 
 
 # ------------------------------------------------------------------ another cycle
