@@ -16,20 +16,24 @@ from typing import Any, TextIO
 class EventLog:
     """Events of one run in order, each with its time; kept in memory until the run is written.
 
-    With a `stream` every event is written there at once too, as a line of JSON.
+    With a `stream` every event is written there at once too, as a line of JSON; what runs for
+    months has a stream and does not keep.
     """
 
     began: float = field(default_factory=time.monotonic)
     events: list[dict[str, Any]] = field(default_factory=list)
     stream: TextIO | None = None
+    keeps: bool = True
 
     def add(self, event: str, **fields: Any) -> None:
         """Note an event; values that JSON does not know become text."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         elapsed = round(time.monotonic() - self.began, 3)
-        self.events.append({"time": now, "elapsed_s": elapsed, "event": event, **fields})
+        noted = {"time": now, "elapsed_s": elapsed, "event": event, **fields}
+        if self.keeps:
+            self.events.append(noted)
         if self.stream is not None:
-            self.stream.write(_line(self.events[-1]))
+            self.stream.write(_line(noted))
             self.stream.flush()
 
     def text(self) -> str:

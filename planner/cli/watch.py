@@ -250,7 +250,7 @@ def _stay(options: Options, table: Timetable, health_at: str | None) -> None:
     from planner.schedule.notify import channels
 
     channels(os.environ)  # a mistake in them is told now, not after the first cycle
-    log = EventLog(stream=sys.stderr)
+    log = EventLog(stream=sys.stderr, keeps=False)
     url = chosen(options.history)
     environment = {**os.environ, ENVIRONMENT: url}  # of the children; ``ps`` does not show it
     command = [sys.executable, "-m", "planner", "watch", str(options.instance), "--once",

@@ -8,15 +8,24 @@ the engine itself and see one moment; writing ones are retried where the engine 
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.pool import QueuePool
 
 from planner.errors import HistoryError
 from planner.extras import missing_extra
@@ -135,6 +144,7 @@ class Store:
                 raise HistoryError(f"{path} is a folder: name the file of a history")
             if create:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
             elif not path.exists():
                 raise HistoryError(
                     f"{path}: no such history; `planner plan --history {path}` begins one, "
@@ -147,14 +157,9 @@ class Store:
         try:
             if not self.is_sqlite:
                 return create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-            engine = create_engine(
-                self.url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=10, max_overflow=50
-            )
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise missing_extra("postgres", "a history in Postgres") from error
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
+        return sqlite_engine(Path(str(self.url.database)))
 
     def _reading_engine(self) -> Engine:
         if self.is_sqlite:
@@ -180,7 +185,43 @@ class Store:
         return HistoryError(f"{self}: {said}")
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+# ------------------------------------------------------------------ SQLite
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """Connections to the file that is there now: one that was replaced or removed is noticed."""
+
+    def connect() -> sqlite3.Connection:
+        # Without mode=rw, SQLite would make an empty file where the history was removed.
+        place = f"file:{quote(str(path))}?mode=rw"
+        return sqlite3.connect(place, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+
+    def opened(connection: sqlite3.Connection, record: Any) -> None:
+        _prepare_sqlite(connection)
+        record.info["file"] = _identity(path)
+
+    def taken(_: object, record: Any, __: object) -> None:
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=10,
+                           max_overflow=50)  # fmt: skip
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _prepare_sqlite(connection: sqlite3.Connection) -> None:
     """BEGIN is ours (`_begin_sqlite`); wait for writers; sync commits; write-ahead log."""
     connection.isolation_level = None
     for pragma in (

@@ -26,7 +26,7 @@ from planner.schedule.body import Job, Step, lock_name, next_step
 from planner.schedule.timetable import Timetable
 
 LOOK_AGAIN_S = 15.0
-"""After a cycle, while another process runs one, and while the history cannot be reached."""
+"""After a cycle, while another process runs one, and after trouble."""
 LONGEST_WAIT_S = 60.0
 """Between two looks at the clock, which may be set meanwhile."""
 GRACE_S = 30.0
@@ -94,9 +94,9 @@ class Watcher:
                 return min(max(left_s, 0.0), LONGEST_WAIT_S)
             if holder(self.history.store, lock_name(self.job.name)) is None:
                 self._run_child(step.due_at)
-        except HistoryError as error:
+        except (HistoryError, OSError) as error:  # the store is away, or no process can be started
             self.pulse.problem = str(error)
-            self.log.add("history unreachable", problem=str(error))
+            self.log.add("trouble", problem=str(error))
         return self.look_again_s
 
     def _next(self, now: dt.datetime) -> Step:

@@ -347,6 +347,21 @@ def test_a_file_of_something_else_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "notes.db").read_text().startswith("dear diary")
 
 
+def test_a_file_restored_from_a_backup_is_read_at_once(tmp_path: Path) -> None:
+    """An open history follows the file's name, not the file that had it."""
+    for name in ("old", "new"):
+        with History.open(str(tmp_path / f"{name} 100%?.db"), create=True) as history:
+            history.record(examples.plan_draft(instance=name))
+    with History.open(str(tmp_path / "old 100%?.db")) as history:
+        assert history.instances() == ("old",)
+        (tmp_path / "new 100%?.db").replace(tmp_path / "old 100%?.db")
+        assert history.instances() == ("new",)
+        (tmp_path / "old 100%?.db").unlink()
+        with pytest.raises(HistoryError, match="unable to open"):
+            history.instances()
+    assert list(tmp_path.glob("*.db")) == []
+
+
 def test_an_empty_database_is_no_history(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
     with pytest.raises(HistoryError, match="no history yet"):

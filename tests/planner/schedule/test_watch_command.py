@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -226,3 +227,26 @@ def test_a_cycle_that_dies_does_not_take_the_watcher_along(
     with History.open(url) as history:
         assert history.runs(Filter()) == ()
         assert holder(history.store, lock_name("hand")) is not None, "until it expires"
+
+
+def test_a_watcher_lives_through_a_history_that_goes_away(
+    watch: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    url = tmp_path / "h.db"
+    child = watch("keep", "--every", "1w", "--health", "0", url=str(url))
+    assert child.stderr is not None
+    address = json.loads(child.stderr.readline())["address"]
+    with History.open(str(url), create=True) as history:
+        until(lambda: history.runs(Filter()))
+    for path in tmp_path.glob("h.db*"):
+        path.unlink()
+    url.mkdir()
+
+    def told() -> bool:
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            urllib.request.urlopen(f"http://{address}/healthz", timeout=10)
+        with answer.value as refusal:
+            return refusal.code == 503 and b"unable to open" in refusal.read()
+
+    until(told)
+    assert child.poll() is None
