@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from planner.history import History
-from tests.planner.postgres_server import new_database, running_server
+from tests.planner.postgres_server import new_place, running_server
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a history may be begun, on both engines."""
     if request.param == "sqlite":
         return str(tmp_path / "store" / "history.db")
-    return new_database(request.getfixturevalue("postgres_server"))
+    return new_place(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture

@@ -119,9 +119,9 @@ def fill_schedule_tables(history: History, run_id: str) -> None:
 
 @pytest.mark.slow
 def test_postgres_refuses_truncation_too(postgres_server: Path) -> None:
-    from tests.planner.postgres_server import new_database
+    from tests.planner.postgres_server import new_place
 
-    with History.open(new_database(postgres_server), create=True) as history:
+    with History.open(new_place(postgres_server), create=True) as history:
         history.record(examples.plan_draft())
         with pytest.raises(HistoryError, match="append-only"):
             history.store.write(lambda c: c.execute(text("TRUNCATE run_files")))

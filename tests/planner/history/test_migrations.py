@@ -29,7 +29,8 @@ def shape(store: Store) -> dict[str, list[str]]:
         triggers = (
             "SELECT name FROM sqlite_master WHERE type = 'trigger'"
             if store.is_sqlite
-            else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+            else "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+            "WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace"
         )
         tables["triggers"] = sorted(connection.execute(text(triggers)).scalars())
         tables["indexes"] = sorted(
