@@ -9,7 +9,11 @@
     ├── SolverError              the solver failed or returned nonsense                  1
     ├── VerificationError        a plan or certificate failed the independent check      1
     ├── FeedError                a feed failed or looks wrong, and its policy says stop  1
-    └── RunError                 a run folder is missing, damaged or of another version  1
+    ├── RunError                 a run folder is missing, damaged or of another version  1
+    └── HistoryError             the history is missing, damaged, busy, or refuses       1
+        ├── UnknownRunError      the history holds no such run or file                   1
+        ├── ApprovalError        this plan cannot be decided on (any more)               1
+        └── LockLostError        somebody else acts: what was done is not recorded       1
 """
 
 from __future__ import annotations
@@ -62,3 +66,19 @@ class RunError(PlannerError):
 
 class FeedError(PlannerError):
     """A feed cannot be read, its answer looks wrong or is too old, or its settings are wrong."""
+
+
+class HistoryError(PlannerError):
+    """The history is missing, damaged, busy, or refuses what was asked of it."""
+
+
+class UnknownRunError(HistoryError):
+    """The history holds no such run, or the run no such file."""
+
+
+class ApprovalError(HistoryError):
+    """The plan of this run cannot be approved or rejected, or not any more."""
+
+
+class LockLostError(HistoryError):
+    """The lock expired and somebody else took it: what was done is not recorded."""

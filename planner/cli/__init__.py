@@ -8,7 +8,20 @@ from typing import Any
 
 import typer
 
-from planner.cli import catalog, feed, front, instance, pick, plan, predict, report, verify
+from planner.cli import (
+    catalog,
+    feed,
+    front,
+    history,
+    instance,
+    pick,
+    plan,
+    predict,
+    report,
+    serve,
+    verify,
+    watch,
+)
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -29,6 +42,9 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "verify": (verify.verify, "check a run again, without solver"),
     "pick": (pick.pick, "choose from a front of plans"),
     "report": (report.report, "the page, brief and tables that people decide by"),
+    "watch": (watch.watch, "re-plan on a schedule; propose, apply nothing"),
+    "approve": (watch.approve, "approve or reject a proposed plan"),
+    "serve": (serve.serve, "the history in a browser"),
     "size": (predict.size, "memory, replicas, training and energy of one llm"),
     "predict": (predict.predict, "TTFT, TPOT and tokens/s of serving points"),
     "calibrate": (predict.calibrate, "fit your own measurements"),
@@ -38,6 +54,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
 
 GROUPS: dict[str, tuple[typer.Typer, str]] = {
     "feed": (feed.app, "fetch prices, carbon and demand; what a plan may use of them"),
+    "history": (history.app, "what was planned and decided, by whom, from what"),
 }
 """Commands with commands of their own."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.history import HistoryOption, recording
 from planner.cli.plan import STOPPED_AT_LIMIT, shortest, silent_stdout
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def front(
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
+    history: HistoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print front.json.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live progress.")] = False,
 ) -> None:
@@ -54,10 +56,12 @@ def front(
     facts = load(folder)
     if resume is None:
         place = output or new_folder(f"{facts.instance.settings.name}-front")
-    with silent_stdout():
-        run = FrontRun(facts, request, place.absolute(), resume=resume is not None)
-        with _watched(run, shows=not quiet and sys.stderr.isatty()):
-            found = run.run()
+    with recording(history) as record:
+        with silent_stdout():
+            run = FrontRun(facts, request, place.absolute(), resume=resume is not None)
+            with _watched(run, shows=not quiet and sys.stderr.isatty()):
+                found = run.run()
+        record(place.absolute())
     if as_json:
         typer.echo(found.to_json())
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.history import HistoryOption, recording
 from planner.errors import InfeasibleError, InstanceError, PlannerError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def plan(
     output: Annotated[
         Path | None, typer.Option(help="Run folder to write; of several instances, their parent.")
     ] = None,
+    history: HistoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plan.json.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print the answer's first lines and the folder only.")
@@ -64,14 +66,15 @@ def plan(
     )
     several = len(folders) > 1
     outcomes = []
-    for folder in folders:
-        place = output / folder.resolve().name if output is not None and several else output
-        outcome = planned(folder, request, place, shows_progress=not quiet)
-        outcomes.append(outcome)
-        if not as_json:
-            print_outcome(outcome, quiet=quiet, named=several)
-        if outcome.interrupted:
-            break
+    with recording(history) as record:
+        for folder in folders:
+            place = output / folder.resolve().name if output is not None and several else output
+            outcome = planned(folder, request, place, shows_progress=not quiet, record=record)
+            outcomes.append(outcome)
+            if not as_json:
+                print_outcome(outcome, quiet=quiet, named=several)
+            if outcome.interrupted:
+                break
     if as_json:
         bodies = [outcome.as_dict() for outcome in outcomes]
         body = {"plans": bodies} if several else bodies[0]["plan"] or bodies[0]
@@ -150,9 +153,14 @@ class Outcome:
 
 
 def planned(
-    folder: Path, request: Request, output: Path | None, *, shows_progress: bool
+    folder: Path,
+    request: Request,
+    output: Path | None,
+    *,
+    shows_progress: bool,
+    record: Callable[[Path], None],
 ) -> Outcome:
-    """Plan one folder and write its run; whatever goes wrong is in the outcome."""
+    """Plan one folder, write and record its run; whatever goes wrong is in the outcome."""
     from planner.api import answer
     from planner.logs import EventLog, write_crash
     from planner.runs import check_place, new_folder, write_run
@@ -166,6 +174,7 @@ def planned(
             found = answer(folder, request, on_progress=listener, log=log)
         place = output or new_folder(found.facts.instance.settings.name)
         written = write_run(place, found)
+        record(written)
         return Outcome(folder, time.monotonic() - began, found, written)
     except (PlannerError, KeyboardInterrupt) as error:
         return Outcome(folder, time.monotonic() - began, error=error)
