@@ -155,7 +155,7 @@ def front(
     facts = instance if isinstance(instance, Facts) else load(instance)
     name = f"{facts.instance.settings.name}-front"
     folder = new_folder(name) if output is None else Path(output)
-    request = FrontRequest(epsilon, time_limit, workers, seed)
+    request = FrontRequest(epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed)
     return FrontRun(facts, request, folder.absolute(), on_progress=on_progress).run()
 
 

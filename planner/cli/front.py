@@ -46,7 +46,7 @@ def front(
     from planner.front.run import FrontRequest, FrontRun
     from planner.runs import INSTANCE, new_folder
 
-    request = FrontRequest(epsilon, time_limit, workers, seed)
+    request = FrontRequest(epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed)
     if resume is not None:
         if folder is not None or output is not None:
             raise PlannerError("--resume RUN_DIR goes on in that folder: name no other")

@@ -6,9 +6,7 @@
       front.json              the contract for programs; replaced in one step after every point
       request.json            target, limits, seed
       instance/               the instance as it was read
-      plans/p0001/plan.json   a checked plan
-      plans/p0001/solution.npz  the same in the program's own numbers, for `--resume`
-      cuts/c0001.npz          the dual prices that prove a cut
+      plans/, cuts/, boxes/   checked plans and proofs, see `planner.front.store`
 
 A kill at any moment leaves the last whole front.json; files of points and cuts that it does not
 name yet are ignored.
@@ -19,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,14 +24,19 @@ from pathlib import Path
 
 import numpy as np
 
+from models.fleet.data import IntArray
 from planner.answer import build_plan
 from planner.answer.certificate import dual_prices
 from planner.api import incumbent_of, load
 from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
-from planner.front.certified import LEAST_RANGE, CertifiedOptions, Enclosure, FoundCut, FoundPoint
+from planner.front import store
+from planner.front.certified import Certified, CertifiedOptions
+from planner.front.enclosure import LEAST_RANGE, Enclosure, FoundBox, FoundCut, FoundPoint
+from planner.front.executor import chosen
 from planner.front.front import (
     FILE_NAME,
+    BoxRecord,
     Corner,
     CutRecord,
     Front,
@@ -54,16 +56,18 @@ from planner.front.geometry import (
     relative_gaps,
 )
 from planner.front.indicators import indicators
+from planner.front.store import BOXES, CUTS, PLANS
 from planner.instance.facts import Facts
 from planner.plan import InstanceRef
 from planner.runs import INSTANCE, PLAN, REQUEST, copy_instance
+from planner.solve.assignments import Case, Cases, VariantCut
 from planner.solve.bound import Prices
 from planner.solve.engine import EngineResult, unit_weights
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
-from planner.verify import verify_bound, verify_plan
+from planner.verify import verify_plan
+from planner.verify.bound import statement
 
-PLANS, CUTS, SOLUTION = "plans", "cuts", "solution.npz"
 METHOD = "certified"
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
@@ -76,14 +80,20 @@ class FrontRequest:
     """What is asked of a front."""
 
     epsilon: float = 0.03
+    gap: float = 0.02
+    """median gap in cost"""
     time_limit_s: float = 300.0
     workers: int = 2
     seed: int = 0
+    scheduler: str | None = None
+    """address of a Dask scheduler whose workers to use"""
 
     def __post_init__(self) -> None:
         problems = []
         if not 0 < self.epsilon < 1:
             problems.append(f"epsilon {self.epsilon!r}: a share of each range, e.g. 0.03")
+        if not 0 < self.gap < 1:
+            problems.append(f"gap {self.gap!r}: a share of a plan's cost, e.g. 0.02")
         if not 0 < self.time_limit_s < math.inf:
             problems.append(f"time limit {self.time_limit_s!r}: seconds above 0")
         if self.workers < 1:
@@ -129,12 +139,17 @@ class FrontRun:
         self.timings = {"prepare": time.monotonic() - self.began}
         self.before_s, self.before_solves = 0.0, 0
         self.upper: tuple[float, float | None] = (-math.inf, None)
-        self.cost_bound = -math.inf
-        options = CertifiedOptions(
-            request.epsilon, request.time_limit_s, request.workers, request.seed
-        )
-        self.search = Enclosure(
-            self.index, options, self._accept, self._keep_cut, self._checkpoint, began=self.began
+        self.cost_cases = _nothing_proved(self.index)
+        data = self.candidates.data
+        self.search = Certified(
+            self.index,
+            CertifiedOptions(request.epsilon, request.gap, request.time_limit_s, request.seed),
+            lambda: chosen(data, self.index, request.workers, request.scheduler),
+            self._accept,
+            self._keep_cut,
+            self._keep_box,
+            self._checkpoint,
+            began=self.began,
         )
         if resume:
             self._read_back()
@@ -159,6 +174,7 @@ class FrontRun:
         try:
             (folder / PLANS).mkdir(parents=True)
             (folder / CUTS).mkdir()
+            (folder / BOXES).mkdir()
             settings = self.facts.instance.settings
             copy_instance(Path(self.facts.instance.folder), folder / INSTANCE, settings.incumbent)
             body = json.dumps(dataclasses.asdict(self.request), indent=1)
@@ -171,34 +187,39 @@ class FrontRun:
         front = Front.read(self.folder)
         if front.instance.sha256 != self.facts.instance.sha256:
             raise RunError(f"{self.folder} is a front of another instance")
-        search = self.search
+        points = []
         for point in front.points:
-            solution = _load_solution(self.folder / PLANS / point.id / SOLUTION)
+            solution, routes = store.load_point(self.folder / PLANS / point.id)
             f = as_minimised(point.objectives)
-            search.points.append(FoundPoint(point.id, f, solution, point.found_by))
-        for row in front.certificate.cuts:
-            search.cuts.append(FoundCut(Path(row.proof).stem, row.as_cut(), None))
-        stored = [int(p.name[1:]) for p in (self.folder / PLANS).iterdir() if p.name[1:].isdigit()]
-        search.numbered = max(stored, default=0)
-        proofs = [int(p.stem[1:]) for p in (self.folder / CUTS).glob("c*.npz")]
-        search.numbered_cuts = max(proofs, default=0)
-        search.reference = as_minimised(front.certificate.hypervolume.reference)
-        search.ranges = np.maximum(front.ranges, LEAST_RANGE)
-        cost_cuts = [c for c in front.certificate.cuts if not any(c.weights[1:])]
-        self.cost_bound = max((c.level / c.weights[0] for c in cost_cuts), default=-math.inf)
+            points.append(FoundPoint(point.id, f, solution, point.found_by, routes))
+        certificate = front.certificate
+        names = [Path(row.proof).stem for row in certificate.cuts]
+        cuts = [store.load_cut(self.folder / CUTS, name) for name in names]
+        names = [Path(row.proof).stem for row in certificate.boxes]
+        boxes = [store.load_box(self.folder / BOXES, name) for name in names]
+        for cut in cuts:
+            self._note_cost_cut(cut)
+        search = self.search
+        reference = as_minimised(certificate.hypervolume.reference)
+        search.enclosure = Enclosure(self.index, reference, points, cuts, boxes)
+        search.numbered = _most(self.folder / PLANS)
+        search.numbered_cuts = _most(self.folder / CUTS)
+        search.numbered_boxes = _most(self.folder / BOXES)
         self.before_s, self.before_solves = front.elapsed_s, front.solves
 
-    def _accept(self, solution: Solution, name: str, found_by: str) -> Floats | None:
+    def _accept(
+        self, solution: Solution, routes: IntArray, name: str, found_by: str
+    ) -> Floats | None:
         """Build the plan, check it, and only then write it; None where the check fails."""
         value = float(solution.totals[0])
         result = EngineResult(
             solution=solution,
             index=self.index,
             value=value,
-            bound=max(min(self.cost_bound, value), 0.0),
-            proof="dual prices",
+            bound=max(min(self.cost_cases.bound, value), 0.0),
             status="limit",
-            prices=self.cost_prices,
+            prices=self.cost_cases.cuts[0].prices,
+            cases=self.cost_cases,
             timings={},
             trace=(),
         )
@@ -209,31 +230,37 @@ class FrontRun:
             return None
         place = self.folder / PLANS / name
         place.mkdir(exist_ok=True)
-        _replace(place / PLAN, plan.to_json().encode())
-        _save_solution(place / SOLUTION, solution)
+        store.replace(place / PLAN, plan.to_json().encode())
+        store.save_point(place, solution, routes)
         return as_minimised(plan.objectives)
 
-    def _keep_cut(self, found: FoundCut) -> float:
-        """Store the prices; the level is no more than the independent checker proves from them."""
+    def _keep_cut(self, found: FoundCut) -> FoundCut:
+        """Store the prices; the cut says no more than the independent checker proves from them."""
         assert found.prices is not None
         stored = dual_prices(self.facts, self.candidates, self.index, found.prices)
-        stored.save(self.folder / CUTS / f"{found.id}.npz")
-        weights = found.cut.weights
-        level = min(found.cut.level, verify_bound(self.facts, stored, self.incumbent))
-        if weights[0] > 0 and not weights[1:].any() and level / weights[0] > self.cost_bound:
-            self.cost_bound, self._cost_prices = level / weights[0], found.prices
-        return level
+        said = statement(self.facts, stored, self.incumbent)
+        proved = np.array([said.worth[name] for name in self.index.data.variants])
+        kept = found.at_most(self.index, said.rest, proved)
+        store.save_cut(self.folder / CUTS, kept, stored)
+        self._note_cost_cut(kept)
+        return kept
 
-    @property
-    def cost_prices(self) -> Prices:
-        """Prices that say what things are worth where cost alone is minimised."""
-        prices: Prices = getattr(self, "_cost_prices", None) or Prices.zero(
-            self.index, unit_weights("cost")
-        )
-        return prices
+    def _keep_box(self, found: FoundBox) -> None:
+        store.save_box(self.folder / BOXES, found, self.index.data.variants)
 
-    def _checkpoint(self, search: Enclosure) -> None:
-        if search.reference is not None:
+    def _note_cost_cut(self, found: FoundCut) -> None:
+        """The best bound on cost alone, and its prices: what the plans are explained with."""
+        weights = found.weights
+        if weights[0] > 0 and not weights[1:].any():
+            assert found.prices is not None
+            unit = 1.0 / float(weights[0])
+            cut = VariantCut(unit * found.rest, unit * found.worth, found.prices.scaled(unit))
+            if unit * found.level > self.cost_cases.bound:
+                case = Case(np.isfinite(cut.worth), np.ones(1), unit * found.level)
+                self.cost_cases = Cases((cut,), (case,))
+
+    def _checkpoint(self) -> None:
+        if self.search.enclosure is not None and self.search.enclosure.points:
             self._write(final=False)
 
     # ------------------------------------------------------------------ the front
@@ -258,21 +285,21 @@ class FrontRun:
 
     def front(self, *, final: bool = True) -> Front:
         """The points and what is proved now. The upper hypervolume may be some seconds old."""
-        search = self.search
-        assert search.reference is not None
-        points, cuts = search.listed(), [found.cut for found in search.cuts]
+        search, enclosure = self.search, self.search.enclosure
+        assert enclosure is not None
+        points, cuts, boxes = enclosure.listed(), enclosure.plain_cuts(), enclosure.plain_boxes()
         f = np.array([point.f for point in points])
         ideal, nadir = f.min(axis=0), f.max(axis=0)
-        ranges = search.span()
-        corners = local_upper_bounds(f, search.reference)
-        width = epsilons(corners, cuts, (), ranges)
+        ranges = np.maximum(nadir - ideal, LEAST_RANGE)
+        corners = local_upper_bounds(f, enclosure.reference)
+        width = epsilons(corners, cuts, boxes, ranges)
         epsilon = max(float(width.max(initial=0.0)), 0.0)
-        bounds = np.minimum(cost_bounds(f, cuts), f[:, 0])
+        bounds = np.minimum(cost_bounds(f, cuts, boxes), f[:, 0])
         gaps = relative_gaps(f, bounds)
-        hypervolume = self._hypervolume(f, search.reference, final=final)
+        hypervolume = self._hypervolume(f, enclosure, final=final)
         widest = np.argsort(-width, kind="stable")[:WIDEST]
         elapsed = self.before_s + time.monotonic() - self.began
-        quality = indicators(f, ideal, search.reference)
+        quality = indicators(f, ideal, enclosure.reference)
         return Front(
             instance=InstanceRef(self.facts.instance.settings.name, self.facts.instance.sha256),
             ideal=as_objectives(ideal),
@@ -300,13 +327,21 @@ class FrontRun:
                 hypervolume=hypervolume,
                 cuts=tuple(
                     CutRecord(
-                        tuple(float(w) for w in found.cut.weights),
-                        found.cut.level,
+                        tuple(float(w) for w in found.weights),
+                        found.level,
                         f"{CUTS}/{found.id}.npz",
                     )
-                    for found in search.cuts
+                    for found in enclosure.cuts
                 ),
-                boxes=(),
+                boxes=tuple(
+                    BoxRecord(
+                        (None, float(found.corner[1]), float(found.corner[2])),
+                        0,
+                        float(found.corner[0]),
+                        f"{BOXES}/{found.id}.npz",
+                    )
+                    for found in enclosure.boxes
+                ),
                 widest=tuple(Corner.of(corners[i], float(width[i])) for i in widest),
             ),
             solves=self.before_solves + search.solves,
@@ -321,38 +356,28 @@ class FrontRun:
             },
         )
 
-    def _hypervolume(self, f: Floats, reference: Floats, *, final: bool) -> Hypervolume:
+    def _hypervolume(self, f: Floats, enclosure: Enclosure, *, final: bool) -> Hypervolume:
         """The interval; while the search runs the upper end is computed now and then only."""
-        now, (at, upper) = time.monotonic(), self.upper
-        cuts = [found.cut for found in self.search.cuts]
+        now, (at, upper), reference = time.monotonic(), self.upper, enclosure.reference
         if final or now - at >= HYPERVOLUME_EVERY_S:
-            upper = known(hypervolume_interval(f, cuts, (), reference).upper)
+            cuts, boxes = enclosure.plain_cuts(), enclosure.plain_boxes()
+            upper = known(hypervolume_interval(f, cuts, boxes, reference).upper)
             self.upper = (time.monotonic(), upper)
         lower = hypervolume_interval(f, (), (), reference).lower
         return Hypervolume(lower, upper, as_objectives(reference))
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a kill leaves no half file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    draft.replace(path)
+def _nothing_proved(index: FleetIndex) -> Cases:
+    """Of cost: that it is not negative."""
+    prices = Prices.zero(index, unit_weights("cost"))
+    cut = VariantCut(0.0, np.zeros(len(index.data.variants)), prices)
+    return Cases((cut,), (Case(np.isfinite(cut.worth), np.ones(1), 0.0),))
 
 
-def _save_solution(path: Path, solution: Solution) -> None:
-    arrays = {f.name: getattr(solution, f.name) for f in dataclasses.fields(Solution)}
-    draft = path.with_name(f".{os.getpid()}-{path.name}")
-    with draft.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
-    draft.replace(path)
-
-
-def _load_solution(path: Path) -> Solution:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Solution(**{f.name: file[f.name] for f in dataclasses.fields(Solution)})
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path} cannot be resumed from: {error}") from error
+def _most(folder: Path) -> int:
+    """The largest number in the names of the files or folders there, as in ``p0012``."""
+    names = [path.name.partition(".")[0][1:] for path in folder.iterdir()]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 __all__ = ["FILE_NAME", "FrontListener", "FrontProgress", "FrontRequest", "FrontRun"]

@@ -1,13 +1,15 @@
 """The pieces of work of a front: pure functions of a fleet and a task, run wherever there is room.
 
 A *bound task* runs column generation for one aim, proves a cut with it, and decodes a plan from the
-relaxation. A *plan task* improves a plan for an aim, slice by slice. Neither knows of the front:
-results may come in any order, twice, or never.
+relaxation. A *point task* decodes a plan from prices that are known already. A *plan task* improves
+a plan for an aim, slice by slice. None of them knows of the front: results may come in any order,
+twice, or never.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +17,20 @@ import numpy as np
 from models.fleet.data import FloatArray, IntArray
 from planner.solve.aim import Aim
 from planner.solve.assignments import VariantCut
-from planner.solve.bound import Prices, evaluate_bound
+from planner.solve.bound import Prices, affordable, evaluate_bound, with_main_rows
 from planner.solve.decode import around, bought, decoded, leading_variants
-from planner.solve.generation import Generation, Relaxation
+from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
-from planner.solve.index import FleetIndex
+from planner.solve.index import FleetIndex, Span, best_per_group
+from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 
 TOLERANCE = 1e-3
 """Of the aim's value, or of `FLOOR` where that is less: where column generation stops."""
 FLOOR = 0.3
-ROUGH = 5e-3
-"""Tolerance where only columns are wanted."""
-DECODE_S = 2.0
+DECODE_S = 1.0
+ROUND_S = 10.0
+"""For a plan where the decoder finds none."""
 SLICE_S = 0.6
 BUY_S = 0.5
 INFEASIBLE = 1e-6
@@ -38,14 +41,17 @@ LEAST_GAIN = 2e-4
 
 @dataclass(frozen=True, eq=False)
 class BoundTask:
-    """Prove a cut for an aim, over all variants or over allowed ones, and decode a plan."""
+    """Prove a cut for an aim, over all variants or over allowed ones, and decode a plan for a goal
+    from the columns that this took."""
 
     aim: Aim
     allowed: IntArray | None
     """int (n,) variants, or None for all"""
-    centre: Prices | None
-    """prices to start from"""
+    known: tuple[tuple[float, Prices], ...]
+    """shares, and prices of cuts near the aim, to start from; none: from scratch"""
     limit_s: float
+    goal: Aim | None = None
+    """what the decoded plan aims at; None: no plan is wanted"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,26 @@ class BoundResult:
 
 
 @dataclass(frozen=True, eq=False)
+class PointTask:
+    """Decode a plan for a goal from prices that are known, without column generation."""
+
+    goal: Aim
+    variants: IntArray
+    """int (n,) to plan with"""
+    known: tuple[tuple[float, Prices], ...]
+    """shares, and prices of the cuts around the goal: what is best at any may be mixed"""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a point task found."""
+
+    plan: Solution | None
+    routes: IntArray
+    """int (n,) routes to improve the plan with"""
+
+
+@dataclass(frozen=True, eq=False)
 class PlanTask:
     """Improve a plan for an aim."""
 
@@ -70,13 +96,15 @@ class PlanTask:
     limit_s: float
 
 
-Task = BoundTask | PlanTask
-Result = BoundResult | Solution
+Task = BoundTask | PointTask | PlanTask
+Result = BoundResult | Decoded | Solution
 
 
 def perform(index: FleetIndex, task: Task) -> Result:
     """Do a task."""
-    return bounded(index, task) if isinstance(task, BoundTask) else improved(index, task)
+    if isinstance(task, BoundTask):
+        return bounded(index, task)
+    return pointed(index, task) if isinstance(task, PointTask) else improved(index, task)
 
 
 def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
@@ -85,33 +113,63 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
     generation = Generation(task.aim.master(index))
     if task.allowed is not None:
         generation.restrict(task.allowed)
-    if task.centre is None:
+    if task.known:
+        centre = task.aim.priced(index, mixture(task.known))
+        near = [_clean(index, prices) for _, prices in task.known]
+        generation.start_from(centre, near if len(near) > 1 else ())
+    else:
         generation.start()
         generation.settle(deadline)
-    else:
-        generation.start_from(task.aim.priced(index, task.centre))
     relaxation = generation.generate(TOLERANCE, deadline, floor=FLOOR)
     bound = relaxation.bound
     if bound.span is not None:
         bound = evaluate_bound(index, bound.prices)
     feasible = relaxation.artificial <= INFEASIBLE
     plan, routes = None, relaxation.routes
-    if feasible:
+    if feasible and task.goal is not None:
         leading = leading_variants(index, relaxation.adopt)
-        whole = _of_leading(generation, relaxation, leading, deadline)
-        routes = around(index, whole.routes, bound.reduced, leading)
-        plan = decoded(index, task.aim, leading, routes, DECODE_S)
+        routes = around(index, relaxation.routes, bound.reduced, leading)
+        routes = np.union1d(routes, near_routes(index, task.known, leading))
+        plan = decoded(index, task.goal, leading, routes, DECODE_S)
+        if plan is None:
+            plan = rounded(index, task.goal, leading, routes, ROUND_S)
     return BoundResult(VariantCut.of(bound), feasible, plan, routes)
 
 
-def _of_leading(
-    generation: Generation, relaxation: Relaxation, leading: IntArray, deadline: float
-) -> Relaxation:
-    """The relaxation itself where it adopts whole variants, else that of its leading ones."""
-    if relaxation.adopt[leading].min() > 1.0 - ROUGH or time.monotonic() >= deadline:
-        return relaxation
-    generation.restrict(leading)
-    return generation.generate(ROUGH, deadline, floor=FLOOR)
+def pointed(index: FleetIndex, task: PointTask) -> Decoded:
+    """The best routes at each of the prices, and a plan over all of them together."""
+    variants = np.unique(task.variants)
+    routes = near_routes(index, task.known, variants)
+    return Decoded(decoded(index, task.goal, variants, routes, DECODE_S), routes)
+
+
+def near_routes(
+    index: FleetIndex, known: Sequence[tuple[float, Prices]], variants: IntArray
+) -> IntArray:
+    """Routes of the variants that are good at any of the known prices, int (n,)."""
+    span = Span.of(index, variants)
+    chosen = [np.zeros(0, dtype=np.int64)]
+    for _, prices in known:
+        reduced = np.full(len(index.pool), np.inf)
+        reduced[span.routes] = evaluate_bound(index, _clean(index, prices), span).reduced
+        best = best_per_group(index, reduced[span.routes], span.routes, 1)
+        chosen.append(around(index, best, reduced, span.variants))
+    return np.unique(np.concatenate(chosen))
+
+
+def mixture(known: Sequence[tuple[float, Prices]]) -> Prices:
+    """The prices mixed by their shares: they prove at least the mixture of what each proves."""
+    total = sum(share for share, _ in known)
+    share, mixed = known[0]
+    mixed = mixed.scaled(share / total)
+    for share, prices in known[1:]:
+        mixed = mixed.plus(prices.scaled(share / total))
+    return mixed
+
+
+def _clean(index: FleetIndex, prices: Prices) -> Prices:
+    """The prices without what rounding may have made of them."""
+    return with_main_rows(index, affordable(index, prices))
 
 
 def improved(index: FleetIndex, task: PlanTask) -> Solution:
@@ -140,8 +198,9 @@ def _better(aim: Aim, best: Solution, found: Solution | None) -> Solution:
     return found
 
 
-def unit_aim(objective: int, others: FloatArray, share: float, scale: float) -> Aim:
-    """One objective in units of its own best value, float (3,), and a share of the others."""
-    weights = np.append(share / others, 0.0)
-    weights[objective] = 1.0 / others[objective]
+def unit_aim(objective: int, best: FloatArray, share: float, scale: float) -> Aim:
+    """One objective in units of its best value, float (3,), and a share of the cost in its own."""
+    weights = np.zeros(4)
+    weights[0] = share / best[0]
+    weights[objective] = 1.0 / best[objective]
     return Aim(weights, scale)

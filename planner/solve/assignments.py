@@ -130,6 +130,14 @@ def least_assignment(
     return value, np.array([v[np.argmax(x[v])] for v in index.workload_variants])
 
 
+def best_mixture(
+    index: FleetIndex, level: FloatArray, worth: FloatArray, allowed: BoolArray
+) -> FloatArray:
+    """Shares (K,) of the mixture of cuts that says most of the allowed variants, bool (V,)."""
+    shares, _ = _Program(index, level, worth, allowed).mixture()
+    return shares
+
+
 def proving_cases(
     index: FleetIndex, level: FloatArray, worth: FloatArray, enough: float = float("inf")
 ) -> list[Case]:

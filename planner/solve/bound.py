@@ -110,6 +110,11 @@ class Prices:
         }
         return Prices(**values)
 
+    def plus(self, other: Prices) -> Prices:
+        """The sum, weights and all."""
+        values = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return Prices(**values)
+
     def scaled(self, factor: float) -> Prices:
         """All prices and weights times a factor >= 0: the same statement in another unit."""
         return Prices(**{f.name: factor * getattr(self, f.name) for f in fields(self)})

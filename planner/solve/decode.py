@@ -17,7 +17,7 @@ from planner.solve.restricted import Restricted
 from planner.solve.solution import Solution, obeys_limits, overdrawn_machines
 
 SCARCE_GAP = 2e-3
-PURCHASE_GAP = 1e-4
+PURCHASE_GAP = 5e-4
 PURCHASE_SHARE = 0.5
 """Of the time, for what to buy."""
 MOST_ROUNDS = 5

@@ -9,7 +9,7 @@ few rounds, and before anything is claimed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ SMOOTHING = 0.85
 """Share of the best prices so far in the prices tried."""
 WIDEN_EVERY = 5
 """Rounds between two looks at all variants."""
+STARTING = 2
+"""First columns of each group at each of the known prices."""
 SETTLED = 0.01
 """Relative gap that ends the first phase."""
 NO_ARTIFICIAL = 1e-7
@@ -91,19 +93,21 @@ class Generation:
         self.centre = found
         return found
 
-    def start_from(self, prices: Prices, columns_per_group: int = 3) -> None:
-        """First columns at known prices for this master's objective."""
+    def start_from(self, centre: Prices, near: Sequence[Prices] = ()) -> None:
+        """First columns at known prices for this master's objective, and at prices near them."""
         master, index = self.master, self.master.index
         master.open_loose(False)
-        found = self._price(prices, every=True)
+        found = [self._price(prices, every=True) for prices in (centre, *near)]
         if self.allowed is None:
-            for variants in index.workload_variants:
-                master.add_variants(variants[np.argsort(found.variant_value[variants])[:2]])
+            for bound in found:
+                for variants in index.workload_variants:
+                    master.add_variants(variants[np.argsort(bound.variant_value[variants])[:2]])
         active = Span.of(index, self._active())
-        reduced = found.reduced if found.span is not None else found.reduced[active.routes]
-        best = best_per_group(index, reduced, active.routes, columns_per_group)
-        master.add_routes(best)
-        self.centre = found
+        for bound in found:
+            own = bound.span is not None
+            reduced = bound.reduced if own else bound.reduced[active.routes]
+            master.add_routes(best_per_group(index, reduced, active.routes, STARTING))
+        self.centre = found[0]
 
     def settle(self, deadline: float = float("inf"), on_bound: BoundListener | None = None) -> None:
         """A first phase with commitments by the slice: cheap, and its columns and prices last."""

@@ -94,6 +94,9 @@ class Restricted(Master):
         the bound in the unit of the objective, `on_solution` hears of better plans on the way.
         """
         self.highs.setOptionValue("mip_rel_gap", gap)
+        if self.corner is not None:
+            # A depth is a share of a range already, and often nearly zero.
+            self.highs.setOptionValue("mip_abs_gap", gap * self.scale)
         if start is not None:
             self.set_start(start)
         constant = float(self.weights @ self.index.fixed_totals)

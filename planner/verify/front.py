@@ -7,7 +7,7 @@ stored dual prices, and width, gaps and volumes are computed here from points an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from planner.errors import PlannerError, RunError
 from planner.instance.facts import Facts
 from planner.plan import Plan
-from planner.verify.bound import verify_bound
 from planner.verify.case import Case
 from planner.verify.check import check_decisions
-from planner.verify.prices import DualPrices
+from planner.verify.front_proofs import Row, Statements, least_cost
 from planner.verify.report import Violation
 from planner.verify.totals import check_totals
 
 Array = NDArray[np.float64]
 
 SAMPLE = 5
-"""Cuts re-proved unless all are asked for."""
+"""Cuts, and boxes, re-proved unless all are asked for."""
 TOLERANCE = 1e-6
 """Relative, between two implementations' arithmetic."""
 CELLS = 40
@@ -43,6 +42,8 @@ class FrontReport:
     points: int
     cuts: int
     cuts_reproved: tuple[str, ...]
+    boxes: int
+    boxes_reproved: tuple[str, ...]
     epsilon: float
     """recomputed; inf where nothing is proved"""
 
@@ -56,7 +57,8 @@ class FrontReport:
         verdict = "front holds" if self.ok else "front fails"
         first = (
             f"{verdict}: {self.points} plans checked, {len(self.cuts_reproved)} of {self.cuts} "
-            f"cuts re-proved; no plan beats them by more than {self.epsilon:.2%} of each range"
+            f"cuts and {len(self.boxes_reproved)} of {self.boxes} boxes re-proved; no plan beats "
+            f"them by more than {self.epsilon:.2%} of each range"
         )
         return [first, *(f"  {v.rule}, {v.subject}: {v.message}" for v in self.violations)]
 
@@ -88,7 +90,7 @@ def verify_front(
 ) -> FrontReport:
     """Check the front run in `folder` against the instance's `facts`.
 
-    `sample` cuts, drawn by `seed`, are re-proved from their prices; None: all of them. RunError
+    `sample` cuts and boxes, drawn by `seed`, are re-proved from their prices; None: all. RunError
     where the folder cannot be read; a wrong front is a report with violations.
     """
     front = _read(folder / "front.json")
@@ -100,25 +102,62 @@ def verify_front(
         levels = np.array([row["level"] for row in certificate["cuts"]], dtype=float)
         stated = certificate["hypervolume"]["reference"]
         reference = np.array([stated["cost_usd"], stated["carbon_kgco2e"], 1.0 - stated["qoe"]])
-        if certificate["boxes"]:
-            findings.add("boxes", "certificate", "none", "some", "no proof of a box is known")
+        boxes = _boxes(certificate)
+        outside = Outside(weights, levels, boxes)
         _check_plans(front, folder, facts, incumbent, findings)
         _check_points(front, points, findings)
-        _check_sides(points, weights, levels, findings)
-        epsilon = _check_width(front, points, weights, levels, reference, findings)
-        _check_gaps(front, points, weights, levels, findings)
-        _check_volume(certificate, points, weights, levels, reference, findings)
+        _check_sides(points, outside, findings)
+        epsilon = _check_width(front, points, outside, reference, findings)
+        _check_gaps(front, points, outside, findings)
+        _check_volume(certificate, points, outside, reference, findings)
         _check_target(folder, certificate, epsilon, findings)
-        count = len(levels)
-        most = count if sample is None else sample
-        drawn = np.random.default_rng(seed).permutation(count)[:most]
-        names = tuple(
-            _check_cut(folder, certificate["cuts"][i], facts, incumbent, findings)
-            for i in np.sort(drawn)
-        )
+        rng = np.random.default_rng(seed)
+        said = Statements(folder, facts, incumbent)
+        cuts = _drawn(certificate["cuts"], sample, rng)
+        for row in cuts:
+            _check_cut(row, said, findings)
+        drawn = _drawn(certificate["boxes"], sample, rng)
+        for row in drawn:
+            _check_box(row, said, findings)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RunError(f"{folder / 'front.json'} is damaged: {error!r}") from error
-    return FrontReport(tuple(findings.found), len(points), count, names, epsilon)
+    return FrontReport(
+        tuple(findings.found),
+        len(points),
+        len(levels),
+        tuple(str(row["proof"]) for row in cuts),
+        len(boxes),
+        tuple(str(row["proof"]) for row in drawn),
+        epsilon,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """What is stated of all plans: ``weights . f >= levels``, and of those with carbon and loss
+    of no more than a box's that they cost at least as much as it says."""
+
+    weights: Array
+    """float (K, 3)"""
+    levels: Array
+    """float (K,)"""
+    boxes: Array
+    """float (B, 3) least cost, carbon, loss"""
+
+
+def _boxes(certificate: Row) -> Array:
+    """float (B, 3); ValueError where a box is of another form."""
+    rows = certificate["boxes"]
+    if any(row["coordinate"] != 0 or row["upper"][0] is not None for row in rows):
+        raise ValueError("a box bounds something other than cost")
+    found = [(row["level"], row["upper"][1], row["upper"][2]) for row in rows]
+    return np.array(found, dtype=float).reshape(-1, 3)
+
+
+def _drawn(rows: Sequence[Row], sample: int | None, rng: np.random.Generator) -> list[Row]:
+    """A sample of them in their order; all where `sample` is None."""
+    order = rng.permutation(len(rows))[: len(rows) if sample is None else sample]
+    return [rows[i] for i in np.sort(order)]
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -187,39 +226,54 @@ def _check_points(front: Mapping[str, Any], points: Array, findings: _Findings) 
 # ------------------------------------------------------------------ outside
 
 
-def _check_cut(
-    folder: Path,
-    row: Mapping[str, Any],
-    facts: Facts,
-    incumbent: Plan | None,
-    findings: _Findings,
-) -> str:
+def _check_cut(row: Row, said: Statements, findings: _Findings) -> None:
     """The stored prices prove the cut as it is stated."""
     name = str(row["proof"])
     try:
-        prices = DualPrices.load(folder / name)
-        proved = verify_bound(facts, prices, incumbent)
+        weights, statement_ = said.of(name)
     except PlannerError as error:
         findings.add("cut", name, "prices that prove", "none", str(error))
-        return name
-    if not np.array_equal(prices.weights, [*row["weights"], 0.0]):
-        text = f"the prices are for weights {prices.weights}, not {row['weights']}"
-        findings.add("cut", name, row["weights"], prices.weights, text)
+        return
+    worth = np.array([statement_.worth[v.variant] for v in said.facts.variants])
+    least = [float(worth[mine].min(initial=np.inf)) for mine in said.members()]
+    proved = statement_.rest + sum(least)
+    if not np.array_equal(weights, [*row["weights"], 0.0]):
+        text = f"the prices are for weights {weights}, not {row['weights']}"
+        findings.add("cut", name, row["weights"], weights, text)
     if row["level"] > proved + TOLERANCE * max(abs(proved), 1e-12):
         text = f"level {row['level']:.9g} stated, the prices prove {proved:.9g}"
         findings.add("cut", name, f"at most {proved:.9g}", row["level"], text)
-    return name
 
 
-def _check_sides(points: Array, weights: Array, levels: Array, findings: _Findings) -> None:
-    """Cuts are cuts, and no plan lies outside of one: both cannot be right."""
+def _check_box(row: Row, said: Statements, findings: _Findings) -> None:
+    """Every assignment of variants is in some case, and each case proves the box."""
+    name = str(row["proof"])
+    try:
+        least = least_cost(row, said)
+    except (PlannerError, KeyError, ValueError) as error:
+        findings.add("box", name, "cases that prove", "none", str(error))
+        return
+    if row["level"] > least + TOLERANCE * abs(least):
+        text = f"cost of {row['level']:.9g} stated, the cases prove {least:.9g}"
+        findings.add("box", name, f"at most {least:.9g}", row["level"], text)
+
+
+def _check_sides(points: Array, outside: Outside, findings: _Findings) -> None:
+    """Cuts are cuts, and no plan lies outside of one, or in a box: both cannot be right."""
+    weights, levels = outside.weights, outside.levels
     if not (np.isfinite(weights).all() and np.isfinite(levels).all() and (weights >= 0).all()):
         findings.add("cut", "weights", "finite, >= 0", "others", "weights or levels are no cut")
     scale = points @ weights.T
-    outside = scale < levels - TOLERANCE * np.abs(levels)
-    for i, j in zip(*np.nonzero(outside), strict=True):
+    beyond = scale < levels - TOLERANCE * np.abs(levels)
+    for i, j in zip(*np.nonzero(beyond), strict=True):
         text = f"point {i + 1} lies outside cut {j + 1}: {scale[i, j]:.9g} < {levels[j]:.9g}"
         findings.add("enclosure", f"point {i + 1}", levels[j], scale[i, j], text)
+    for number, (cost, carbon, loss) in enumerate(outside.boxes, start=1):
+        slack = TOLERANCE * abs(cost)
+        inside = (points[:, 1:] <= (carbon, loss)).all(axis=1) & (points[:, 0] < cost - slack)
+        for i in np.flatnonzero(inside):
+            text = f"point {i + 1} lies in box {number}: cost {points[i, 0]:.9g} < {cost:.9g}"
+            findings.add("enclosure", f"point {i + 1}", cost, points[i, 0], text)
 
 
 # ------------------------------------------------------------------ between
@@ -248,33 +302,31 @@ def uncovered_corners(points: Array, reference: Array) -> Array:
 
 
 def _check_width(
-    front: Mapping[str, Any],
-    points: Array,
-    weights: Array,
-    levels: Array,
-    reference: Array,
-    findings: _Findings,
+    front: Row, points: Array, outside: Outside, reference: Array, findings: _Findings
 ) -> float:
-    """Epsilon: below u - t R every plan would break a cut w.f >= L once t > (w.u - L) / w.R."""
+    """Epsilon: below u - t R every plan would break a cut w.f >= L once t > (w.u - L) / w.R, and
+    be in a box once t is above the largest of (u - box) / R."""
     ranges = np.maximum(points.max(axis=0) - points.min(axis=0), 1e-12)
     corners = uncovered_corners(points, reference)
-    if len(levels) == 0:
-        epsilon = float("inf")
-    else:
-        depth = (corners @ weights.T - levels) / (weights @ ranges)
-        epsilon = max(float(depth.min(axis=1).max(initial=0.0)), 0.0)
+    weights, levels = outside.weights, outside.levels
+    depth = ((corners @ weights.T - levels) / (weights @ ranges)).min(axis=1, initial=np.inf)
+    by_box = ((corners[:, None, :] - outside.boxes) / ranges).max(axis=2)
+    depth = np.minimum(depth, by_box.min(axis=1, initial=np.inf))
+    epsilon = max(float(depth.max(initial=0.0)), 0.0)
     findings.near("certificate", "epsilon", epsilon, front["certificate"]["epsilon"])
     return epsilon
 
 
-def _check_gaps(
-    front: Mapping[str, Any], points: Array, weights: Array, levels: Array, findings: _Findings
-) -> None:
-    """Each point's least cost at its carbon and QoE, by the cuts that price cost."""
+def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings) -> None:
+    """Each point's least cost at its carbon and QoE, by the cuts that price cost and the boxes
+    that hold it."""
+    weights, levels = outside.weights, outside.levels
     priced = weights[:, 0] > 0
     rest = levels[priced] - points[:, 1:] @ weights[priced, 1:].T
     bound = (rest / weights[priced, 0]).max(axis=1, initial=-np.inf)
-    bound = np.minimum(bound, points[:, 0])
+    holds = (points[:, None, 1:] <= outside.boxes[:, 1:]).all(axis=2)
+    by_box = np.where(holds, outside.boxes[:, 0], -np.inf).max(axis=1, initial=-np.inf)
+    bound = np.minimum(np.maximum(bound, by_box), points[:, 0])
     gaps = np.where(np.isfinite(bound), (points[:, 0] - bound) / np.abs(points[:, 0]), np.inf)
     for row, least, gap in zip(front["points"], bound, gaps, strict=True):
         stated = row["cost_bound_usd"]
@@ -289,14 +341,10 @@ def _check_gaps(
 
 
 def _check_volume(
-    certificate: Mapping[str, Any],
-    points: Array,
-    weights: Array,
-    levels: Array,
-    reference: Array,
-    findings: _Findings,
+    certificate: Row, points: Array, outside: Outside, reference: Array, findings: _Findings
 ) -> None:
-    """The lower hypervolume exactly; the upper is no less than what the cuts surely leave."""
+    """The lower hypervolume exactly; the upper is no less than what is surely left."""
+    weights, levels = outside.weights, outside.levels
     stated = certificate["hypervolume"]
     lower = dominated_volume(points, reference)
     size = float(np.prod(reference - points.min(axis=0)))
@@ -306,11 +354,14 @@ def _check_volume(
     least = points.min(axis=0)
     steps = [np.linspace(least[i], reference[i], CELLS + 1)[:-1] for i in range(3)]
     grid = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    # A cell whose best corner obeys every cut does so as a whole.
-    sure = float((grid @ weights.T >= levels).all(axis=1).mean()) * size
+    # A cell whose best corner obeys every cut, and is in no box, does so as a whole.
+    left = (grid @ weights.T >= levels).all(axis=1)
+    for box in outside.boxes:
+        left &= ~(grid <= box).all(axis=1)
+    sure = float(left.mean()) * size
     floor = max(sure, lower)
     if stated["upper"] < floor * (1.0 - TOLERANCE):
-        text = f"{stated['upper']:.9g} stated, points and cuts leave at least {floor:.9g}"
+        text = f"{stated['upper']:.9g} stated, cuts and boxes leave at least {floor:.9g}"
         findings.add("certificate", "hypervolume upper", floor, stated["upper"], text)
 
 

@@ -59,7 +59,9 @@ def main() -> None:
     given = parser.parse_args()
     trace: list[FrontProgress] = []
     with tempfile.TemporaryDirectory() as folder:
-        request = FrontRequest(given.epsilon, given.time, given.workers)
+        request = FrontRequest(
+            epsilon=given.epsilon, time_limit_s=given.time, workers=given.workers
+        )
         run = FrontRun(given.instance, request, Path(folder) / "run", on_progress=trace.append)
         front = run.run()
         for news in trace[:: max(len(trace) // 20, 1)]:

@@ -35,7 +35,10 @@ EXTRAS = {
     *("openpyxl", "httpx", "httpx2", "boto3", "botocore", "genai_prices", "pyarrow", "gpuhunt"),
     *("weasyprint", "starlette", "prometheus_client"),
 }
-WITH_EXTRAS = ("planner/feeds/", "planner/serve/", "planner/schedule/", "planner/cli/serve.py")
+WITH_EXTRAS = (
+    *("planner/feeds/", "planner/serve/", "planner/schedule/", "planner/cli/serve.py"),
+    "planner/front/cluster.py",
+)
 """Who may use extras; the core never imports them."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,18 +11,22 @@ import numpy as np
 import pytest
 
 from planner.api import load
-from planner.errors import RunError
+from planner.errors import RunError, SolverError
+from planner.front.executor import Threads
 from planner.front.front import Front, as_minimised
 from planner.front.run import FrontProgress, FrontRequest, FrontRun
+from planner.front.tasks import Result, Task
 from planner.plan import Plan
 from planner.solve.engine import minimize
+from planner.solve.index import FleetIndex
 from planner.solve.options import EngineOptions
+from planner.solve.solution import Solution
 from planner.verify import verify_plan
 from planner.verify.front import dominated_volume, uncovered_corners, verify_front
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "instances" / "tiny"
-REQUEST = FrontRequest(epsilon=0.05, time_limit_s=4.0)
+REQUEST = FrontRequest(epsilon=0.05, time_limit_s=4.0, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +48,20 @@ def lied(finished: Path, tmp_path: Path, change: str, value: object) -> tuple[st
         place = place[key]
     place[last] = value(place[last]) if callable(value) else value
     (folder / "front.json").write_text(json.dumps(data))
-    report = verify_front(folder, load(folder / "instance"), sample=None if "cut" in change else 0)
+    report = verify_front(
+        folder, load(folder / "instance"), sample=None if "cut" in change or "box" in change else 0
+    )
     return tuple(v.rule for v in report.violations)
+
+
+def raised(boxes: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    """The boxes, the one that says most made to say more."""
+    box = max(boxes, key=lambda row: float(row["level"]))
+    if what == "level":
+        box["level"] *= 1.05
+    else:
+        box["upper"][1] *= 1.3
+    return boxes
 
 
 def test_a_run_is_a_front_that_the_checker_accepts(finished: Path) -> None:
@@ -88,6 +105,8 @@ def test_no_plan_found_by_single_objective_solves_lies_outside(finished: Path) -
         ("points.0.cost_bound_usd", lambda bound: bound + 10.0, "cost gap"),
         ("points.1.plan", "plans/nowhere/plan.json", "plan"),
         ("ideal.cost_usd", 1.0, "ideal"),
+        ("certificate.boxes", lambda boxes: raised(boxes, "level"), "box"),
+        ("certificate.boxes", lambda boxes: raised(boxes, "carbon"), "box"),
     ],
 )
 def test_a_lie_is_caught(
@@ -118,7 +137,10 @@ def test_a_resumed_run_keeps_points_and_cuts_and_proves_no_less(
     (folder / "plans" / "p9990").mkdir()
     (folder / "cuts" / "c9990.npz").write_bytes(b"half a file")
     after = FrontRun(
-        folder / "instance", FrontRequest(0.05, time_limit_s=3.0), folder, resume=True
+        folder / "instance",
+        FrontRequest(epsilon=0.05, time_limit_s=3.0, workers=1),
+        folder,
+        resume=True,
     ).run()
     assert after.elapsed_s > before.elapsed_s
     assert len(after.certificate.cuts) >= len(before.certificate.cuts)
@@ -145,26 +167,47 @@ def test_a_stopped_run_keeps_what_it_holds(tmp_path: Path) -> None:
     assert verify_front(tmp_path / "run", load(TINY)).ok
 
 
-def test_a_plan_that_fails_its_check_does_not_enter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Faulty:
+    """Workers that go wrong after the first `good` tasks: an error, or half of the demand served
+    under totals that tell otherwise."""
+
+    def __init__(self, index: FleetIndex, good: int, fault: str) -> None:
+        self.inner, self.count = Threads(index, 1), 1
+        self.good, self.fault = good, fault
+
+    def submit(self, number: int, task: Task) -> None:
+        self.inner.submit(number, task)
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Result | Exception]]:
+        return [(number, self._spoiled(end)) for number, end in self.inner.wait(timeout_s)]
+
+    def _spoiled(self, end: Result | Exception) -> Result | Exception:
+        self.good -= 1
+        if self.good >= 0:
+            return end
+        if self.fault == "error":
+            return SolverError("no licence")
+        plan = end if isinstance(end, Solution) else getattr(end, "plan", None)
+        if plan is None:
+            return end
+        totals = plan.totals * np.array([0.6, 0.6, 1.0, 1.0])
+        plan = dataclasses.replace(plan, serve=0.5 * plan.serve, totals=totals)
+        return plan if isinstance(end, Solution) else dataclasses.replace(end, plan=plan)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("fault", ["error", "nonsense"])
+def test_a_solver_that_goes_wrong_leaves_a_true_front_that_says_truncated(
+    tmp_path: Path, fault: str
 ) -> None:
-    """A solver that returns nonsense: shares that serve half of the demand."""
-    import dataclasses
-
-    from planner.front import certified
-
-    run = FrontRun(TINY, FrontRequest(time_limit_s=4.0), tmp_path / "run")
-    real = certified.DepthProgram.solve
-
-    def nonsense(self, *arguments):  # type: ignore[no-untyped-def]
-        found, end = real(self, *arguments)
-        return found and dataclasses.replace(found, serve=0.5 * found.serve), end
-
-    monkeypatch.setattr(certified.DepthProgram, "solve", nonsense)
+    run = FrontRun(TINY, FrontRequest(time_limit_s=3.0, workers=1), tmp_path / "run")
+    run.search.open_workers = lambda: Faulty(run.index, 12, fault)
     front = run.run()
-    assert run.search.rejected > 0
-    assert all(point.found_by.startswith("best") for point in front.points)
-    assert verify_front(tmp_path / "run", load(TINY)).ok
+    assert run.search.failures if fault == "error" else run.search.rejected > 0
+    assert front.certificate.status == "truncated"
+    assert verify_front(tmp_path / "run", load(TINY), sample=None).ok
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

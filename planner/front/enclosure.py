@@ -1,0 +1,276 @@
+"""The enclosure of a front: plans inside, cuts outside, and how far apart they are.
+
+A cut knows which variants a plan adopts: ``weights . f >= rest + sum over workloads of worth[its
+variant]``. Without that knowledge it is a half-space (`geometry.Cut`); with it, cuts see into the
+dents that whole choices leave between mixtures. The depth of a corner u is the largest t such that
+some assignment of variants obeys all cuts at u - t R: no plan lies deeper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from models.fleet.data import BoolArray, FloatArray, IntArray
+from planner.front.geometry import (
+    Box,
+    Cut,
+    Floats,
+    LocalUpperBounds,
+    epsilons,
+    nondominated,
+)
+from planner.solve.assignments import (
+    Case,
+    VariantCut,
+    best_mixture,
+    least_assignment,
+    proving_cases,
+)
+from planner.solve.bound import Prices
+from planner.solve.index import FleetIndex
+from planner.solve.solution import Solution
+
+LEAST_RANGE = 1e-12
+"""Where all points agree in an objective."""
+NEAREST_CUTS = 40
+"""Cuts that a depth is computed from, those that say most of the corner."""
+LEAST_SHARE, LEAST_CUTS = 0.05, 3
+"""Cuts of a mixture whose prices are looked at: those of so much, and so many at least."""
+LEAST_SLOPE = 1e-9
+"""Of the steepest cut: flatter ones see nothing of a line."""
+LEAST_GAIN = 1e-4
+"""Share of a step that a box must prove beyond the cuts."""
+BOX_MARGIN = 1e-8
+MARGIN = 1e-7
+"""Added to a depth that branch and bound found, for its tolerances."""
+LEVEL_MARGIN = 1e-8
+"""Share of the terms of a cut taken off, between two implementations' arithmetic."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPoint:
+    """A plan inside: `f` (3,) as its checked plan states it."""
+
+    id: str
+    f: Floats
+    solution: Solution
+    found_by: str
+    routes: IntArray | None = None
+    """int (n,) routes to improve the plan with; None where it was read back"""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundCut:
+    """A cut outside."""
+
+    id: str
+    weights: Floats
+    """(3,)"""
+    rest: float
+    worth: FloatArray
+    """float (V,); inf: no plan adopts the variant"""
+    level: float
+    """whatever the assignment"""
+    prices: Prices | None = None
+    """what proves it; None where it was read back"""
+
+    @property
+    def cut(self) -> Cut:
+        """Without knowledge of the variants."""
+        return Cut(self.weights, self.level)
+
+    @classmethod
+    def of(cls, name: str, index: FleetIndex, found: VariantCut) -> FoundCut:
+        """From what column generation proved, with a margin for another arithmetic."""
+        least = np.array([found.worth[v].min(initial=np.inf) for v in index.workload_variants])
+        size = abs(found.level) + float(np.abs(least).sum())
+        rest = found.level - LEVEL_MARGIN * size
+        level = rest + float(least.sum())
+        return cls(name, found.prices.weights[:3], rest, found.worth, level, found.prices)
+
+    def at_most(self, index: FleetIndex, rest: float, worth: FloatArray) -> FoundCut:
+        """The same, where another proof gives no more than this."""
+        least = np.minimum(self.worth, worth)
+        rest = min(self.rest, rest)
+        level = rest + sum(least[v].min(initial=np.inf) for v in index.workload_variants)
+        return replace(self, rest=rest, worth=least, level=float(level))
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """How far below a corner plans may lie, and an assignment of variants that may get there."""
+
+    value: float
+    span: Floats
+    """(3,) that it is a share of"""
+    adopt: IntArray
+    cuts: int
+    """cuts known when it was computed"""
+
+    def of(self, span: Floats) -> float:
+        """The depth as a share of another span; the emptiness that is proved stays the same."""
+        return self.value * float((self.span / span).max()) if self.value > 0 else self.value
+
+
+@dataclass(frozen=True, eq=False)
+class FoundBox:
+    """Every plan with no more carbon and loss than `corner` has at least its cost: in each case a
+    mixture of cuts proves it."""
+
+    id: str
+    corner: Floats
+    """(3,)"""
+    cuts: tuple[str, ...]
+    """(K,) ids"""
+    allowed: BoolArray
+    """bool (N, V) variants that are left in each case"""
+    shares: FloatArray
+    """float (N, K) >= 0, of the cuts as they are stated"""
+
+    @property
+    def box(self) -> Box:
+        """The geometry's box."""
+        return Box(np.append(np.inf, self.corner[1:]), 0, float(self.corner[0]))
+
+
+@dataclass
+class Enclosure:
+    """Points and cuts, kept together with the corners that no point covers."""
+
+    index: FleetIndex
+    reference: Floats
+    """(3,) the statement is about plans strictly below it"""
+    points: list[FoundPoint] = field(default_factory=list)
+    cuts: list[FoundCut] = field(default_factory=list)
+    boxes: list[FoundBox] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.bounds = LocalUpperBounds(self.reference)
+        self.bounds.insert_all(np.array([p.f for p in self.points]).reshape(-1, 3))
+        self._depths: dict[bytes, Depth] = {}
+
+    # ------------------------------------------------------------------ inside
+
+    def covers(self, f: Floats) -> bool:
+        """Whether a point is at least as good as `f` in everything."""
+        slack = 1e-9 * np.abs(f)
+        return any(bool(np.all(point.f <= f + slack)) for point in self.points)
+
+    def add_point(self, point: FoundPoint) -> None:
+        """Take a checked plan in."""
+        self.points.append(point)
+        self.bounds.insert(point.f)
+
+    def listed(self) -> list[FoundPoint]:
+        """The points that no other dominates, below the reference, cheapest first."""
+        inside = [p for p in self.points if bool(np.all(p.f < self.reference))]
+        keep = nondominated(np.array([p.f for p in inside]).reshape(-1, 3))
+        chosen = [p for p, kept in zip(inside, keep, strict=True) if kept]
+        return sorted(chosen, key=lambda p: tuple(p.f))
+
+    def span(self) -> Floats:
+        """(3,) between best and worst of the listed points: what a width is a share of."""
+        f = np.array([point.f for point in self.listed()])
+        between: Floats = np.maximum(f.max(axis=0) - f.min(axis=0), LEAST_RANGE)
+        return between
+
+    # ------------------------------------------------------------------ outside
+
+    def add_cut(self, cut: FoundCut) -> None:
+        """Take a proved cut in."""
+        self.cuts.append(cut)
+
+    def plain_cuts(self) -> list[Cut]:
+        """The cuts without knowledge of the variants."""
+        return [found.cut for found in self.cuts]
+
+    def plain_boxes(self) -> list[Box]:
+        """The boxes as geometry."""
+        return [found.box for found in self.boxes]
+
+    def widths(self) -> tuple[Floats, Floats]:
+        """Corners (k, 3) and a proved width (k,) of each: by cuts, boxes, and the depths that
+        were computed."""
+        corners, span = self.bounds.corners, self.span()
+        width = epsilons(corners, self.plain_cuts(), self.plain_boxes(), span)
+        for i, corner in enumerate(corners):
+            known = self._depths.get(corner.tobytes())
+            if known is not None:
+                width[i] = min(width[i], known.of(span))
+        return corners, width
+
+    def depth(self, corner: Floats) -> Depth:
+        """The depth of a corner, computed where cuts have come since."""
+        key, span = corner.tobytes(), self.span()
+        known = self._depths.get(key)
+        if known is None or known.cuts < len(self.cuts):
+            _, level, worth = self._seen_from(corner, span)
+            least, adopt = least_assignment(self.index, level, worth)
+            value = -least + MARGIN
+            if known is not None:
+                value = min(value, known.of(span))
+            known = Depth(value, span, adopt, len(self.cuts))
+            self._depths[key] = known
+        return known
+
+    def _seen_from(self, origin: Floats, step: Floats) -> tuple[list[int], FloatArray, FloatArray]:
+        """The cuts that say most of the line ``origin - t step``, as ``-t >= level + sum of
+        worth``: which, level (K,) and worth (K, V)."""
+        weights = np.array([cut.weights for cut in self.cuts])
+        levels = np.array([cut.level for cut in self.cuts])
+        slope = weights @ step
+        seen = np.flatnonzero(slope > LEAST_SLOPE * slope.max())
+        plain = (weights[seen] @ origin - levels[seen]) / slope[seen]
+        order = seen[np.argsort(plain, kind="stable")[:NEAREST_CUTS]].tolist()
+        level = np.array([self.cuts[k].rest - weights[k] @ origin for k in order])
+        worth = np.array([self.cuts[k].worth for k in order])
+        return order, level / slope[order], worth / slope[order][:, None]
+
+    def prices_for(self, weights: Floats) -> tuple[tuple[float, Prices], ...]:
+        """Prices of the cut whose weights (3,) are most like these, as `prices_at`."""
+        span = self.span()
+        wanted = weights * span / (weights @ span)
+        known = [cut for cut in self.cuts if cut.prices is not None]
+        apart = [np.abs(c.weights * span / (c.weights @ span) - wanted).max() for c in known]
+        if not known:
+            return ()
+        nearest = known[int(np.argmin(apart))]
+        assert nearest.prices is not None
+        return ((1.0 / float(nearest.weights @ span), nearest.prices),)
+
+    def prices_at(self, corner: Floats) -> tuple[tuple[float, Prices], ...]:
+        """Shares and prices of the cuts whose mixture says most of a corner, the largest share
+        first; of those that are known."""
+        chosen, level, worth = self._seen_from(corner, self.span())
+        every = np.asarray(np.isfinite(worth).all(axis=0))
+        shares = best_mixture(self.index, level, worth, every)
+        order = np.argsort(-shares, kind="stable")
+        order = order[(shares[order] > LEAST_SHARE) | (np.arange(len(order)) < LEAST_CUTS)]
+        span = self.span()
+        found = []
+        for k in order:
+            cut = self.cuts[chosen[k]]
+            if cut.prices is not None:
+                share = max(float(shares[k]), 1e-9) / float(cut.weights @ span)
+                found.append((share, cut.prices))
+        return tuple(found)
+
+    def prove(self, name: str, origin: Floats, step: Floats, enough: float) -> FoundBox | None:
+        """Cases that prove that no plan lies further along ``origin - t step`` than `enough`, or
+        as near to that as they get; None where that says no more than the cuts alone."""
+        chosen, level, worth = self._seen_from(origin, step)
+        leaves: list[Case] = proving_cases(self.index, level, worth, -enough)
+        bound = min(leaf.bound for leaf in leaves)
+        plain = epsilons(origin, self.plain_cuts(), (), np.maximum(step, LEAST_RANGE))[0]
+        if not np.isfinite(bound) or -bound >= plain - LEAST_GAIN:
+            return None
+        used = np.flatnonzero(np.array([leaf.shares for leaf in leaves]).any(axis=0))
+        slope = np.array([self.cuts[chosen[k]].weights @ step for k in used])
+        shares = np.array([leaf.shares[used] for leaf in leaves]) / slope
+        # A hair deeper than proved, so that rounding cannot turn the proof over.
+        corner = origin + (bound - BOX_MARGIN * max(1.0, abs(bound))) * step
+        names = tuple(self.cuts[chosen[k]].id for k in used)
+        allowed = np.array([leaf.allowed for leaf in leaves])
+        return FoundBox(name, corner, names, allowed, shares)
