@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,12 +56,10 @@ def lied(finished: Path, tmp_path: Path, change: str, value: object) -> tuple[st
 
 
 def raised(boxes: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
-    """The boxes, the one that says most made to say more."""
-    box = max(boxes, key=lambda row: float(row["level"]))
-    if what == "level":
-        box["level"] *= 1.05
-    else:
-        box["upper"][1] *= 1.3
+    """The boxes, all of them said to hold a little more than was proved."""
+    for box in boxes:
+        box["level"] *= 1.05 if what == "level" else 1.0
+        box["upper"][1] *= 1.3 if what == "carbon" else 1.0
     return boxes
 
 
