@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from pymoo.util.ref_dirs import get_reference_directions
 
 from models.fleet.data import IntArray
 from planner.errors import SolverError
@@ -53,8 +52,11 @@ SCALE = 1e3
 """Of objectives inside HiGHS, which are of order one here."""
 TIE = 1e-3
 """Weight of all objectives beside the depth: of equally deep plans the better."""
-TIGHT = 1e-3
-"""Share of the other ranges, where a plan is to become cheaper without becoming worse."""
+NARROW, TIGHT = 1e-3, 1e-4
+"""Share of the other ranges, where a plan is to become cheaper without becoming worse: in the
+relaxation, which wants some room, and in the plan."""
+MOST_IMPROVED = 3
+"""Tries at a cheaper plan in one place."""
 PLAN_S = 4.0
 """Seconds for a plan task."""
 BOUND_S = 15.0
@@ -69,12 +71,8 @@ NEAR = 0.5
 TIRED = 0.6
 """What every try at a corner leaves of its claim to be the widest."""
 MOST_TRIES = 6
-CORNER_SHARE = 0.7
-"""Of the time, after which cheaper plans come before corners that are still open."""
-SWEEP_PARTITIONS = 4
-"""Das-Dennis directions: (4 + 2 over 2) = 15 weight vectors."""
-LEAST_WEIGHT = 0.06
-"""Share of the weights that is spread evenly: no objective is without any."""
+CORNER_SHARE = 0.5
+"""Of the time, for corners that are still open; the rest for cheaper plans."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +127,9 @@ class Certified:
 
     def __post_init__(self) -> None:
         self.running: dict[int, Work] = {}
+        self.started: dict[int, float] = {}
+        self.spent = {"corner": 0.0, "cheaper": 0.0}
+        """seconds of workers by kind of work"""
         self.tasks = 0
         self.early: list[FoundCut] = []
         """cuts found before there was an enclosure"""
@@ -146,7 +147,6 @@ class Certified:
         try:
             if self.enclosure is None:
                 self._timed("ends", self._ends)
-                self._timed("sweep", self._sweep)
             self._timed("corners", self._close)
         finally:
             self.workers.close()
@@ -155,10 +155,11 @@ class Certified:
     def _ends(self) -> None:
         """Ideal values, then the best plan of each objective; ranges and reference from them."""
         ideal, prices = np.full(3, np.nan), dict[int, Prices]()
+        ends = []
         for objective in range(3):
             aim = unit_aim(objective, np.ones(3), 0.0, 1.0)
-            task = BoundTask(aim, None, (), self._left())
-            self._begin(Work(f"ideal {objective}", task))
+            goal = aim if objective == 0 else None
+            self._begin(Work(f"ideal {objective}", BoundTask(aim, None, (), self._left(), goal)))
         for work, result in self._all():
             assert isinstance(result, BoundResult)
             if not result.feasible:
@@ -166,13 +167,14 @@ class Certified:
             objective = int(work.kind[-1])
             ideal[objective] = max(self._take_cut(result.cut).level, 1e-12)
             prices[objective] = result.cut.prices
+            if result.plan is not None:
+                ends.append((result.plan, result.routes))
         if np.isnan(ideal).any():
             raise SolverError("no bound was found in the time given; " + self._said())
-        for objective in range(3):
+        for objective in (1, 2):
             aim = unit_aim(objective, ideal, END_SHARE, SCALE)
-            known = ((1.0 / ideal[objective], prices[objective]),)
+            known = (1.0 / ideal[objective], prices[objective]), (END_SHARE / ideal[0], prices[0])
             self._begin(Work("end", BoundTask(aim, None, known, self._left(), aim)))
-        ends = []
         for _, result in self._all():
             assert isinstance(result, BoundResult)
             self._take_cut(result.cut)
@@ -190,22 +192,6 @@ class Certified:
         for plan, routes in ends:
             self._add_point(plan, routes, "end")
         self.on_news()
-
-    def _sweep(self) -> None:
-        """Cuts and plans for weights spread over the simplex: what corners then start from."""
-        directions = get_reference_directions("das-dennis", 3, n_partitions=SWEEP_PARTITIONS)
-        shares = LEAST_WEIGHT / 3.0 + (1.0 - LEAST_WEIGHT) * directions
-        span = self._enclosure.span()
-        # Inner weights first: they say most while there is little.
-        waiting = deque(shares[np.argsort(-directions.min(axis=1), kind="stable")] / span)
-        while (waiting or self.running) and not self._over():
-            while waiting and len(self.running) < self.workers.count:
-                aim = Aim(np.append(waiting.popleft(), 0.0), SCALE)
-                known = self._enclosure.prices_for(aim.weights[:3])
-                limit = min(BOUND_S, self._left())
-                self._begin(Work("sweep", BoundTask(aim, None, known, limit, aim)))
-            for work, result in self._collect():
-                self._take(work, result)
 
     def _all(self) -> list[tuple[Work, Result]]:
         """What all running tasks came to, as far as time allows; failures are noted."""
@@ -231,10 +217,12 @@ class Certified:
     # ------------------------------------------------------------------ choosing work
 
     def _next(self) -> Work | None:
-        """The most useful task now; None where the target is reached."""
+        """The most useful task now; None where the target is reached. Corners and plans take
+        turns by the time they have had."""
         if self.ready:
             return self.ready.popleft()
-        late = self._left() < (1.0 - CORNER_SHARE) * self.options.time_limit_s
+        total = sum(self.spent.values())
+        late = self.spent["cheaper"] < (1.0 - CORNER_SHARE) * total
         first, second = (self._cheaper, self._corner) if late else (self._corner, self._cheaper)
         return first() or second()
 
@@ -264,14 +252,16 @@ class Certified:
         return None
 
     def _aimed(self, corner: Floats, span: Floats, depth: Depth, tries: int) -> Task:
-        """What to do at a corner: decode from what is known; then prove the depth of the assignment
-        that may reach below it; then that of all variants."""
+        """What to do at a corner: prove a cut for the weights between those that say most of it,
+        then one for its ray, then one for the assignment that may reach below it."""
         goal = Aim(TIE * np.append(1.0 / span, 0.0), SCALE, corner, span)
-        known = self._enclosure.prices_at(corner)
-        if tries == 0 and known:
-            return PointTask(goal, depth.adopt, known)
-        allowed = depth.adopt if tries % 3 == 1 else None
-        return BoundTask(goal, allowed, known, min(BOUND_S, self._left()), goal)
+        known, limit = self._enclosure.prices_at(corner), min(BOUND_S, self._left())
+        if tries % 3 == 0 and len(known) > 1:
+            weights = sum(share * prices.weights for share, prices in known)
+            aim = Aim(np.asarray(weights), SCALE)
+            return BoundTask(aim, None, known, limit, goal, depth.adopt)
+        allowed = depth.adopt if tries % 3 == 2 else None
+        return BoundTask(goal, allowed, known, limit, goal, depth.adopt)
 
     def _prove(self) -> None:
         """Boxes where whole assignments prove more than cuts: at the corners that are too wide by
@@ -307,25 +297,29 @@ class Certified:
             self._enclosure.boxes.append(found)
 
     def _cheaper(self) -> Work | None:
-        """A plan task for the listed plan furthest above its bound on cost; None where the median
-        is good enough or nothing is left to try."""
+        """Work on the listed plan furthest above its bound on cost: a cut and a plan for the
+        assignment that may be cheapest at its carbon and loss. None where the median is good enough
+        or nothing is left to try."""
         enclosure = self._enclosure
-        points = enclosure.listed()
-        f = np.array([p.f for p in points])
-        gaps = relative_gaps(f, cost_bounds(f, enclosure.plain_cuts()))
+        points, gaps = enclosure.listed(), enclosure.gaps()
         if np.median(gaps) <= self.options.gap:
             return None
         busy = {work.point for work in self.running.values()}
-        for i in np.argsort(-gaps, kind="stable"):
-            point = points[i]
-            if point.routes is None or point.id in busy or self.improved.get(point.id, 0) > 0:
+        claim = gaps * TIRED ** np.array([self.improved.get(p.id, 0) for p in points])
+        for i in np.argsort(-claim, kind="stable"):
+            point, tries = points[i], self.improved.get(points[i].id, 0)
+            if point.id in busy or tries >= MOST_IMPROVED or gaps[i] <= self.options.gap:
                 continue
-            if gaps[i] <= self.options.gap:
-                break
-            self.improved[point.id] = 1
-            span = enclosure.span() * np.array([1.0, TIGHT, TIGHT])
-            aim = Aim(TIE * np.append(1.0 / enclosure.span(), 0.0), SCALE, point.f, span)
-            task = PlanTask(aim, point.solution, point.routes, min(PLAN_S, self._left()))
+            least, adopt = enclosure.least_cost(point)
+            if least >= point.f[0] * (1.0 - self.options.gap):
+                continue
+            self.improved[point.id] = tries + 1
+            span, tie = enclosure.span(), TIE * np.append(1.0 / enclosure.span(), 0.0)
+            aim = Aim(tie, SCALE, point.f, span * np.array([1.0, NARROW, NARROW]))
+            goal = Aim(tie, SCALE, point.f, span * np.array([1.0, TIGHT, TIGHT]))
+            known, limit = enclosure.prices_at(point.f), min(BOUND_S, self._left())
+            polish = min(PLAN_S, self._left())
+            task = BoundTask(aim, adopt, known, limit, goal, adopt, polish)
             return Work("cheaper", task, None, point.id)
         return None
 
@@ -344,7 +338,7 @@ class Certified:
 
     def _begin(self, work: Work) -> None:
         self.tasks += 1
-        self.running[self.tasks] = work
+        self.running[self.tasks], self.started[self.tasks] = work, time.monotonic()
         self.workers.submit(self.tasks, work.task)
 
     def _collect(self) -> list[tuple[Work, Result]]:
@@ -352,6 +346,8 @@ class Certified:
         found = []
         for number, outcome in self.workers.wait(min(WAIT_S, max(self._left(), 0.0))):
             work = self.running.pop(number)
+            kind = "cheaper" if work.kind == "cheaper" else "corner"
+            self.spent[kind] += time.monotonic() - self.started.pop(number)
             self.solves += 1
             if isinstance(outcome, Exception):
                 self.failures.append(f"{work.kind}: {type(outcome).__name__}: {outcome}")
@@ -368,12 +364,19 @@ class Certified:
             assert not isinstance(result, Solution) or isinstance(work.task, PlanTask)
             routes = work.task.routes if isinstance(work.task, PlanTask) else result.routes
             self._add_point(plan, routes, work.kind)
-            below = work.corner is None or bool(np.all(plan.totals[:3] < work.corner))
-            if not below and not isinstance(work.task, PlanTask):
-                assert work.task.goal is not None
-                task = PlanTask(work.task.goal, plan, routes, min(PLAN_S, self._left()))
-                self.ready.append(Work("below", task, work.corner))
+            if isinstance(work.task, BoundTask) and work.corner is not None:
+                self._try_again(work.corner, work.task.goal, plan)
         self.on_news()
+
+    def _try_again(self, corner: Floats, goal: Aim | None, plan: Solution) -> None:
+        """A plan for the assignment that may still reach well below the corner, where one does."""
+        if goal is None or bool(np.all(plan.totals[:3] < corner)):
+            return
+        depth, span = self._enclosure.depth(corner), self._enclosure.span()
+        if depth.of(span) > self.options.epsilon:
+            known = self._enclosure.prices_at(corner)
+            variants = np.union1d(depth.adopt, plan.adopt)
+            self.ready.append(Work("below", PointTask(goal, variants, known), corner))
 
     def _take_cut(self, found: VariantCut) -> FoundCut:
         """Keep what the prices prove; prices of weight zero, or of water, say nothing here."""

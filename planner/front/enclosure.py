@@ -18,8 +18,10 @@ from planner.front.geometry import (
     Cut,
     Floats,
     LocalUpperBounds,
+    cost_bounds,
     epsilons,
     nondominated,
+    relative_gaps,
 )
 from planner.solve.assignments import (
     Case,
@@ -34,12 +36,13 @@ from planner.solve.solution import Solution
 
 LEAST_RANGE = 1e-12
 """Where all points agree in an objective."""
-NEAREST_CUTS = 40
-"""Cuts that a depth is computed from, those that say most of the corner."""
+NEAREST_CUTS, MORE_CUTS = 12, 3
+"""Cuts that a depth is computed from: first those that say most whatever is adopted, then those
+that say most of the assignments met."""
 LEAST_SHARE, LEAST_CUTS = 0.05, 3
 """Cuts of a mixture whose prices are looked at: those of so much, and so many at least."""
 LEAST_SLOPE = 1e-9
-"""Of the steepest cut: flatter ones see nothing of a line."""
+"""Of a cut along a line, in ranges: flatter ones see nothing of it."""
 LEAST_GAIN = 1e-4
 """Share of a step that a box must prove beyond the cuts."""
 BOX_MARGIN = 1e-8
@@ -115,6 +118,22 @@ class Depth:
 
 
 @dataclass(frozen=True, eq=False)
+class Seen:
+    """Cuts as seen along a line: ``-t >= level + sum over workloads of worth``."""
+
+    cuts: IntArray
+    """int (K,) places"""
+    level: FloatArray
+    """float (K,)"""
+    worth: FloatArray
+    """float (K, V)"""
+    least: float
+    """-t is at least this"""
+    adopt: IntArray
+    """int (W,) an assignment that may get there"""
+
+
+@dataclass(frozen=True, eq=False)
 class FoundBox:
     """Every plan with no more carbon and loss than `corner` has at least its cost: in each case a
     mixture of cuts proves it."""
@@ -150,6 +169,7 @@ class Enclosure:
         self.bounds = LocalUpperBounds(self.reference)
         self.bounds.insert_all(np.array([p.f for p in self.points]).reshape(-1, 3))
         self._depths: dict[bytes, Depth] = {}
+        self._least_costs: dict[str, float] = {}
 
     # ------------------------------------------------------------------ inside
 
@@ -206,27 +226,52 @@ class Enclosure:
         key, span = corner.tobytes(), self.span()
         known = self._depths.get(key)
         if known is None or known.cuts < len(self.cuts):
-            _, level, worth = self._seen_from(corner, span)
-            least, adopt = least_assignment(self.index, level, worth)
-            value = -least + MARGIN
+            seen = self._seen_from(corner, span)
+            value, adopt = -seen.least + MARGIN, seen.adopt
             if known is not None:
                 value = min(value, known.of(span))
             known = Depth(value, span, adopt, len(self.cuts))
             self._depths[key] = known
         return known
 
-    def _seen_from(self, origin: Floats, step: Floats) -> tuple[list[int], FloatArray, FloatArray]:
-        """The cuts that say most of the line ``origin - t step``, as ``-t >= level + sum of
-        worth``: which, level (K,) and worth (K, V)."""
+    def least_cost(self, point: FoundPoint) -> tuple[float, IntArray]:
+        """(the least cost proved of plans with no more carbon and loss, an assignment that may get
+        there)."""
+        step = np.array([point.f[0], 0.0, 0.0])
+        seen = self._seen_from(point.f, step)
+        least = max(point.f[0] * (1.0 + seen.least - MARGIN), self._least_costs.get(point.id, 0.0))
+        self._least_costs[point.id] = least
+        return least, seen.adopt
+
+    def gaps(self) -> Floats:
+        """(n,) of the listed points in turn: share of the cost above what is proved, with what
+        `least_cost` found."""
+        points = self.listed()
+        f = np.array([point.f for point in points])
+        known = np.array([self._least_costs.get(point.id, -np.inf) for point in points])
+        bounds = np.maximum(cost_bounds(f, self.plain_cuts(), self.plain_boxes()), known)
+        return relative_gaps(f, bounds)
+
+    def _seen_from(self, origin: Floats, step: Floats) -> Seen:
+        """The cuts that say most of the line ``origin - t step``, and how far down it plans may
+        lie: the least over assignments of the largest cut, cuts added as assignments ask."""
+        span = self.span()
         weights = np.array([cut.weights for cut in self.cuts])
         levels = np.array([cut.level for cut in self.cuts])
         slope = weights @ step
-        seen = np.flatnonzero(slope > LEAST_SLOPE * slope.max())
-        plain = (weights[seen] @ origin - levels[seen]) / slope[seen]
-        order = seen[np.argsort(plain, kind="stable")[:NEAREST_CUTS]].tolist()
-        level = np.array([self.cuts[k].rest - weights[k] @ origin for k in order])
-        worth = np.array([self.cuts[k].worth for k in order])
-        return order, level / slope[order], worth / slope[order][:, None]
+        steep = slope / (weights @ span) / (step / span).max()
+        able = np.flatnonzero(steep > LEAST_SLOPE)
+        rest = np.array([self.cuts[k].rest - weights[k] @ origin for k in able]) / slope[able]
+        worth = np.array([self.cuts[k].worth for k in able]) / slope[able][:, None]
+        plain = (levels[able] - weights[able] @ origin) / slope[able]
+        chosen = np.argsort(-plain, kind="stable")[:NEAREST_CUTS]
+        while True:
+            least, adopt = least_assignment(self.index, rest[chosen], worth[chosen])
+            said = rest + worth[:, adopt].sum(axis=1)
+            new = np.setdiff1d(np.argsort(-said, kind="stable")[:MORE_CUTS], chosen)
+            if not len(new) or said.max() <= least + MARGIN:
+                return Seen(able[chosen], rest[chosen], worth[chosen], least, adopt)
+            chosen = np.append(chosen, new)
 
     def prices_for(self, weights: Floats) -> tuple[tuple[float, Prices], ...]:
         """Prices of the cut whose weights (3,) are most like these, as `prices_at`."""
@@ -243,15 +288,15 @@ class Enclosure:
     def prices_at(self, corner: Floats) -> tuple[tuple[float, Prices], ...]:
         """Shares and prices of the cuts whose mixture says most of a corner, the largest share
         first; of those that are known."""
-        chosen, level, worth = self._seen_from(corner, self.span())
-        every = np.asarray(np.isfinite(worth).all(axis=0))
-        shares = best_mixture(self.index, level, worth, every)
+        seen = self._seen_from(corner, self.span())
+        every = np.asarray(np.isfinite(seen.worth).all(axis=0))
+        shares = best_mixture(self.index, seen.level, seen.worth, every)
         order = np.argsort(-shares, kind="stable")
         order = order[(shares[order] > LEAST_SHARE) | (np.arange(len(order)) < LEAST_CUTS)]
         span = self.span()
         found = []
         for k in order:
-            cut = self.cuts[chosen[k]]
+            cut = self.cuts[seen.cuts[k]]
             if cut.prices is not None:
                 share = max(float(shares[k]), 1e-9) / float(cut.weights @ span)
                 found.append((share, cut.prices))
@@ -260,17 +305,17 @@ class Enclosure:
     def prove(self, name: str, origin: Floats, step: Floats, enough: float) -> FoundBox | None:
         """Cases that prove that no plan lies further along ``origin - t step`` than `enough`, or
         as near to that as they get; None where that says no more than the cuts alone."""
-        chosen, level, worth = self._seen_from(origin, step)
-        leaves: list[Case] = proving_cases(self.index, level, worth, -enough)
+        seen = self._seen_from(origin, step)
+        leaves: list[Case] = proving_cases(self.index, seen.level, seen.worth, -enough)
         bound = min(leaf.bound for leaf in leaves)
         plain = epsilons(origin, self.plain_cuts(), (), np.maximum(step, LEAST_RANGE))[0]
         if not np.isfinite(bound) or -bound >= plain - LEAST_GAIN:
             return None
         used = np.flatnonzero(np.array([leaf.shares for leaf in leaves]).any(axis=0))
-        slope = np.array([self.cuts[chosen[k]].weights @ step for k in used])
+        slope = np.array([self.cuts[seen.cuts[k]].weights @ step for k in used])
         shares = np.array([leaf.shares[used] for leaf in leaves]) / slope
         # A hair deeper than proved, so that rounding cannot turn the proof over.
         corner = origin + (bound - BOX_MARGIN * max(1.0, abs(bound))) * step
-        names = tuple(self.cuts[chosen[k]].id for k in used)
+        names = tuple(self.cuts[seen.cuts[k]].id for k in used)
         allowed = np.array([leaf.allowed for leaf in leaves])
         return FoundBox(name, corner, names, allowed, shares)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,8 @@ SLICE_S = 0.6
 BUY_S = 0.5
 INFEASIBLE = 1e-6
 """Sum of artificial columns above which the relaxation has no solution."""
+MIXED = 0.02
+"""Share from which a variant of the relaxation is planned with."""
 LEAST_GAIN = 2e-4
 """Of the aim's value: a pass over all slices that wins less is the last."""
 
@@ -52,6 +54,10 @@ class BoundTask:
     limit_s: float
     goal: Aim | None = None
     """what the decoded plan aims at; None: no plan is wanted"""
+    also: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """int (n,) variants to plan with, if that goes, before those of the relaxation"""
+    polish_s: float = 0.0
+    """seconds to improve the plan"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +119,8 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
     generation = Generation(task.aim.master(index))
     if task.allowed is not None:
         generation.restrict(task.allowed)
-    if task.known:
-        centre = task.aim.priced(index, mixture(task.known))
-        near = [_clean(index, prices) for _, prices in task.known]
-        generation.start_from(centre, near if len(near) > 1 else ())
+    if task.aim.corner is not None or task.allowed is not None:
+        generation.start_from(task.aim.priced(index, mixture(task.known)))
     else:
         generation.start()
         generation.settle(deadline)
@@ -127,12 +131,16 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
     feasible = relaxation.artificial <= INFEASIBLE
     plan, routes = None, relaxation.routes
     if feasible and task.goal is not None:
-        leading = leading_variants(index, relaxation.adopt)
-        routes = around(index, relaxation.routes, bound.reduced, leading)
-        routes = np.union1d(routes, near_routes(index, task.known, leading))
-        plan = decoded(index, task.goal, leading, routes, DECODE_S)
-        if plan is None:
-            plan = rounded(index, task.goal, leading, routes, ROUND_S)
+        mixed = np.flatnonzero(relaxation.adopt > MIXED)
+        mixed = np.union1d(leading_variants(index, relaxation.adopt), mixed)
+        for variants in (task.also, np.union1d(mixed, task.also)):
+            if plan is None and len(variants):
+                routes = around(index, relaxation.routes, bound.reduced, variants)
+                plan = decoded(index, task.goal, variants, routes, DECODE_S)
+        if plan is None and task.goal.corner is None:
+            plan = rounded(index, task.goal, mixed, routes, ROUND_S)
+        if plan is not None and task.polish_s > 0.0:
+            plan = improved(index, PlanTask(task.goal, plan, routes, task.polish_s))
     return BoundResult(VariantCut.of(bound), feasible, plan, routes)
 
 

@@ -40,6 +40,11 @@ def decoded(
         if plan is not None or not short.any():
             return plan
         scarce = scarce | short
+        if len(rounded.adopt) < len(variants):
+            # What is adopted is decided: the rest is a smaller program.
+            variants = np.unique(rounded.adopt)
+            routes = routes[np.isin(index.route_variant[routes], variants)]
+            program = aim.program(index, variants, routes)
     return None
 
 

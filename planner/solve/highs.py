@@ -53,13 +53,13 @@ def run(
     """
     deadline = time.monotonic() + max(time_limit_s, 0.01)
 
+    # HiGHS keeps the answer of the last run: each asks for itself, or it would end at once.
     def late(event: Any) -> None:
-        if time.monotonic() > deadline:
-            event.interrupt()
+        event.interrupt(time.monotonic() > deadline)
 
     def searching(event: Any) -> None:
-        if time.monotonic() > deadline or not goes_on(float(event.data_out.mip_dual_bound)):
-            event.interrupt()
+        bound = float(event.data_out.mip_dual_bound)
+        event.interrupt(time.monotonic() > deadline or not goes_on(bound))
 
     def improved(event: Any) -> None:
         assert on_solution is not None
