@@ -24,7 +24,7 @@ import numpy as np
 
 from models.fleet.data import IntArray
 from planner.errors import SolverError
-from planner.front.enclosure import Depth, Enclosure, FoundBox, FoundCut, FoundPoint
+from planner.front.enclosure import MARGIN, Depth, Enclosure, FoundBox, FoundCut, FoundPoint
 from planner.front.executor import Workers
 from planner.front.geometry import Floats, cost_bounds, epsilons, relative_gaps
 from planner.front.tasks import (
@@ -33,7 +33,9 @@ from planner.front.tasks import (
     PlanTask,
     PointTask,
     Result,
+    Searched,
     Task,
+    WholeTask,
     unit_aim,
 )
 from planner.solve.aim import Aim
@@ -61,6 +63,12 @@ PLAN_S = 4.0
 """Seconds for a plan task."""
 BOUND_S = 15.0
 """Most seconds for a bound task."""
+SMALL_ROUTES = 30_000
+"""Fleets of no more routes than that are also solved whole, by branch and bound."""
+LEAST_DEPTH = 0.5
+"""Of the target: what need not be looked at by branch and bound."""
+WHOLE_S = 6.0
+"""Most seconds for that, at the first try."""
 PROVE_S = 5.0
 """Most seconds for boxes of each kind, once the search is over."""
 LEAST_S = 0.3
@@ -68,6 +76,8 @@ LEAST_S = 0.3
 WAIT_S = 0.5
 NEAR = 0.5
 """Corners nearer than this share of the target are one."""
+ONE_CUT = 0.9
+"""Share of a mixture from which it is that cut again."""
 TIRED = 0.6
 """What every try at a corner leaves of its claim to be the widest."""
 MOST_TRIES = 6
@@ -94,6 +104,8 @@ class Work:
     task: Task
     corner: Floats | None = None
     point: str = ""
+    enough: float = 0.0
+    """depth below the corner that variants left out of the task do not reach"""
 
 
 Accept = Callable[[Solution, IntArray, str, str], Floats | None]
@@ -154,12 +166,42 @@ class Certified:
 
     def _ends(self) -> None:
         """Ideal values, then the best plan of each objective; ranges and reference from them."""
-        ideal, prices = np.full(3, np.nan), dict[int, Prices]()
-        ends = []
+        ideal, prices, ends = self._ideals()
+        if self._is_small():
+            for objective in range(3):
+                aim = unit_aim(objective, ideal, END_SHARE, SCALE)
+                every = np.flatnonzero(self.index.variant_complete)
+                self._begin(Work("end", WholeTask(aim, every, min(WHOLE_S, 0.3 * self._left()))))
+            ends += self._plans()
+        for objective in (1, 2):
+            aim = unit_aim(objective, ideal, END_SHARE, SCALE)
+            known = (1.0 / ideal[objective], prices[objective]), (END_SHARE / ideal[0], prices[0])
+            self._begin(Work("end", BoundTask(aim, None, known, self._left(), aim)))
+        ends += self._plans()
+        if len(ends) < len(ENDS):
+            raise SolverError(
+                "the time was too short for the plan that is best in each objective, which a "
+                "front starts from: allow more (--time-limit). " + self._said()
+            )
+        f = np.array([plan.totals[:3] for plan, _ in ends])
+        # A plan may be a hair better in its objective and much worse in the others.
+        best = [
+            int(np.argmin(f[:, i] / ideal[i] + END_SHARE * f[:, 0] / ideal[0])) for i in (0, 1, 2)
+        ]
+        low, high = f[best].min(axis=0), f[best].max(axis=0)
+        span = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1e-9))
+        self.enclosure = Enclosure(self.index, high + REFERENCE_MARGIN * span, cuts=self.early)
+        for plan, routes in ends:
+            self._add_point(plan, routes, "end")
+        self.on_news()
+
+    def _ideals(self) -> tuple[Floats, dict[int, Prices], list[tuple[Solution, IntArray]]]:
+        """(ideal values (3,), the prices that prove them, a plan of least cost)."""
         for objective in range(3):
             aim = unit_aim(objective, np.ones(3), 0.0, 1.0)
             goal = aim if objective == 0 else None
             self._begin(Work(f"ideal {objective}", BoundTask(aim, None, (), self._left(), goal)))
+        ideal, prices, plans = np.full(3, np.nan), dict[int, Prices](), []
         for work, result in self._all():
             assert isinstance(result, BoundResult)
             if not result.feasible:
@@ -168,30 +210,21 @@ class Certified:
             ideal[objective] = max(self._take_cut(result.cut).level, 1e-12)
             prices[objective] = result.cut.prices
             if result.plan is not None:
-                ends.append((result.plan, result.routes))
+                plans.append((result.plan, result.routes))
         if np.isnan(ideal).any():
             raise SolverError("no bound was found in the time given; " + self._said())
-        for objective in (1, 2):
-            aim = unit_aim(objective, ideal, END_SHARE, SCALE)
-            known = (1.0 / ideal[objective], prices[objective]), (END_SHARE / ideal[0], prices[0])
-            self._begin(Work("end", BoundTask(aim, None, known, self._left(), aim)))
+        return ideal, prices, plans
+
+    def _plans(self) -> list[tuple[Solution, IntArray]]:
+        """Plans, and routes to improve them with, of all running tasks; their cuts are kept."""
+        found = []
         for _, result in self._all():
-            assert isinstance(result, BoundResult)
-            self._take_cut(result.cut)
+            assert isinstance(result, BoundResult | Searched)
+            if isinstance(result, BoundResult):
+                self._take_cut(result.cut)
             if result.plan is not None:
-                ends.append((result.plan, result.routes))
-        if len(ends) < len(ENDS):
-            raise SolverError(
-                "the time was too short for the plan that is best in each objective, which a "
-                "front starts from: allow more (--time-limit). " + self._said()
-            )
-        f = np.array([plan.totals[:3] for plan, _ in ends])
-        low, high = f.min(axis=0), f.max(axis=0)
-        span = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1e-9))
-        self.enclosure = Enclosure(self.index, high + REFERENCE_MARGIN * span, cuts=self.early)
-        for plan, routes in ends:
-            self._add_point(plan, routes, "end")
-        self.on_news()
+                found.append((result.plan, result.routes))
+        return found
 
     def _all(self) -> list[tuple[Work, Result]]:
         """What all running tasks came to, as far as time allows; failures are noted."""
@@ -246,21 +279,29 @@ class Certified:
             if depth.of(span) <= self.options.epsilon:
                 continue
             self.tried.append(corner)
-            return Work("corner", self._aimed(corner, span, depth, int(tries[i])), corner)
+            task = self._aimed(corner, span, depth, int(tries[i]))
+            return Work("corner", task, corner, "", LEAST_DEPTH * self.options.epsilon)
         corners, width = enclosure.widths()
         self.open = bool(width.max(initial=0.0) > self.options.epsilon)
         return None
 
     def _aimed(self, corner: Floats, span: Floats, depth: Depth, tries: int) -> Task:
-        """What to do at a corner: prove a cut for the weights between those that say most of it,
-        then one for its ray, then one for the assignment that may reach below it."""
+        """What to do at a corner: prove a cut for the weights between those that say most of it;
+        where these are known already, a plan for the assignment that may reach below it, then a cut
+        for that assignment, then one for the ray. Small fleets are searched whole instead."""
         goal = Aim(TIE * np.append(1.0 / span, 0.0), SCALE, corner, span)
         known, limit = self._enclosure.prices_at(corner), min(BOUND_S, self._left())
-        if tries % 3 == 0 and len(known) > 1:
-            weights = sum(share * prices.weights for share, prices in known)
-            aim = Aim(np.asarray(weights), SCALE)
-            return BoundTask(aim, None, known, limit, goal, depth.adopt)
-        allowed = depth.adopt if tries % 3 == 2 else None
+        shares = np.array([share * float(p.weights[:3] @ span) for share, p in known])
+        new = len(known) > 1 and shares[0] < ONE_CUT * shares.sum()
+        if self._is_small() and (tries > 0 or not new):
+            near = self._enclosure.reachable(corner, span, LEAST_DEPTH * self.options.epsilon)
+            return WholeTask(goal, near, min(WHOLE_S * (1 + tries), self._left()))
+        if tries % 3 == 0 and new:
+            weights = np.sum([share * p.weights for share, p in known], axis=0)
+            return BoundTask(Aim(weights, SCALE), None, known, limit, goal, depth.adopt)
+        if tries % 3 == 0:
+            return PointTask(goal, depth.adopt, known)
+        allowed = depth.adopt if tries % 3 == 1 else None
         return BoundTask(goal, allowed, known, limit, goal, depth.adopt)
 
     def _prove(self) -> None:
@@ -317,10 +358,19 @@ class Certified:
             span, tie = enclosure.span(), TIE * np.append(1.0 / enclosure.span(), 0.0)
             aim = Aim(tie, SCALE, point.f, span * np.array([1.0, NARROW, NARROW]))
             goal = Aim(tie, SCALE, point.f, span * np.array([1.0, TIGHT, TIGHT]))
+            if self._is_small() and tries > 0:
+                # A little more carbon and loss are allowed, so that the box holds the point.
+                corner, room = point.f.copy(), span * np.array([1.0, TIGHT, TIGHT])
+                corner[1:] += room[1:]
+                goal = Aim(tie, SCALE, corner, room)
+                enough = LEAST_DEPTH * self.options.gap * point.f[0] / span[0]
+                near = enclosure.reachable(corner, room, enough)
+                task = WholeTask(goal, near, min(WHOLE_S, self._left()), point.solution)
+                return Work("cheaper", task, corner, point.id, enough)
             known, limit = enclosure.prices_at(point.f), min(BOUND_S, self._left())
             polish = min(PLAN_S, self._left())
-            task = BoundTask(aim, adopt, known, limit, goal, adopt, polish)
-            return Work("cheaper", task, None, point.id)
+            bound = BoundTask(aim, adopt, known, limit, goal, adopt, polish)
+            return Work("cheaper", bound, None, point.id)
         return None
 
     def _tries(self, corner: Floats, span: Floats) -> int:
@@ -359,6 +409,9 @@ class Certified:
         """Cuts and plans of a task; a plan that is not below its corner is to be improved."""
         if isinstance(result, BoundResult):
             self._take_cut(result.cut)
+        if isinstance(result, Searched):
+            assert isinstance(work.task, WholeTask) and work.corner is not None
+            self._take_search(work, work.task.aim, result.bound)
         plan = result if isinstance(result, Solution) else result.plan
         if plan is not None:
             assert not isinstance(result, Solution) or isinstance(work.task, PlanTask)
@@ -367,6 +420,21 @@ class Certified:
             if isinstance(work.task, BoundTask) and work.corner is not None:
                 self._try_again(work.corner, work.task.goal, plan)
         self.on_news()
+
+    def _take_search(self, work: Work, aim: Aim, bound: float) -> None:
+        """The box that branch and bound proves empty: a plan below the corner has no more than its
+        share of the tie, what is left of the bound is depth; variants left out lie less deep."""
+        assert aim.ranges is not None and work.corner is not None
+        depth = bound - float(aim.weights[:3] @ work.corner) - MARGIN
+        depth = min(depth, -work.enough)
+        if np.isfinite(depth) and depth > -1.0:
+            self.numbered_boxes += 1
+            box = work.corner + depth * aim.ranges
+            found = FoundBox.searched(f"b{self.numbered_boxes:04d}", box)
+            self._enclosure.boxes.append(found)
+
+    def _is_small(self) -> bool:
+        return len(self.index.pool) <= SMALL_ROUTES
 
     def _try_again(self, corner: Floats, goal: Aim | None, plan: Solution) -> None:
         """A plan for the assignment that may still reach well below the corner, where one does."""

@@ -136,7 +136,7 @@ class Seen:
 @dataclass(frozen=True, eq=False)
 class FoundBox:
     """Every plan with no more carbon and loss than `corner` has at least its cost: in each case a
-    mixture of cuts proves it."""
+    mixture of cuts proves it, or, where there are none, branch and bound."""
 
     id: str
     corner: Floats
@@ -147,6 +147,11 @@ class FoundBox:
     """bool (N, V) variants that are left in each case"""
     shares: FloatArray
     """float (N, K) >= 0, of the cuts as they are stated"""
+
+    @classmethod
+    def searched(cls, name: str, corner: Floats) -> FoundBox:
+        """A box that rests on branch and bound alone."""
+        return cls(name, corner, (), np.zeros((0, 0), dtype=bool), np.zeros((0, 0)))
 
     @property
     def box(self) -> Box:
@@ -251,6 +256,18 @@ class Enclosure:
         known = np.array([self._least_costs.get(point.id, -np.inf) for point in points])
         bounds = np.maximum(cost_bounds(f, self.plain_cuts(), self.plain_boxes()), known)
         return relative_gaps(f, bounds)
+
+    def reachable(self, origin: Floats, step: Floats, enough: float) -> IntArray:
+        """Variants that plans further along ``origin - t step`` than `enough` may adopt, int (n,):
+        the best mixture of cuts excludes the others."""
+        seen = self._seen_from(origin, step)
+        every = np.asarray(np.isfinite(seen.worth).all(axis=0))
+        shares = best_mixture(self.index, seen.level, seen.worth, every)
+        worth = np.where(every, shares @ np.where(every, seen.worth, 0.0), np.inf)
+        least = np.array([worth[v].min() for v in self.index.workload_variants])
+        above = worth - least[self.index.data.variant_workload]
+        with_it = float(shares @ seen.level + least.sum()) + above
+        return np.flatnonzero(with_it < -enough + MARGIN)
 
     def _seen_from(self, origin: Floats, step: Floats) -> Seen:
         """The cuts that say most of the line ``origin - t step``, and how far down it plans may

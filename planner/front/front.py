@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 FILE_NAME = "front.json"
+SEARCHED = "branch and bound"
+"""Proof of a box that rests on the solver: there are no prices to prove it again from."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class CutRecord:
 class BoxRecord:
     """Every plan with ``f <= upper`` has ``f[coordinate] >= level``.
 
-    `upper` None: unbounded there; `level` None: no plan is there. `proof` as for a cut.
+    `upper` None: unbounded there; `level` None: no plan is there. `proof` is where the cases that
+    prove it are stored, or `SEARCHED`.
     """
 
     upper: tuple[float | None, ...]

@@ -36,6 +36,7 @@ from planner.front.enclosure import LEAST_RANGE, Enclosure, FoundBox, FoundCut, 
 from planner.front.executor import chosen
 from planner.front.front import (
     FILE_NAME,
+    SEARCHED,
     BoxRecord,
     Corner,
     CutRecord,
@@ -195,8 +196,7 @@ class FrontRun:
         certificate = front.certificate
         names = [Path(row.proof).stem for row in certificate.cuts]
         cuts = [store.load_cut(self.folder / CUTS, name) for name in names]
-        names = [Path(row.proof).stem for row in certificate.boxes]
-        boxes = [store.load_box(self.folder / BOXES, name) for name in names]
+        boxes = [self._box_of(i, row) for i, row in enumerate(certificate.boxes)]
         for cut in cuts:
             self._note_cost_cut(cut)
         search = self.search
@@ -204,8 +204,15 @@ class FrontRun:
         search.enclosure = Enclosure(self.index, reference, points, cuts, boxes)
         search.numbered = _most(self.folder / PLANS)
         search.numbered_cuts = _most(self.folder / CUTS)
-        search.numbered_boxes = _most(self.folder / BOXES)
+        search.numbered_boxes = _most(self.folder / BOXES) + len(boxes)
         self.before_s, self.before_solves = front.elapsed_s, front.solves
+
+    def _box_of(self, number: int, row: BoxRecord) -> FoundBox:
+        if row.proof != SEARCHED:
+            return store.load_box(self.folder / BOXES, Path(row.proof).stem)
+        carbon, loss = row.upper[1:]
+        assert carbon is not None and loss is not None and row.level is not None
+        return FoundBox.searched(f"s{number:04d}", np.array([row.level, carbon, loss]))
 
     def _accept(
         self, solution: Solution, routes: IntArray, name: str, found_by: str
@@ -338,7 +345,7 @@ class FrontRun:
                         (None, float(found.corner[1]), float(found.corner[2])),
                         0,
                         float(found.corner[0]),
-                        f"{BOXES}/{found.id}.npz",
+                        f"{BOXES}/{found.id}.npz" if found.cuts else SEARCHED,
                     )
                     for found in enclosure.boxes
                 ),

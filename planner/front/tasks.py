@@ -21,7 +21,7 @@ from planner.solve.bound import Prices, affordable, evaluate_bound, with_main_ro
 from planner.solve.decode import around, bought, decoded, leading_variants
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
-from planner.solve.index import FleetIndex, Span, best_per_group
+from planner.solve.index import FleetIndex, Span, best_per_group, routes_of
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 
@@ -31,6 +31,7 @@ FLOOR = 0.3
 DECODE_S = 1.0
 ROUND_S = 10.0
 """For a plan where the decoder finds none."""
+WHOLE_GAP = 1e-4
 SLICE_S = 0.6
 BUY_S = 0.5
 INFEASIBLE = 1e-6
@@ -102,14 +103,39 @@ class PlanTask:
     limit_s: float
 
 
-Task = BoundTask | PointTask | PlanTask
-Result = BoundResult | Decoded | Solution
+@dataclass(frozen=True, eq=False)
+class WholeTask:
+    """Solve the program for an aim by branch and bound, over all routes of some variants; for small
+    fleets."""
+
+    aim: Aim
+    variants: IntArray
+    """int (n,)"""
+    limit_s: float
+    start: Solution | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What branch and bound found."""
+
+    plan: Solution | None
+    bound: float
+    """no plan has less of the aim's value"""
+    routes: IntArray
+    """int (n,) to improve the plan with"""
+
+
+Task = BoundTask | PointTask | PlanTask | WholeTask
+Result = BoundResult | Decoded | Solution | Searched
 
 
 def perform(index: FleetIndex, task: Task) -> Result:
     """Do a task."""
     if isinstance(task, BoundTask):
         return bounded(index, task)
+    if isinstance(task, WholeTask):
+        return searched(index, task)
     return pointed(index, task) if isinstance(task, PointTask) else improved(index, task)
 
 
@@ -178,6 +204,15 @@ def mixture(known: Sequence[tuple[float, Prices]]) -> Prices:
 def _clean(index: FleetIndex, prices: Prices) -> Prices:
     """The prices without what rounding may have made of them."""
     return with_main_rows(index, affordable(index, prices))
+
+
+def searched(index: FleetIndex, task: WholeTask) -> Searched:
+    """Branch and bound over all routes of the variants."""
+    routes = routes_of(index, task.variants)
+    program = task.aim.program(index, task.variants, routes)
+    plan, end = program.solve(task.limit_s, WHOLE_GAP, task.start)
+    constant = float(task.aim.weights @ index.fixed_totals)
+    return Searched(plan, end.bound / task.aim.scale + constant, routes)
 
 
 def improved(index: FleetIndex, task: PlanTask) -> Solution:
