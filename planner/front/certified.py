@@ -293,7 +293,7 @@ class Certified:
         known, limit = self._enclosure.prices_at(corner), min(BOUND_S, self._left())
         shares = np.array([share * float(p.weights[:3] @ span) for share, p in known])
         new = len(known) > 1 and shares[0] < ONE_CUT * shares.sum()
-        if self._is_small() and (tries > 0 or not new):
+        if self._is_small() and tries > 0:
             near = self._enclosure.reachable(corner, span, LEAST_DEPTH * self.options.epsilon)
             return WholeTask(goal, near, min(WHOLE_S * (1 + tries), self._left()))
         if tries % 3 == 0 and new:
