@@ -13,6 +13,7 @@ import typer
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
+    from planner.front.attack import Attack
     from planner.plan import Certificate
     from planner.verify import VerificationReport, Violation
     from planner.verify.front import FrontReport
@@ -26,16 +27,19 @@ def verify(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     every_cut: Annotated[
-        bool, typer.Option("--all", help="Re-prove every cut of a front, not a sample.")
+        bool, typer.Option("--all", help="Re-prove every cut and box of a front, not a sample.")
     ] = False,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Attack a front by so many independent solves as well.")
+    ] = 0,
 ) -> None:
     """Recompute a plan and re-prove its bound from the run folder alone.
 
-    Needs neither program nor solver. Exit code 0: every plan holds; 1: a rule is broken, or a
-    folder cannot be read.
+    Needs neither program nor solver, unless --sample asks for solves. Exit code 0: every plan
+    holds; 1: a rule is broken, or a folder cannot be read.
     """
     outcomes: list[Outcome | FrontOutcome] = [
-        front_verified(folder, every_cut=every_cut)
+        front_verified(folder, every_cut=every_cut, solves=sample)
         if (folder / "front.json").exists()
         else verified(folder)
         for folder in run_dirs
@@ -112,12 +116,14 @@ class FrontOutcome:
 
     folder: Path
     report: FrontReport | None = None
+    attack: Attack | None = None
     error: str | None = None
 
     @property
     def ok(self) -> bool:
         """The folder was read and nothing is wrong with it."""
-        return self.report is not None and self.report.ok
+        broken = self.attack is not None and bool(self.attack.outside)
+        return self.report is not None and self.report.ok and not broken
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -128,15 +134,22 @@ class FrontOutcome:
             "error": self.error,
             "violations": [dataclasses.asdict(violation) for violation in found],
             "epsilon": None if self.report is None else self.report.epsilon,
+            "attack": None if self.attack is None else dataclasses.asdict(self.attack),
         }
 
     def lines(self) -> list[str]:
         """For people: the answer, then every violation."""
-        return [f"not verified: {self.error}"] if self.report is None else self.report.lines()
+        if self.report is None:
+            return [f"not verified: {self.error}"]
+        if self.attack is None:
+            return self.report.lines()
+        found = [f"  {one.kind} breaks {one.broken}: {one.f}" for one in self.attack.outside]
+        return [*self.report.lines(), self.attack.line(), *found]
 
 
-def front_verified(folder: Path, *, every_cut: bool) -> FrontOutcome:
-    """Check a front's run folder: every plan, and a sample of its cuts or all of them."""
+def front_verified(folder: Path, *, every_cut: bool, solves: int = 0) -> FrontOutcome:
+    """Check a front's run folder: every plan, a sample of its proofs or all of them, and the
+    enclosure against so many independent solves."""
     from planner.api import incumbent_of, load
     from planner.verify.front import SAMPLE, verify_front
 
@@ -144,9 +157,14 @@ def front_verified(folder: Path, *, every_cut: bool) -> FrontOutcome:
         facts = load(folder / "instance")
         sample = None if every_cut else SAMPLE
         report = verify_front(folder, facts, incumbent_of(facts), sample=sample)
+        found = None
+        if solves > 0:
+            from planner.front.attack import attack
+
+            found = attack(folder, facts, solves)
     except PlannerError as error:
         return FrontOutcome(folder, error=str(error))
-    return FrontOutcome(folder, report)
+    return FrontOutcome(folder, report, found)
 
 
 def verified(folder: Path) -> Outcome:

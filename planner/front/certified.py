@@ -71,6 +71,8 @@ WHOLE_S = 6.0
 """Most seconds for that, at the first try."""
 PROVE_S = 5.0
 """Most seconds for boxes of each kind, once the search is over."""
+PROVE_SHARE = 0.03
+"""Of the time, kept for that."""
 LEAST_S = 0.3
 """Seconds that are not worth another task."""
 WAIT_S = 0.5
@@ -307,7 +309,10 @@ class Certified:
     def _prove(self) -> None:
         """Boxes where whole assignments prove more than cuts: at the corners that are too wide by
         the cuts alone, and at the plans whose gap in cost is too large by them."""
-        enclosure, until = self._enclosure, time.monotonic() + PROVE_S
+        enclosure = self._enclosure
+        left = max(self._left(), LEAST_S) if not self.stop.is_set() else LEAST_S
+        share = min(PROVE_S, 0.5 * left)
+        until = time.monotonic() + share
         span, goal = enclosure.span(), self.options.epsilon
         corners = enclosure.bounds.corners
         width = epsilons(corners, enclosure.plain_cuts(), enclosure.plain_boxes(), span)
@@ -320,7 +325,7 @@ class Certified:
                 self._take_box(corners[i], span, goal)
         f = np.array([point.f for point in enclosure.listed()])
         gaps = relative_gaps(f, cost_bounds(f, enclosure.plain_cuts(), enclosure.plain_boxes()))
-        until += PROVE_S
+        until += share
         for i in np.argsort(gaps, kind="stable"):
             if time.monotonic() > until:
                 break
@@ -487,7 +492,8 @@ class Certified:
         return self.options.time_limit_s - (time.monotonic() - self.began)
 
     def _over(self) -> bool:
-        return self.stop.is_set() or self._left() <= LEAST_S
+        kept = min(PROVE_SHARE * self.options.time_limit_s, 2.0 * PROVE_S)
+        return self.stop.is_set() or self._left() <= max(kept, LEAST_S)
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
         began = time.monotonic()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any
 
 from models.fleet.data import FleetData
-from planner.errors import RunError
+from planner.errors import RunError, SolverError
 from planner.extras import missing_extra
 from planner.front.executor import MOST_LIVES
 from planner.front.tasks import Result, Task, perform
@@ -29,28 +31,54 @@ class Cluster:
         except (OSError, TimeoutError, ValueError) as error:
             raise RunError(f"no Dask scheduler answers at {address}: {error}") from error
         self.count = max(sum(self.client.nthreads().values()), 1)
-        self.data: Any = self.client.scatter(data, broadcast=True, hash=False)
+        self.fleet = data
+        self.data: Any = self._scattered()
         self.running: dict[Any, int] = {}
+        self.tasks: dict[int, tuple[Task, int]] = {}
+        """number -> (task, lives it has cost)"""
+
+    def _scattered(self) -> Any:
+        return self.client.scatter(self.fleet, broadcast=True, hash=False)
 
     def submit(self, number: int, task: Task) -> None:
         """See `Workers`."""
+        self.tasks[number] = (task, 0)
+        self._begin(number)
+
+    def _begin(self, number: int) -> None:
+        task, _ = self.tasks[number]
         future = self.client.submit(_perform_there, self.data, task, pure=False, retries=MOST_LIVES)
         self.running[future] = number
 
     def wait(self, timeout_s: float) -> list[tuple[int, Result | Exception]]:
         """See `Workers`."""
-        try:
+        with suppress(TimeoutError, CancelledError):
             distributed.wait(list(self.running), max(timeout_s, 0.05), "FIRST_COMPLETED")
-        except (TimeoutError, distributed.TimeoutError):
-            return []
-        done = [future for future in self.running if future.done()]
-        return [(self.running.pop(future), self._outcome(future)) for future in done]
+        found: list[tuple[int, Result | Exception]] = []
+        lost = []
+        for future in [future for future in self.running if future.done()]:
+            number = self.running.pop(future)
+            task, lives = self.tasks[number]
+            if future.cancelled() and lives + 1 < MOST_LIVES:
+                self.tasks[number] = (task, lives + 1)
+                lost.append(number)
+                continue
+            del self.tasks[number]
+            found.append((number, self._outcome(future)))
+        if lost:
+            # The fleet was on workers that died, and nowhere else.
+            self.data = self._scattered()
+            for number in lost:
+                self._begin(number)
+        return found
 
     def _outcome(self, future: Any) -> Result | Exception:
         try:
             result: Result = future.result()
         except Exception as error:
             return error
+        except CancelledError as error:
+            return SolverError(f"the cluster dropped the task: {error}")
         finally:
             future.release()
         return result

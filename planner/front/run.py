@@ -178,10 +178,13 @@ class FrontRun:
             (folder / BOXES).mkdir()
             settings = self.facts.instance.settings
             copy_instance(Path(self.facts.instance.folder), folder / INSTANCE, settings.incumbent)
-            body = json.dumps(dataclasses.asdict(self.request), indent=1)
-            (folder / REQUEST).write_text(body, encoding="utf-8")
+            self._write_request()
         except OSError as error:
             raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+
+    def _write_request(self) -> None:
+        body = json.dumps(dataclasses.asdict(self.request), indent=1)
+        store.replace(self.folder / REQUEST, body.encode())
 
     def _read_back(self) -> None:
         """Points and cuts of the folder's front into the search."""
@@ -206,6 +209,7 @@ class FrontRun:
         search.numbered_cuts = _most(self.folder / CUTS)
         search.numbered_boxes = _most(self.folder / BOXES) + len(boxes)
         self.before_s, self.before_solves = front.elapsed_s, front.solves
+        self._write_request()
 
     def _box_of(self, number: int, row: BoxRecord) -> FoundBox:
         if row.proof != SEARCHED:
