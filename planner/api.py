@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError, VerificationError
+from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.instance.schema import Caps
 from planner.logs import EventLog
@@ -58,8 +59,11 @@ class Request:
     time_limit_s: float = 60.0
     """wall clock of the whole: reading, searching, checking"""
     threads: int = 2
+    changes: Sequence[str] = ()
+    """``--set`` expressions (`planner.instance.changes`), applied in order after all else"""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", tuple(self.changes))
         problems = []
         if self.minimize is not None and self.minimize not in OBJECTIVES:
             problems.append(f"minimize {self.minimize!r}: one of {', '.join(OBJECTIVES)}")
@@ -121,15 +125,17 @@ def plan(
     gap: float = 0.005,
     time_limit: float = 60.0,
     threads: int = 2,
+    changes: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """A plan with a proven gap, checked independently.
 
     `caps` (``cost`` USD, ``carbon`` kgCO2e, ``water`` l) and `floors` (``qoe``) replace those of
-    the instance; `gap` is relative, `time_limit` in seconds of wall clock. Raises InstanceError,
-    InfeasibleError (proved, with the conflict and a repair), SolverError, VerificationError.
+    the instance; `gap` is relative, `time_limit` in seconds of wall clock; `changes` move figures
+    (``"prices.h100*=0.8"``, `planner.instance.changes`). Raises InstanceError, InfeasibleError
+    (proved, with the conflict and a repair), SolverError, VerificationError.
     """
-    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads)
+    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads, changes)
     return answer(instance, request, on_progress=on_progress).plan
 
 
@@ -278,7 +284,10 @@ def failed_check(report: VerificationReport) -> str:
 
 
 def with_request(facts: Facts, request: Request) -> Facts:
-    """The facts with objective, caps and floors of the request in place of the instance's."""
+    """The facts with objective, caps and floors of the request in place of the instance's.
+
+    Then its changes; PlannerError where one fits nothing.
+    """
     settings = facts.instance.settings
     limits = settings.caps.model_dump()
     limits |= {CAPS[name]: value for name, value in request.caps.items()}
@@ -287,7 +296,7 @@ def with_request(facts: Facts, request: Request) -> Facts:
         update={"caps": Caps(**limits), "minimize": request.minimize or settings.minimize}
     )
     instance = facts.instance.model_copy(update={"settings": changed})
-    return dataclasses.replace(facts, instance=instance)
+    return with_changes(dataclasses.replace(facts, instance=instance), request.changes)
 
 
 def incumbent_of(facts: Facts) -> Plan | None:

@@ -35,6 +35,10 @@ def plan(
         typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
     ] = None,
     floor: Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Move figures first: prices.h100*=0.8, demand.chat*=1.5 ..."),
+    ] = None,
     gap: Annotated[str, typer.Option(help="Proven gap to stop at: 0.5% or 0.005.")] = "0.5%",
     time_limit: Annotated[
         float, typer.Option(help="Seconds of wall clock, reading and checking included.")
@@ -63,6 +67,7 @@ def plan(
         gap=parse_gap(gap),
         time_limit_s=time_limit,
         threads=threads,
+        changes=change or (),
     )
     several = len(folders) > 1
     outcomes = []
