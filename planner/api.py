@@ -26,6 +26,9 @@ from planner.logs import EventLog
 from planner.plan import Plan
 
 if TYPE_CHECKING:
+    from planner.compare.fronts import FrontDiff
+    from planner.compare.instances import InstanceDiff
+    from planner.compare.plans import PlanDiff
     from planner.front.front import Front
     from planner.front.run import FrontProgress
     from planner.report.files import Report
@@ -200,6 +203,18 @@ def report(run_dir: str | Path, *, current: str | Path | None = None) -> Report:
     return Report.of(Path(run_dir), None if current is None else Path(current))
 
 
+def diff(old: str | Path, new: str | Path) -> PlanDiff | FrontDiff | InstanceDiff:
+    """What differs between two run folders, two fronts, two points of fronts or two instances.
+
+    The change of cost, carbon and QoE of two plans is split by cause. Raises RunError where the
+    two are not of one kind, or one cannot be read.
+    """
+    from planner.compare.compare import compare
+    from planner.compare.sides import read_side
+
+    return compare(read_side(Path(old)), read_side(Path(new)))
+
+
 def answer(
     instance: Facts | str | Path,
     request: Request,
@@ -231,7 +246,6 @@ def answer(
         candidates = build_candidates(facts)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data)
-
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
         if on_progress is not None:
@@ -313,4 +327,4 @@ def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[Non
     log.add("phase", phase=phase, seconds=round(timings[phase], 3))
 
 
-__all__ = ["Answer", "Request", "answer", "front", "load", "plan", "report", "verify"]
+__all__ = ["Answer", "Request", "answer", "diff", "front", "load", "plan", "report", "verify"]

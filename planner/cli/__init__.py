@@ -10,6 +10,7 @@ import typer
 
 from planner.cli import (
     catalog,
+    diff,
     feed,
     front,
     history,
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "front": (front.front, "the whole trade-off of cost, carbon and QoE, with proof"),
     "verify": (verify.verify, "check a run again, without solver"),
     "pick": (pick.pick, "choose from a front of plans"),
+    "diff": (diff.diff, "what differs between two plans, fronts or instances, and why"),
     "report": (report.report, "the page, brief and tables that people decide by"),
     "watch": (watch.watch, "re-plan on a schedule; propose, apply nothing"),
     "approve": (watch.approve, "approve or reject a proposed plan"),
