@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from planner.compare.fronts import FrontDiff
     from planner.compare.instances import InstanceDiff
     from planner.compare.plans import PlanDiff
+    from planner.explain.clock import Clock
+    from planner.explain.results import Explanation
+    from planner.explain.sweep import Sweep
+    from planner.explain.whatif import WhatIf
     from planner.front.front import Front
     from planner.front.run import FrontProgress
     from planner.report.files import Report
@@ -203,6 +207,58 @@ def report(run_dir: str | Path, *, current: str | Path | None = None) -> Report:
     return Report.of(Path(run_dir), None if current is None else Path(current))
 
 
+def explain(
+    run: str | Path,
+    *,
+    workload: str | None = None,
+    region: str | None = None,
+    why_not: Sequence[str] = (),
+    thresholds: bool = False,
+    point: str | None = None,
+    time_limit: float = 120.0,
+    clock: Clock | None = None,
+) -> Explanation:
+    """Why a plan is as it is: its choices with the price of doing without them, and what turns it.
+
+    `run` is a run folder of a plan, or of a front with a `point` of it (an id, or ``cheapest``,
+    ``knee`` ...). `why_not` (``"workload=chat, adaptation=rag"``) asks for the price of insisting
+    on something else, or the reason that excludes it; with it only that is answered. `thresholds`
+    adds where main figures would change the answer. `time_limit`: seconds of the whole; a `clock`
+    in its place can be listened to and stopped. Raises RunError, InstanceError, PlannerError for
+    names that are not known.
+    """
+    from planner.explain.clock import Clock
+    from planner.explain.study import Ask, Study
+
+    ask = Ask(workload, region, tuple(why_not), thresholds)
+    return Study.of(Path(run), point, ask, clock or Clock(time_limit)).run()
+
+
+def whatif(
+    run: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    sweep: str | None = None,
+    point: str | None = None,
+    time_limit: float = 60.0,
+    output: str | Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> WhatIf | Sweep:
+    """A plan re-solved under changed figures, from the old plan; the difference, split by cause.
+
+    `run` and `point` as for `explain`; `changes` as for `plan`. With a `sweep`
+    (``"prices.h100*=0.5:1.5:11"``) one figure takes that many values and the result is a table.
+    `output` is the folder to write, by default a new one under ``runs/``. Raises as `plan` does.
+    """
+    from planner.explain.sweep import run_sweep
+    from planner.explain.whatif import run_whatif
+
+    folder = None if output is None else Path(output)
+    if sweep is None:
+        return run_whatif(Path(run), tuple(changes), point, time_limit, folder, on_progress)
+    return run_sweep(Path(run), tuple(changes), sweep, point, time_limit, folder)
+
+
 def diff(old: str | Path, new: str | Path) -> PlanDiff | FrontDiff | InstanceDiff:
     """What differs between two run folders, two fronts, two points of fronts or two instances.
 
@@ -221,11 +277,14 @@ def answer(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     log: EventLog | None = None,
+    start: Plan | None = None,
+    start_proof: Proof | None = None,
 ) -> Answer:
     """Load, make candidates, search, build the plan, check it; every phase timed.
 
-    Raises VerificationError, listing the violations, where the check fails: such a plan is never
-    returned.
+    The search begins from `start`, a plan for the same or similar data, where that can be made to
+    keep every rule; `start_proof` proves its bound. Raises VerificationError, listing the
+    violations, where the check fails: such a plan is never returned.
     """
     from planner.answer import build_plan
     from planner.answer.certificate import proof as stored_proof
@@ -246,6 +305,15 @@ def answer(
         candidates = build_candidates(facts)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data)
+    begin = None
+    if start is not None:
+        from planner.explain.bench import Bench
+
+        with _timed("start", timings, log):
+            bench = Bench(facts, incumbent, objective, start_proof, candidates)
+            carried = bench.carry(start)
+            begin = None if carried is None else carried[0]
+
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
         if on_progress is not None:
@@ -257,7 +325,7 @@ def answer(
     options = EngineOptions(
         gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
     )
-    result = search(candidates.data, objective, options, listener, index)
+    result = search(candidates.data, objective, options, listener, index, begin)
     log.add("searched", status=result.status, value=result.value, bound=result.bound)
     with _timed("plan", timings, log):
         draft = build_plan(facts, candidates, result, objective)
@@ -327,4 +395,16 @@ def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[Non
     log.add("phase", phase=phase, seconds=round(timings[phase], 3))
 
 
-__all__ = ["Answer", "Request", "answer", "diff", "front", "load", "plan", "report", "verify"]
+__all__ = [
+    "Answer",
+    "Request",
+    "answer",
+    "diff",
+    "explain",
+    "front",
+    "load",
+    "plan",
+    "report",
+    "verify",
+    "whatif",
+]
