@@ -1,9 +1,9 @@
 """The engine: from an instance folder to a certified plan.
 
-`planner.load`, `planner.plan`, `planner.front`, `planner.verify` and `planner.report` are the
-stable Python API; they are functions of `planner.api` and load on first use, so that ``import
-planner`` costs nothing. All but the first are submodules too (the plan's classes, the front, the
-checker, the report): those modules can be called.
+`planner.load`, `plan`, `front`, `verify`, `explain`, `whatif`, `diff` and `report` are the stable
+Python API; they are functions of `planner.api` and load on first use, so that ``import planner``
+costs nothing. Those of `CALLABLE_MODULES` are submodules too (the plan's classes, the front, the
+checker, the explanation, the report): those modules can be called.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["front", "load", "plan", "report", "verify"]
+__all__ = ["diff", "explain", "front", "load", "plan", "report", "verify", "whatif"]
 
-CALLABLE_MODULES = ("plan", "front", "verify", "report")
+FUNCTIONS = ("diff", "load", "whatif")
+
+CALLABLE_MODULES = ("explain", "front", "plan", "report", "verify")
 
 
 class _CallableModule(ModuleType):
@@ -36,8 +38,8 @@ class _Package(ModuleType):
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        return importlib.import_module("planner.api").load
+    if name in FUNCTIONS:
+        return getattr(importlib.import_module("planner.api"), name)
     if name in CALLABLE_MODULES:
         return importlib.import_module(f"planner.{name}")
     raise AttributeError(f"module 'planner' has no attribute {name!r}")

@@ -12,19 +12,27 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError, VerificationError
+from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.instance.schema import Caps
 from planner.logs import EventLog
 from planner.plan import Plan
 
 if TYPE_CHECKING:
+    from planner.compare.fronts import FrontDiff
+    from planner.compare.instances import InstanceDiff
+    from planner.compare.plans import PlanDiff
+    from planner.explain.clock import Clock
+    from planner.explain.results import Explanation
+    from planner.explain.sweep import Sweep
+    from planner.explain.whatif import WhatIf
     from planner.front.front import Front
     from planner.front.run import FrontProgress
     from planner.report.files import Report
@@ -58,8 +66,11 @@ class Request:
     time_limit_s: float = 60.0
     """wall clock of the whole: reading, searching, checking"""
     threads: int = 2
+    changes: Sequence[str] = ()
+    """``--set`` expressions (`planner.instance.changes`), applied in order after all else"""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", tuple(self.changes))
         problems = []
         if self.minimize is not None and self.minimize not in OBJECTIVES:
             problems.append(f"minimize {self.minimize!r}: one of {', '.join(OBJECTIVES)}")
@@ -121,15 +132,17 @@ def plan(
     gap: float = 0.005,
     time_limit: float = 60.0,
     threads: int = 2,
+    changes: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """A plan with a proven gap, checked independently.
 
     `caps` (``cost`` USD, ``carbon`` kgCO2e, ``water`` l) and `floors` (``qoe``) replace those of
-    the instance; `gap` is relative, `time_limit` in seconds of wall clock. Raises InstanceError,
-    InfeasibleError (proved, with the conflict and a repair), SolverError, VerificationError.
+    the instance; `gap` is relative, `time_limit` in seconds of wall clock; `changes` move figures
+    (``"prices.h100*=0.8"``, `planner.instance.changes`). Raises InstanceError, InfeasibleError
+    (proved, with the conflict and a repair), SolverError, VerificationError.
     """
-    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads)
+    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads, changes)
     return answer(instance, request, on_progress=on_progress).plan
 
 
@@ -194,17 +207,84 @@ def report(run_dir: str | Path, *, current: str | Path | None = None) -> Report:
     return Report.of(Path(run_dir), None if current is None else Path(current))
 
 
+def explain(
+    run: str | Path,
+    *,
+    workload: str | None = None,
+    region: str | None = None,
+    why_not: Sequence[str] = (),
+    thresholds: bool = False,
+    point: str | None = None,
+    time_limit: float = 120.0,
+    clock: Clock | None = None,
+) -> Explanation:
+    """Why a plan is as it is: its choices with the price of doing without them, and what turns it.
+
+    `run` is a run folder of a plan, or of a front with a `point` of it (an id, or ``cheapest``,
+    ``knee`` ...). `why_not` (``"workload=chat, adaptation=rag"``) asks for the price of insisting
+    on something else, or the reason that excludes it; with it only that is answered. `thresholds`
+    adds where main figures would change the answer. `time_limit`: seconds of the whole; a `clock`
+    in its place can be listened to and stopped. Raises RunError, InstanceError, PlannerError for
+    names that are not known.
+    """
+    from planner.explain.clock import Clock
+    from planner.explain.study import Ask, Study
+
+    ask = Ask(workload, region, tuple(why_not), thresholds)
+    return Study.of(Path(run), point, ask, clock or Clock(time_limit)).run()
+
+
+def whatif(
+    run: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    sweep: str | None = None,
+    point: str | None = None,
+    time_limit: float = 60.0,
+    output: str | Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> WhatIf | Sweep:
+    """A plan re-solved under changed figures, from the old plan; the difference, split by cause.
+
+    `run` and `point` as for `explain`; `changes` as for `plan`. With a `sweep`
+    (``"prices.h100*=0.5:1.5:11"``) one figure takes that many values and the result is a table.
+    `output` is the folder to write, by default a new one under ``runs/``. Raises as `plan` does.
+    """
+    from planner.explain.sweep import run_sweep
+    from planner.explain.whatif import run_whatif
+
+    folder = None if output is None else Path(output)
+    if sweep is None:
+        return run_whatif(Path(run), tuple(changes), point, time_limit, folder, on_progress)
+    return run_sweep(Path(run), tuple(changes), sweep, point, time_limit, folder)
+
+
+def diff(old: str | Path, new: str | Path) -> PlanDiff | FrontDiff | InstanceDiff:
+    """What differs between two run folders, two fronts, two points of fronts or two instances.
+
+    The change of cost, carbon and QoE of two plans is split by cause. Raises RunError where the
+    two are not of one kind, or one cannot be read.
+    """
+    from planner.compare.compare import compare
+    from planner.compare.sides import read_side
+
+    return compare(read_side(Path(old)), read_side(Path(new)))
+
+
 def answer(
     instance: Facts | str | Path,
     request: Request,
     *,
     on_progress: Callable[[Progress], None] | None = None,
     log: EventLog | None = None,
+    start: Plan | None = None,
+    start_proof: Proof | None = None,
 ) -> Answer:
     """Load, make candidates, search, build the plan, check it; every phase timed.
 
-    Raises VerificationError, listing the violations, where the check fails: such a plan is never
-    returned.
+    The search begins from `start`, a plan for the same or similar data, where that can be made to
+    keep every rule; `start_proof` proves its bound. Raises VerificationError, listing the
+    violations, where the check fails: such a plan is never returned.
     """
     from planner.answer import build_plan
     from planner.answer.certificate import proof as stored_proof
@@ -225,6 +305,14 @@ def answer(
         candidates = build_candidates(facts)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data)
+    begin = None
+    if start is not None:
+        from planner.explain.bench import Bench
+
+        with _timed("start", timings, log):
+            bench = Bench(facts, incumbent, objective, start_proof, candidates)
+            carried = bench.carry(start)
+            begin = None if carried is None else carried[0]
 
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
@@ -237,7 +325,7 @@ def answer(
     options = EngineOptions(
         gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
     )
-    result = search(candidates.data, objective, options, listener, index)
+    result = search(candidates.data, objective, options, listener, index, begin)
     log.add("searched", status=result.status, value=result.value, bound=result.bound)
     with _timed("plan", timings, log):
         draft = build_plan(facts, candidates, result, objective)
@@ -278,7 +366,10 @@ def failed_check(report: VerificationReport) -> str:
 
 
 def with_request(facts: Facts, request: Request) -> Facts:
-    """The facts with objective, caps and floors of the request in place of the instance's."""
+    """The facts with objective, caps and floors of the request in place of the instance's.
+
+    Then its changes; PlannerError where one fits nothing.
+    """
     settings = facts.instance.settings
     limits = settings.caps.model_dump()
     limits |= {CAPS[name]: value for name, value in request.caps.items()}
@@ -287,7 +378,7 @@ def with_request(facts: Facts, request: Request) -> Facts:
         update={"caps": Caps(**limits), "minimize": request.minimize or settings.minimize}
     )
     instance = facts.instance.model_copy(update={"settings": changed})
-    return dataclasses.replace(facts, instance=instance)
+    return with_changes(dataclasses.replace(facts, instance=instance), request.changes)
 
 
 def incumbent_of(facts: Facts) -> Plan | None:
@@ -304,4 +395,16 @@ def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[Non
     log.add("phase", phase=phase, seconds=round(timings[phase], 3))
 
 
-__all__ = ["Answer", "Request", "answer", "front", "load", "plan", "report", "verify"]
+__all__ = [
+    "Answer",
+    "Request",
+    "answer",
+    "diff",
+    "explain",
+    "front",
+    "load",
+    "plan",
+    "report",
+    "verify",
+    "whatif",
+]

@@ -233,7 +233,7 @@ class Case:
 
     def break_even(self) -> str:
         """Demand, refresh interval and quality at which the verdict turns."""
-        rival = self._break_even_rival()
+        rival = self.break_even_rival()
         if rival is None:
             return "No other adaptation is possible: no figure turns this verdict."
         said = [self._demand_said(rival)]
@@ -244,7 +244,7 @@ class Case:
                     said.append(self._quality_gap_said(tuned, other))
         return " ".join(part for part in said if part)
 
-    def _break_even_rival(self) -> int | None:
+    def break_even_rival(self) -> int | None:
         """The best variant on the other side of RAG or fine-tune, else the best other one."""
         adopted, rivals = self.adopted, self._rivals()
         across = [
@@ -270,10 +270,7 @@ class Case:
             f"here, {market.said(rival_fixed)} there"
         )
         wins = WINS[market.unit]
-        saving, extra = growing - rival_growing, rival_fixed - fixed
-        saving = 0.0 if market.is_noise(saving) else saving
-        extra = 0.0 if market.is_noise(extra) else extra
-        turn = extra / saving if saving else np.inf
+        saving, extra, turn = self.demand_turn(rival)
         if saving <= 0 and extra >= 0 and (saving or extra):
             verdict = f"At no demand {name} {wins}"
         elif 0 < turn < np.inf and not 0.999 < turn < 1.001:
@@ -284,6 +281,27 @@ class Case:
             verdict = f"{name} is level with it at today's demand"
         return f"{verdict} ({each})."
 
+    def demand_turn(self, rival: int) -> tuple[float, float, float]:
+        """(saving of the rival as demand grows, its extra fixed part, times today when level).
+
+        At marginal prices; the last is negative or infinite where no demand makes them level.
+        """
+        fixed, growing = self.market.by_demand(self.chosen)
+        rival_fixed, rival_growing = self.market.by_demand(rival)
+        saving, extra = growing - rival_growing, rival_fixed - fixed
+        saving = 0.0 if self.market.is_noise(saving) else saving
+        extra = 0.0 if self.market.is_noise(extra) else extra
+        return saving, extra, extra / saving if saving else np.inf
+
+    def refresh_turn(self, tuned: int, other: int) -> float:
+        """Days between refreshes from which the fine-tune is better at marginal prices; or inf."""
+        days = self.variants[tuned].refresh_days or 30.0
+        part = self.market.refresh_part(tuned)
+        room = self.market.worth(other) - self.market.worth(tuned) + part
+        return float(
+            break_even_refresh_days(part * days / self.period_days, 1.0, room / self.period_days, 0)
+        )
+
     def _refresh_said(self, tuned: int, other: int) -> str:
         """The refresh interval from which the fine-tune is the better one in cost or carbon."""
         if self.market.unit == "QoE":
@@ -291,11 +309,7 @@ class Case:
         wins = WINS[self.market.unit]
         facts = self.variants[tuned]
         days = facts.refresh_days or 30.0
-        part = self.market.refresh_part(tuned)
-        room = self.market.worth(other) - self.market.worth(tuned) + part
-        turn = float(
-            break_even_refresh_days(part * days / self.period_days, 1.0, room / self.period_days, 0)
-        )
+        turn = self.refresh_turn(tuned, other)
         name = self._name(tuned, refresh=False)
         if not np.isfinite(turn):
             return f"At no refresh interval {name} {wins}."

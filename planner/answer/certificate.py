@@ -34,38 +34,45 @@ def dual_prices(
     facts: Facts, candidates: Candidates, index: FleetIndex, prices: Prices
 ) -> DualPrices:
     """Row numbers replaced by names; rows of price 0 are left out."""
+    return DualPrices(
+        weights=prices.weights,
+        cap=prices.cap,
+        rows={
+            family: _named(getattr(prices, family.replace("-", "_")), names)
+            for family, names in price_axes(facts, index).items()
+        },
+        dominated_configs=dict(candidates.dominated_pools),
+        dominated_machines=dict(candidates.dominated_machines),
+    )
+
+
+def price_axes(facts: Facts, index: FleetIndex) -> dict[str, tuple[Sequence[Key], ...]]:
+    """Family of rows -> the names along each axis of its array in `Prices`."""
     data = index.data
-    one = [(name,) for name in data.workloads]
+    workloads = _single(data.workloads)
     pools, machines = _single(data.pools), _single(data.machines)
     regions, slices, origins = _single(data.regions), _single(data.slices), _single(data.origins)
     variants, llms, rows = _single(data.variants), _single(data.llms), _single(CAPACITY_ROWS)
     nothing: Sequence[Key] = [()]
-    axes: dict[str, tuple[ArrayLike, tuple[Sequence[Key], ...]]] = {
-        "replica": (prices.replica, (pools, slices, rows)),
-        "machine": (prices.machine, (machines, slices)),
-        "quota": (prices.quota, (_quotas(facts, data.quota_names), slices)),
-        "host": (prices.host, (variants, regions, origins)),
-        "survive": (prices.survive, (variants, regions, slices)),
-        "spot": (prices.spot, (_spot_groups(index), slices)),
-        "attain": (prices.attain, (variants,)),
-        "floor": (prices.floor, (variants,)),
-        "spread": (prices.spread, (one, regions)),
-        "spread-count": (prices.spread_count, (one,)),
-        "open": (prices.open, (one, regions)),
-        "open-count": (prices.open_count, (nothing,)),
-        "keep": (prices.keep, (variants, llms)),
-        "keep-count": (prices.keep_count, (nothing,)),
-        "added": (prices.added, (machines, slices)),
-        "added-total": (prices.added_total, (nothing,)),
-        "changed": (prices.changed, (nothing,)),
+    return {
+        "replica": (pools, slices, rows),
+        "machine": (machines, slices),
+        "quota": (_quotas(facts, data.quota_names), slices),
+        "host": (variants, regions, origins),
+        "survive": (variants, regions, slices),
+        "spot": (_spot_groups(index), slices),
+        "attain": (variants,),
+        "floor": (variants,),
+        "spread": (workloads, regions),
+        "spread-count": (workloads,),
+        "open": (workloads, regions),
+        "open-count": (nothing,),
+        "keep": (variants, llms),
+        "keep-count": (nothing,),
+        "added": (machines, slices),
+        "added-total": (nothing,),
+        "changed": (nothing,),
     }
-    return DualPrices(
-        weights=prices.weights,
-        cap=prices.cap,
-        rows={name: _named(values, names) for name, (values, names) in axes.items()},
-        dominated_configs=dict(candidates.dominated_pools),
-        dominated_machines=dict(candidates.dominated_machines),
-    )
 
 
 def _named(values: ArrayLike, names: Sequence[Sequence[Key]]) -> dict[Key, float]:

@@ -10,6 +10,8 @@ import typer
 
 from planner.cli import (
     catalog,
+    diff,
+    explain,
     feed,
     front,
     history,
@@ -21,6 +23,7 @@ from planner.cli import (
     serve,
     verify,
     watch,
+    whatif,
 )
 from planner.errors import PlannerError
 
@@ -41,6 +44,9 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "front": (front.front, "the whole trade-off of cost, carbon and QoE, with proof"),
     "verify": (verify.verify, "check a run again, without solver"),
     "pick": (pick.pick, "choose from a front of plans"),
+    "explain": (explain.explain, "why each choice, and what insisting on another costs"),
+    "whatif": (whatif.whatif, "a plan under changed figures, and the difference"),
+    "diff": (diff.diff, "what differs between two plans, fronts or instances, and why"),
     "report": (report.report, "the page, brief and tables that people decide by"),
     "watch": (watch.watch, "re-plan on a schedule; propose, apply nothing"),
     "approve": (watch.approve, "approve or reject a proposed plan"),

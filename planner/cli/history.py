@@ -191,22 +191,18 @@ def file_lines(files: tuple[RunFile, ...]) -> list[str]:
 def diff(
     old: RunArgument, new: RunArgument, history: HistoryOption = None, as_json: JsonOption = False
 ) -> None:
-    """Compare the plans of two runs."""
+    """Compare two runs as `planner diff` does: what differs, and what the change is due to."""
+    from planner.cli.diff import lines
     from planner.history import History
-    from planner.history.compare import two_plans
+    from planner.history.compare import two_runs
     from planner.history.engine import chosen
 
     with History.open(chosen(history)) as opened:
-        views = [opened.run(opened.find(name)) for name in (old, new)]
-        for view in views:
-            if view.plan is None:
-                raise HistoryError(f"{view.run.id} holds no single plan to compare")
-        plans = [opened.plan(view.run.id) for view in views]
+        found = two_runs(opened, opened.find(old), opened.find(new))
     if as_json:
-        typer.echo(json.dumps({"old": plain(views[0]), "new": plain(views[1])}, indent=1))
-        return
-    typer.echo(f"{views[0].run.id} against {views[1].run.id}")
-    typer.echo(two_plans(plans[0], plans[1]), nl=False)
+        typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+    else:
+        typer.echo("\n".join(lines(found)))
 
 
 @app.command()

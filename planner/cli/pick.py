@@ -77,6 +77,7 @@ def choose(
     front: Front, run_dir: Path, wishes: Mapping[str, float], caps: Mapping[str, float]
 ) -> Answer:
     """Everything about one question; InfeasibleError where the caps are proved impossible."""
+    from planner.compare.sides import named_rows
     from planner.front import choose as rules
     from planner.front.front import known
 
@@ -92,14 +93,7 @@ def choose(
         raise _nothing_within(front, limits, proved)
     points = [point for point, kept in zip(front.points, inside, strict=True) if kept]
     rows = f[inside]
-    found = {
-        "cheapest": rules.best_of(rows, 0),
-        "greenest": rules.best_of(rows, 1),
-        "best QoE": rules.best_of(rows, 2),
-        "compromise": rules.compromise(rows),
-    }
-    for count, row in enumerate(rules.knees(rows)):
-        found["knee" if count == 0 else f"knee {count + 1}"] = row
+    found = named_rows(rows)
     chosen = "cheapest" if caps else "compromise"
     if wishes:
         chosen = "nearest to the wishes"

@@ -35,6 +35,10 @@ def plan(
         typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
     ] = None,
     floor: Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Move figures first: prices.h100*=0.8, demand.chat*=1.5 ..."),
+    ] = None,
     gap: Annotated[str, typer.Option(help="Proven gap to stop at: 0.5% or 0.005.")] = "0.5%",
     time_limit: Annotated[
         float, typer.Option(help="Seconds of wall clock, reading and checking included.")
@@ -63,6 +67,7 @@ def plan(
         gap=parse_gap(gap),
         time_limit_s=time_limit,
         threads=threads,
+        changes=change or (),
     )
     several = len(folders) > 1
     outcomes = []
@@ -170,7 +175,8 @@ def planned(
     try:
         if output is not None:
             check_place(output)
-        with watched(folder, request, shows_progress) as listener, silent_stdout():
+        limit_s = request.time_limit_s
+        with watched(folder, limit_s, shows_progress) as listener, silent_stdout():
             found = answer(folder, request, on_progress=listener, log=log)
         place = output or new_folder(found.facts.instance.settings.name)
         written = write_run(place, found)
@@ -202,7 +208,7 @@ def silent_stdout() -> Iterator[None]:
 
 
 @contextmanager
-def watched(folder: Path, request: Request, wanted: bool) -> Iterator[Callable[[Progress], None]]:
+def watched(folder: Path, limit_s: float, wanted: bool) -> Iterator[Callable[[Progress], None]]:
     """Listens to the search: Ctrl-C, and a live line where stderr is a terminal."""
     import sys
 
@@ -211,7 +217,7 @@ def watched(folder: Path, request: Request, wanted: bool) -> Iterator[Callable[[
     with Interrupts() as interrupts, ExitStack() as stack:
         live = None
         if wanted and sys.stderr.isatty():
-            live = stack.enter_context(LiveProgress(folder.name, request.time_limit_s, interrupts))
+            live = stack.enter_context(LiveProgress(folder.name, limit_s, interrupts))
 
         def listener(progress: Progress) -> None:
             if live is not None:

@@ -1,13 +1,53 @@
-"""Two plans side by side, in plain text."""
+"""Recorded runs compared by cause; two plans side by side, in plain text."""
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner.answer.words import number, percent, variant_said
 from planner.cli.text import table
+from planner.errors import HistoryError
+from planner.history.folders import FRONT, write_folder
 from planner.plan import Objectives, Plan
+from planner.runs import PLAN
 from planner.verify.report import agree
+
+if TYPE_CHECKING:
+    from planner.compare.fronts import FrontDiff
+    from planner.compare.instances import InstanceDiff
+    from planner.compare.plans import PlanDiff
+    from planner.compare.sides import Side
+    from planner.history.history import History
+
+
+def two_runs(history: History, old: str, new: str) -> PlanDiff | FrontDiff | InstanceDiff:
+    """Two runs by their ids, compared as `planner diff` compares their folders.
+
+    Raises HistoryError for a run without an answer, RunError for a plan beside a front.
+    """
+    from planner.compare.compare import compare
+
+    with tempfile.TemporaryDirectory(prefix="planner-history-") as scratch:
+        sides = (
+            _side(history, old, Path(scratch) / "old"),
+            _side(history, new, Path(scratch) / "new"),
+        )
+        return compare(*sides)
+
+
+def _side(history: History, run_id: str, folder: Path) -> Side:
+    """A recorded run, its folder written again, under the name of its id."""
+    from planner.compare.sides import read_side
+
+    paths = [file.path for file in history.files(run_id)]
+    if not {PLAN, FRONT} & set(paths):
+        raise HistoryError(f"{run_id} holds no plan and no front to compare")
+    write_folder(folder, ((path, history.read(run_id, path)) for path in paths))
+    return dataclasses.replace(read_side(folder), path=run_id)
 
 
 def two_plans(old: Plan, new: Plan, old_now: Objectives | None = None) -> str:

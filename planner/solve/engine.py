@@ -106,12 +106,15 @@ def minimize(
     options: EngineOptions = DEFAULT_OPTIONS,
     on_progress: ProgressListener | None = None,
     index: FleetIndex | None = None,
+    start: Solution | None = None,
 ) -> EngineResult:
     """Minimise one objective under the data's caps; raises InfeasibleError with a proof.
 
-    Raises SolverError when time ran out before any plan was found.
+    `start` is a plan that keeps every rule of the data, to begin from. Raises SolverError when
+    time ran out before any plan was found.
     """
-    search = Search(index or FleetIndex.build(data), unit_weights(objective), options, on_progress)
+    index = index or FleetIndex.build(data)
+    search = Search(index, unit_weights(objective), options, on_progress, start=start)
     try:
         search.run()
     except KeyboardInterrupt:
@@ -133,6 +136,7 @@ class Search:
     options: EngineOptions
     on_progress: ProgressListener | None = None
     began: float = field(default_factory=time.monotonic)
+    start: Solution | None = None
     best: Solution | None = None
     bound: Bound | None = None
     searched_bound: float = -float("inf")
@@ -148,6 +152,8 @@ class Search:
     def run(self) -> None:
         """Relax, then plans and bounds side by side."""
         self._timed("relaxation", self._relax)
+        if self.start is not None:
+            self._keep_solution("start", self.start)
         self._timed("plans and bounds", self._close)
 
     def _relax(self) -> None:

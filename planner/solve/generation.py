@@ -304,7 +304,9 @@ class Generation:
 
         def take(cols: IntArray) -> FloatArray:
             inside = (cols >= 0) & (cols < len(x))
-            return np.where(inside, x[np.where(inside, cols, 0)], 0.0)
+            found = np.zeros(cols.shape)  # of a program that never got to a solution: nothing
+            found[inside] = x[cols[inside]]
+            return found
 
         routes = master.routes()
         serve = take(master.col_route[routes])

@@ -96,6 +96,17 @@ def outcome(highs: highspy.Highs) -> Outcome:
     return Outcome(status, feasible, objective, bound)
 
 
+def misstated(highs: highspy.Highs, end: Outcome) -> bool:
+    """Whether HiGHS states another objective than its own solution has.
+
+    HiGHS 1.16 may take a start for better than it is, and then finds nothing better.
+    """
+    lp = highs.getLp()
+    x = np.array(highs.getSolution().col_value)
+    value = float(np.array(lp.col_cost_) @ x + lp.offset_)
+    return abs(value - end.objective) > 1e-6 * max(1.0, abs(value))
+
+
 def _packed(
     major: IntArray, minor: IntArray, values: FloatArray, count: int
 ) -> tuple[int, NDArray[np.int32], NDArray[np.int32], FloatArray]:

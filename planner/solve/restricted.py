@@ -6,13 +6,14 @@ a feasible plan of the whole program, and no statement about the whole is ever d
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import highspy
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
-from planner.solve.highs import Outcome, run
+from planner.solve.highs import Outcome, misstated, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.solution import Solution, finished, obeys_limits
@@ -93,6 +94,7 @@ class Restricted(Master):
         With `check` a solution that rounding takes over a limit is none. `goes_on` is asked with
         the bound in the unit of the objective, `on_solution` hears of better plans on the way.
         """
+        began = time.monotonic()
         self.highs.setOptionValue("mip_rel_gap", gap)
         if self.corner is not None:
             # A depth is a share of a range already, and often nearly zero.
@@ -114,6 +116,10 @@ class Restricted(Master):
         )
         if not end.has_solution:
             return None, end
+        if start is not None and misstated(self.highs, end):
+            self.highs.clearSolver()
+            left = time_limit_s - (time.monotonic() - began)
+            return self.solve(left, gap, check=check, goes_on=goes_on, on_solution=on_solution)
         found = self.solution_of(np.array(self.highs.getSolution().col_value))
         return (found if not check or obeys_limits(self.index, found) else None), end
 

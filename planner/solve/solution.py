@@ -10,6 +10,9 @@ from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.bound import SPOT, caps_of
 from planner.solve.index import FleetIndex
 
+TRACE = 1e-6
+"""Shares from a solver carry its tolerance: a millionth of a replica is not a replica."""
+
 
 @dataclass(frozen=True, eq=False)
 class Solution:
@@ -83,6 +86,7 @@ def finished(
 ) -> Solution:
     """Complete a solution: shares that sum to one, whole rentals, hosts, totals recomputed."""
     data = index.data
+    routes, serve = without_traces(index, routes, serve)
     group = index.route_group[routes]
     total = np.bincount(group, serve, minlength=len(index.group_item))
     serve = serve / total[group]
@@ -212,13 +216,31 @@ def keeps_promises(index: FleetIndex, solution: Solution) -> bool:
         )
 
 
+def without_traces(
+    index: FleetIndex, routes: IntArray, serve: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Routes and shares without those to pools that a solver's tolerance alone puts to use.
+
+    The only route of an item stays, however little it asks of its pool.
+    """
+    place, group = index.pool_slice[routes], index.route_group[routes]
+    idle = (place >= 0) & (_pool_loads(index, routes, serve)[place] <= TRACE)
+    answered = np.bincount(group[~idle], minlength=len(index.group_item)) > 0
+    kept = ~(idle & answered[group])
+    return routes[kept], serve[kept]
+
+
 def replicas_needed(index: FleetIndex, routes: IntArray, serve: FloatArray) -> IntArray:
     """Replicas each pool needs in each slice for the given routing, int (P, T)."""
-    data = index.data
-    shape = (len(data.pools), len(data.slices))
+    load = _pool_loads(index, routes, serve)
+    whole = np.maximum(np.ceil(load - TRACE), load > 0.0)
+    return whole.astype(np.int64).reshape(len(index.data.pools), len(index.data.slices))
+
+
+def _pool_loads(index: FleetIndex, routes: IntArray, serve: FloatArray) -> FloatArray:
+    """Replicas that the routing asks of each pool in each slice, float (P * T,)."""
     key = index.pool_slice[routes]
     served = key >= 0
-    load = np.zeros((shape[0] * shape[1], 4))
+    load = np.zeros((len(index.data.pools) * len(index.data.slices), 4))
     np.add.at(load, key[served], index.share[routes[served]] * serve[served, None])
-    # Shares from a solver carry its tolerance: a millionth of a replica is not a replica.
-    return np.asarray(np.ceil(load.max(axis=1) - 1e-6).astype(np.int64).reshape(shape))
+    return np.asarray(load.max(axis=1))

@@ -150,12 +150,32 @@ def test_show_tells_the_decision_and_every_input(
     assert len(body["files"][0]["sha256"]) == 64
 
 
-def test_diff_shows_both_plans(capsys: pytest.CaptureFixture[str], three_runs: list[str]) -> None:
-    text = said(capsys, "history", "diff", three_runs[0], "latest", "--history", "h.db")
-    assert text.splitlines()[0] == f"{three_runs[0]} against {three_runs[2]}"
-    assert "-10.0 %" in text
-    text = said(capsys, "history", "diff", three_runs[1], "latest", "--history", "h.db", code=1)
-    assert "holds no single plan" in text
+def test_diff_tells_what_a_change_between_two_runs_is_due_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said(capsys, "plan", TINY, "--quiet", "--output", "one", "--history", "h.db", code=5)
+    dearer = ("--set", "prices.h100-sxm*=1.1", "--output", "two")
+    said(capsys, "plan", TINY, "--quiet", *dearer, "--history", "h.db", code=5)
+    with History.open("h.db") as history:
+        new, old = (view.run.id for view in history.runs(Filter()))
+    body = json.loads(said(capsys, "history", "diff", old, "latest", "--history", "h.db", "--json"))
+    folders = json.loads(said(capsys, "diff", "one", "two", "--json"))
+    assert body["totals"] == folders["totals"]
+    assert (body["old"]["name"], body["new"]["name"]) == (old, new)
+    text = said(capsys, "history", "diff", old, new, "--history", "h.db")
+    assert text.startswith("cost +")
+    assert "prices" in text
+    assert old in text
+    assert said(capsys, "history", "diff", old, old, "--history", "h.db").startswith("no change")
+
+
+def test_diff_of_what_cannot_be_compared_says_why(
+    capsys: pytest.CaptureFixture[str], three_runs: list[str]
+) -> None:
+    with History.open("h.db") as history:
+        failed = history.record(examples.failed_draft(), examples.decision("failed", 1)).id
+    text = said(capsys, "history", "diff", failed, three_runs[0], "--history", "h.db", code=1)
+    assert f"{failed} holds no plan and no front" in text
 
 
 def test_export_and_import_are_inverses(

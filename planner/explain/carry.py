@@ -1,0 +1,173 @@
+"""A plan's decisions carried over to other candidates: a start for a re-solve, and a quick plan.
+
+What the plan decides and the candidates still allow is kept; the rest takes what is cheapest at
+the prices. Machines follow the load: rentals are topped up, commitments that nothing needs any
+more are dropped. The result is a plan of the program if it keeps every rule, which is for the
+independent checker to say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from models.fleet.data import MARKETS, FloatArray, IntArray
+from planner.plan import Plan
+from planner.solve.bound import Bound
+from planner.solve.index import FleetIndex
+from planner.solve.solution import Solution, finished, obeys_limits, replicas_needed
+
+ItemKey = tuple[str, str, str, str | None]
+
+
+def carried(index: FleetIndex, bound: Bound, plan: Plan) -> Solution | None:
+    """The plan's decisions on the data of `index`; None where limits on machines do not allow it.
+
+    `bound` says what routes and variants cost at prices.
+    """
+    adopt = _adopted(index, bound, plan)
+    if adopt is None:
+        return None
+    routes, serve = _routes(index, bound, plan, adopt)
+    train = _training(index, bound, plan, adopt)
+    buy, rent = _purchases(index, plan)
+    buy, rent = _trimmed(index, replicas_needed(index, routes, serve), buy, rent)
+    for spare in (False, True):
+        found = finished(index, adopt, routes, serve, buy, rent.astype(float), train, spare=spare)
+        if obeys_limits(index, found):
+            return found
+    return None
+
+
+def _adopted(index: FleetIndex, bound: Bound, plan: Plan) -> IntArray | None:
+    """The plan's variants, or the cheapest of a workload at the prices; None: it has none."""
+    data = index.data
+    at = {name: v for v, name in enumerate(data.variants)}
+    adopt = np.full(len(data.workloads), -1)
+    wanted = {row.workload: at.get(row.variant, -1) for row in plan.adoption}
+    for w in np.unique(data.item_workload):
+        able = index.workload_variants[w]
+        if not len(able):
+            return None
+        kept = wanted.get(data.workloads[w], -1)
+        adopt[w] = kept if kept in able else able[np.argmin(bound.variant_value[able])]
+    return adopt
+
+
+def _routes(
+    index: FleetIndex, bound: Bound, plan: Plan, adopt: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """The plan's routes of the adopted variants; groups it says nothing of take the cheapest."""
+    data = index.data
+    lines: dict[tuple[ItemKey, int], list[tuple[tuple[object, ...], float]]] = defaultdict(list)
+    for line in plan.routing:
+        key = (line.workload, line.length_class, line.origin, line.slice)
+        place = (line.pool, line.region, line.served_slice)
+        lines[key, line.leg].append((place, line.share))
+    kept = {row.workload: row.variant for row in plan.adoption}
+    routes: list[int] = []
+    serve: list[float] = []
+    for v in adopt[adopt >= 0]:
+        same = kept.get(data.workloads[data.variant_workload[v]]) == data.variants[v]
+        for group in range(index.variant_group_start[v], index.variant_group_start[v + 1]):
+            span = range(index.group_start[group], index.group_start[group + 1])
+            asked = (
+                lines.get((_item(index, group), int(index.group_leg[group])), []) if same else []
+            )
+            there = {_place(index, j): j for j in span} if asked else {}
+            found = [
+                (there[place], share) for place, share in asked if place in there and share > 0
+            ]
+            if not found:
+                found = [(span.start + int(np.argmin(bound.reduced[span.start : span.stop])), 1.0)]
+            routes += [route for route, _ in found]
+            serve += [share for _, share in found]
+    return np.array(routes, dtype=np.int64), np.array(serve)
+
+
+def _item(index: FleetIndex, group: int) -> ItemKey:
+    data, item = index.data, index.group_item[group]
+    part = data.item_slice[item]
+    return (
+        data.workloads[data.item_workload[item]],
+        data.item_class[item],
+        data.origins[data.item_origin[item]],
+        data.slices[part] if part >= 0 else None,
+    )
+
+
+def _place(index: FleetIndex, route: int) -> tuple[object, ...]:
+    data, pool, region = index.data, index.pool[route], index.region[route]
+    return (
+        data.pools[pool] if pool >= 0 else None,
+        data.regions[region] if region >= 0 else None,
+        data.slices[index.slice[route]],
+    )
+
+
+def _training(index: FleetIndex, bound: Bound, plan: Plan, adopt: IntArray) -> IntArray:
+    """The plan's training runs, or the cheapest ones at the weights."""
+    data = index.data
+    weights = bound.prices.weights + bound.prices.cap
+    train = np.full(len(data.variants), -1)
+    planned = {(t.variant, f"{t.region}/{t.offer}", t.slice) for t in plan.training}
+    for v in adopt[adopt >= 0]:
+        options = np.arange(index.training_start[v], index.training_start[v + 1])
+        if len(options):
+            named = [
+                o
+                for o in options
+                if (
+                    data.variants[v],
+                    data.machines[data.training_machine[o]],
+                    data.slices[data.training_slice[o]],
+                )
+                in planned
+            ]
+            cheapest = options[np.argmin(index.training_totals[options] @ weights)]
+            train[v] = named[0] if named else cheapest
+    return train
+
+
+def _purchases(index: FleetIndex, plan: Plan) -> tuple[IntArray, IntArray]:
+    """Instances the plan holds of each purchase: all period (B,), by slice (B, T)."""
+    data = index.data
+    at = {
+        (data.machines[h], MARKETS[m]): b
+        for b, (h, m) in enumerate(zip(data.purchase_machine, data.purchase_market, strict=True))
+    }
+    slices = {name: t for t, name in enumerate(data.slices)}
+    buy = np.zeros(len(data.purchase_machine), dtype=np.int64)
+    rent = np.zeros((len(buy), len(slices)), dtype=np.int64)
+    for line in plan.fleet:
+        b = at.get((f"{line.region}/{line.offer}", line.market))
+        if b is None:
+            continue
+        if line.slice is None:
+            buy[b] += line.instances
+        elif line.slice in slices:
+            rent[b, slices[line.slice]] += line.instances
+    return buy, rent
+
+
+def _trimmed(
+    index: FleetIndex, replicas: IntArray, buy: IntArray, rent: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Commitments and spot machines cut to what the replicas need, commitments served first."""
+    data = index.data
+    size = data.machine_size.astype(float)
+    need = np.zeros((len(data.machines), len(data.slices)))
+    np.add.at(need, data.pool_machine, replicas * data.pool_accelerators[:, None])
+    need = np.maximum(need - (size * data.machine_fixed)[:, None], 0.0)
+    buy, rent = buy.copy(), rent.copy()
+    for b in np.flatnonzero(buy):
+        h = data.purchase_machine[b]
+        buy[b] = min(buy[b], int(np.ceil(need[h].max() / size[h] - 1e-9)))
+        need[h] = np.maximum(need[h] - size[h] * buy[b], 0.0)
+    for b in np.flatnonzero((data.purchase_market == MARKETS.index("spot")) & rent.any(axis=1)):
+        h = data.purchase_machine[b]
+        usable = size[h] * data.purchase_availability[b]
+        rent[b] = np.minimum(rent[b], np.ceil(need[h] / usable - 1e-9).astype(np.int64))
+        need[h] = np.maximum(need[h] - usable * rent[b], 0.0)
+    return buy, rent
