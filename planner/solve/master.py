@@ -37,7 +37,6 @@ class Master:
         self,
         index: FleetIndex,
         weights: FloatArray,
-        caps: FloatArray | None = None,
         *,
         scale: float = 1.0,
         ranges: FloatArray | None = None,
@@ -46,7 +45,7 @@ class Master:
         data = index.data
         self.index = index
         self.weights = np.asarray(weights, dtype=float)
-        self.caps = caps_of(index) if caps is None else np.asarray(caps, dtype=float)
+        self.caps = caps_of(index)
         # Primal simplex keeps its basis when columns enter; perturbed bounds cost it time.
         self.highs = new_highs(
             presolve="off",

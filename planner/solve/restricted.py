@@ -30,11 +30,10 @@ class Restricted(Master):
         weights: FloatArray,
         variants: IntArray,
         routes: IntArray,
-        caps: FloatArray | None = None,
         scale: float = 1.0,
         ranges: FloatArray | None = None,
     ) -> None:
-        super().__init__(index, weights, caps, scale=scale, ranges=ranges, all_replicas=True)
+        super().__init__(index, weights, scale=scale, ranges=ranges, all_replicas=True)
         self.add_variants(variants)
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")
