@@ -238,7 +238,8 @@ class Certified:
     def _close(self) -> None:
         """Work for every idle worker, until nothing is worth doing."""
         while not self._over():
-            while len(self.running) < self.workers.count:
+            # One more than there are workers: none waits while results are taken in.
+            while len(self.running) < self.workers.count + (self.workers.count > 1):
                 work = self._next()
                 if work is None:
                     break
