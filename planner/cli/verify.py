@@ -159,9 +159,11 @@ def front_verified(folder: Path, *, every_cut: bool, solves: int = 0) -> FrontOu
         report = verify_front(folder, facts, incumbent_of(facts), sample=sample)
         found = None
         if solves > 0:
+            from planner.cli.plan import silent_stdout
             from planner.front.attack import attack
 
-            found = attack(folder, facts, solves)
+            with silent_stdout():
+                found = attack(folder, facts, solves)
     except PlannerError as error:
         return FrontOutcome(folder, error=str(error))
     return FrontOutcome(folder, report, found)

@@ -114,7 +114,9 @@ def solved(index: FleetIndex, aim: Aim, front: Front, rng: np.random.Generator) 
     """A good plan for the aim; the whole program where it is small."""
     if len(index.pool) <= SMALL_ROUTES:
         every = np.flatnonzero(index.variant_complete)
-        return searched(index, WholeTask(aim, every, SOLVE_S)).plan
+        plan = searched(index, WholeTask(aim, every, SOLVE_S)).plan
+        if plan is not None:
+            return plan
     weights = aim.weights
     if aim.corner is not None:
         # A relaxation for weights of its own: what it leaves is planned for the aim.

@@ -1,89 +1,69 @@
-"""A front run measured and attacked: ``python scripts/bench/front.py instances/small --time 60``.
+"""A front run measured against time, and attacked.
 
-Prints points, epsilon and hypervolume interval against time, then solves `--attacks` random
-weighted sums on their own (other seeds, other columns) and counts plans outside the enclosure: a
-cut that a plan breaks, or a plan that beats the whole list by more than epsilon.
+    python scripts/bench/front.py instances/reference --time 300 --attacks 300
+
+Prints points, epsilon, hypervolume interval and gaps against time, then what independent solves make
+of the certificate (`planner.front.attack`).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from planner.front.front import Front, as_minimised
+from planner.front.attack import attack
 from planner.front.run import FrontProgress, FrontRequest, FrontRun
-from planner.solve.engine import Search
-from planner.solve.options import EngineOptions
 
-
-def attacked(run: FrontRun, front: Front, attacks: int, seconds: float) -> dict[str, int]:
-    """Independent optima of random weights: how many, and how many lie outside."""
-    rng = np.random.default_rng(12345)
-    points, ranges = front.minimised, front.ranges
-    reference = as_minimised(front.certificate.hypervolume.reference)
-    broken = beaten = inside = 0
-    for number in range(attacks):
-        weights = np.append(rng.dirichlet(np.ones(3)) / ranges, 0.0)
-        search = Search(run.index, weights, EngineOptions(0.002, seconds, 2, seed=1000 + number))
-        search.run()
-        assert search.best is not None
-        f = search.best.totals[:3]
-        broken += any(
-            float(f @ np.array(cut.weights)) < cut.level - 1e-9 * abs(cut.level)
-            for cut in front.certificate.cuts
-        )
-        if (f < reference).all():
-            inside += 1
-            beaten += _beats(f, points, ranges, front.certificate.epsilon or np.inf)
-    return {"attacks": attacks, "inside": inside, "cuts broken": broken, "beyond epsilon": beaten}
-
-
-def _beats(f: np.ndarray, points: np.ndarray, ranges: np.ndarray, epsilon: float) -> bool:
-    """No point is, within epsilon of every range, as good as `f`."""
-    return not bool((points <= f + (epsilon + 1e-9) * ranges).all(axis=1).any())
+EVERY_S = 10.0
+"""Between two lines."""
 
 
 def main() -> None:
-    """Run, print, attack."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("instance", type=Path)
     parser.add_argument("--time", type=float, default=60.0)
     parser.add_argument("--epsilon", type=float, default=0.03)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--attacks", type=int, default=10)
-    parser.add_argument("--attack-seconds", type=float, default=3.0)
+    parser.add_argument("--scheduler", default=None)
+    parser.add_argument("--attacks", type=int, default=30)
     given = parser.parse_args()
-    trace: list[FrontProgress] = []
-    with tempfile.TemporaryDirectory() as folder:
+    print("seconds  points  cuts  epsilon  hypervolume above")
+    last = -EVERY_S
+
+    def show(progress: FrontProgress) -> None:
+        nonlocal last
+        if progress.elapsed_s >= last + EVERY_S:
+            last = progress.elapsed_s
+            print(line(progress), flush=True)
+
+    with tempfile.TemporaryDirectory() as place:
         request = FrontRequest(
-            epsilon=given.epsilon, time_limit_s=given.time, workers=given.workers
+            epsilon=given.epsilon,
+            time_limit_s=given.time,
+            workers=given.workers,
+            scheduler=given.scheduler,
         )
-        run = FrontRun(given.instance, request, Path(folder) / "run", on_progress=trace.append)
+        run = FrontRun(given.instance, request, Path(place) / "run", on_progress=show)
         front = run.run()
-        for news in trace[:: max(len(trace) // 20, 1)]:
-            print(
-                f"{news.elapsed_s:7.1f} s  {news.points:3d} points  {news.cuts:3d} cuts  "
-                f"epsilon {news.epsilon}  hypervolume {news.hypervolume_lower:.6g} "
-                f"to {news.hypervolume_upper}"
-            )
         certificate = front.certificate
-        volume = certificate.hypervolume
-        result = {
-            "instance": front.instance.name,
-            "points": len(front.points),
-            "epsilon": certificate.epsilon,
-            "complete": certificate.complete,
-            "hypervolume_excess": None if volume.upper is None else volume.upper / volume.lower - 1,
-            "cost_gap_median": certificate.cost_gap_relative_median,
-            "elapsed_s": round(front.elapsed_s, 1),
-            "solves": front.solves,
-            "attack": attacked(run, front, given.attacks, given.attack_seconds),
-        }
-    print(json.dumps(result, indent=1))
+        lower, upper = certificate.hypervolume.lower, certificate.hypervolume.upper
+        above = "not known" if upper is None else f"{upper / lower - 1.0:.2%}"
+        print(
+            f"{front.elapsed_s:.0f} s, {len(front.points)} plans, {front.solves} solves, "
+            f"{certificate.status}: epsilon {certificate.epsilon:.2%}, hypervolume within {above}, "
+            f"gap in cost median {certificate.cost_gap_relative_median:.2%}, "
+            f"most {certificate.cost_gap_relative_max:.2%}"
+        )
+        print(attack(run.folder, run.facts, given.attacks, seed=12345).line())
+
+
+def line(progress: FrontProgress) -> str:
+    """One line of the table."""
+    lower, upper = progress.hypervolume_lower, progress.hypervolume_upper
+    above = f"{upper / lower - 1.0:.2%}" if upper and lower else "-"
+    epsilon = f"{progress.epsilon:.2%}" if progress.epsilon is not None else "-"
+    return f"{progress.elapsed_s:7.1f}  {progress.points:6}  {progress.cuts:4}  {epsilon:>7}  {above:>10}"
 
 
 if __name__ == "__main__":
