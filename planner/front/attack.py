@@ -26,7 +26,7 @@ from planner.solve.solution import Solution
 
 SCALE = 1e3
 TIE = 1e-3
-SMALL_ROUTES = 30_000
+SMALL_ROUTES = 2_000
 """Fleets of no more routes than that are solved whole."""
 SOLVE_S = 5.0
 TOLERANCE = 1e-7

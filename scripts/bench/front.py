@@ -2,8 +2,8 @@
 
     python scripts/bench/front.py instances/reference --time 300 --attacks 300
 
-Prints points, epsilon, hypervolume interval and gaps against time, then what independent solves make
-of the certificate (`planner.front.attack`).
+Prints points, epsilon and hypervolume interval against time, the gaps in cost, then what
+independent solves make of the certificate (`planner.front.attack`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def line(progress: FrontProgress) -> str:
     lower, upper = progress.hypervolume_lower, progress.hypervolume_upper
     above = f"{upper / lower - 1.0:.2%}" if upper and lower else "-"
     epsilon = f"{progress.epsilon:.2%}" if progress.epsilon is not None else "-"
-    return f"{progress.elapsed_s:7.1f}  {progress.points:6}  {progress.cuts:4}  {epsilon:>7}  {above:>10}"
+    counts = f"{progress.points:6}  {progress.cuts:4}"
+    return f"{progress.elapsed_s:7.1f}  {counts}  {epsilon:>7}  {above:>10}"
 
 
 if __name__ == "__main__":
