@@ -58,9 +58,10 @@ from planner.front.geometry import (
 )
 from planner.front.indicators import indicators
 from planner.front.store import BOXES, CUTS, PLANS
+from planner.instance.copy import copy_instance
 from planner.instance.facts import Facts
 from planner.plan import InstanceRef
-from planner.runs import INSTANCE, PLAN, REQUEST, copy_instance
+from planner.runs import INSTANCE, PLAN, REQUEST
 from planner.solve.assignments import Case, Cases, VariantCut
 from planner.solve.bound import Prices
 from planner.solve.engine import EngineResult, unit_weights
