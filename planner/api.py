@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError, VerificationError
+from planner.incumbent import Incumbent, incumbent_of
 from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.instance.schema import Caps
@@ -346,7 +347,7 @@ def with_certificate(
     facts: Facts,
     stated: Plan,
     proof: Proof,
-    incumbent: Plan | None,
+    incumbent: Incumbent | None,
 ) -> VerificationReport:
     """The report with what the check of the stored proof found."""
     from planner.verify import verify_certificate
@@ -379,12 +380,6 @@ def with_request(facts: Facts, request: Request) -> Facts:
     )
     instance = facts.instance.model_copy(update={"settings": changed})
     return with_changes(dataclasses.replace(facts, instance=instance), request.changes)
-
-
-def incumbent_of(facts: Facts) -> Plan | None:
-    """The plan that the settings name as incumbent; RunError where it cannot be read."""
-    name = facts.instance.settings.incumbent
-    return None if name is None else Plan.read(Path(facts.instance.folder) / name)
 
 
 @contextmanager

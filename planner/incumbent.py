@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -66,7 +66,7 @@ def read_incumbent(path: Path, facts: Facts) -> Incumbent:
     RunError where it is neither, damaged, or names what the instance does not have.
     """
     if not is_tables(path):
-        return Plan.read(path)
+        return _renamed(Plan.read(path), facts)
     machines, variants = read_tables(path)
     held = tuple(_machine(row, facts) for row in machines.rows)
     adopted = tuple(_adoption(row, facts) for row in variants.rows)
@@ -76,6 +76,27 @@ def read_incumbent(path: Path, facts: Facts) -> Incumbent:
         fleet=held,
         hosting=tuple((row.variant, region) for row in adopted for region in regions),
         machines=machines.rows,
+    )
+
+
+def _renamed(plan: Plan, facts: Facts) -> Plan:
+    """The plan with the names that its variants have today: they grow with the choices on offer."""
+    today = {_described(v): v.variant for v in facts.variants}
+    names = {row.variant: today.get(_described(row), row.variant) for row in plan.adoption}
+    if all(name == known for name, known in names.items()):
+        return plan
+    return replace(
+        plan,
+        adoption=tuple(replace(row, variant=names[row.variant]) for row in plan.adoption),
+        hosting=tuple((names.get(variant, variant), region) for variant, region in plan.hosting),
+        training=tuple(replace(t, variant=names.get(t.variant, t.variant)) for t in plan.training),
+    )
+
+
+def _described(row: Adoption | VariantFacts) -> tuple[object, ...]:
+    return (
+        *(row.workload, row.llm, row.adaptation, row.method),
+        *(row.refresh_days, row.check_llm, row.check_share),
     )
 
 

@@ -1,7 +1,7 @@
 """What a change from the incumbent costs, as constants of variants, copies, runs and machines.
 
 Everything is 0 without an incumbent. Costs are those of the whole change times the share that falls
-into the period (``migration.spread_h``).
+into the period (``migration.horizon_h``).
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class Changes:
     def share(self) -> float:
         """Of the costs of a change that falls into the period; 0 without an incumbent."""
         settings = self.facts.instance.settings
-        spread = settings.migration.spread_h or settings.period.hours
-        return 0.0 if self.incumbent is None else min(1.0, settings.period.hours / spread)
+        share = min(1.0, settings.period.hours / settings.migration.horizon_h)
+        return 0.0 if self.incumbent is None else share
 
     def work_usd(self, variant: VariantFacts) -> float:
         """Evaluation and release of another variant."""

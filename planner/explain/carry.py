@@ -159,7 +159,7 @@ def _trimmed(
     size = data.machine_size.astype(float)
     need = np.zeros((len(data.machines), len(data.slices)))
     np.add.at(need, data.pool_machine, replicas * data.pool_accelerators[:, None])
-    need = np.maximum(need - (size * data.machine_fixed)[:, None], 0.0)
+    need = np.maximum(need - size[:, None] * data.machine_fixed, 0.0)
     buy, rent = buy.copy(), rent.copy()
     for b in np.flatnonzero(buy):
         h = data.purchase_machine[b]

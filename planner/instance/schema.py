@@ -124,9 +124,9 @@ class Policy(Row):
 class Migration(Row):
     """What it costs to change from the incumbent to another plan; nothing without an incumbent."""
 
-    spread_h: Positive | None = None
-    """hours of service over which the costs of a change are spread, the period at least; blank:
-    the period"""
+    horizon_h: Positive = 2190.0
+    """hours for which a new plan is expected to run (a quarter); the costs of a change are spread
+    over them, or over the period where that is longer"""
     engineering_h_per_workload: NonNegative = 24.0
     """people's time to evaluate and release another variant of a workload (assumption: three days
     of one person)"""
@@ -145,12 +145,10 @@ class Migration(Row):
 class Replan(Row):
     """When a change of the running plan is worth it (``planner replan``)."""
 
-    horizon_h: Positive = 2190.0
-    """hours for which the new plan is expected to run; costs of a change are spread over them"""
     margin: Share = 0.01
     """least certain gain, as a share of what the running plan costs"""
     switching_factor: Annotated[float, Field(ge=1.0)] = 1.5
-    """how many times the costs of the change the gain over the horizon must reach"""
+    """how many times the costs of the change the gain over migration.horizon_h must reach"""
     confirmations: int = Field(default=2, ge=1)
     """checks in a row that must find the gain before a change is proposed"""
 
