@@ -88,7 +88,10 @@ def write_run(folder: Path, answer: Answer) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             draft = Path(scratch) / "run"
             draft.mkdir()
-            _fill(draft, answer)
+            write_files(draft, answer)
+            settings = answer.facts.instance.settings
+            source = Path(answer.facts.instance.folder)
+            copy_instance(source, draft / INSTANCE, settings.incumbent)
             if folder.exists():
                 folder.replace(Path(scratch) / "old")
             draft.replace(folder)
@@ -97,14 +100,13 @@ def write_run(folder: Path, answer: Answer) -> Path:
     return folder
 
 
-def _fill(folder: Path, answer: Answer) -> None:
+def write_files(folder: Path, answer: Answer) -> None:
+    """Everything of a run folder but the copy of the instance."""
     (folder / PLAN).write_text(answer.plan.to_json(), encoding="utf-8")
     request = json.dumps(dataclasses.asdict(answer.request), indent=1)
     (folder / REQUEST).write_text(request, encoding="utf-8")
     (folder / LOG).write_text(answer.log.text(), encoding="utf-8")
     answer.proof.save(folder / CERTIFICATE)
-    settings = answer.facts.instance.settings
-    copy_instance(Path(answer.facts.instance.folder), folder / INSTANCE, settings.incumbent)
     (folder / TABLE_FOLDER).mkdir()
     for name, text in plan_tables(answer.plan).items():
         (folder / TABLE_FOLDER / f"{name}.csv").write_text(text, encoding="utf-8", newline="")

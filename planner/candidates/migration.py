@@ -145,16 +145,22 @@ class Changes:
         card = next(a for a in facts.accelerators if a.accelerator == machine.accelerator)
         place = next(r for r in facts.regions if r.region == machine.region)
         terms, size = settings.migration, machine.accelerators
-        load_h = size * card.memory_gb / terms.load_gb_per_s / SECONDS_PER_HOUR
-        hours = terms.boot_h + load_h + terms.overlap_h
+        hours = terms.boot_h + load_h(facts, machine) + terms.overlap_h
         kw = (card.idle_w + host_w(facts)) / 1e3
         kg_per_h = kw * place.pue * mean_intensity(facts, place)
         kg_per_h += embodied_kg_per_h(facts, card.embodied_kgco2e)
-        usd = hours * _usd_per_h(machine) / size + settings.policy.change_usd_per_accelerator
+        usd = hours * usd_per_h_outside(machine) / size + settings.policy.change_usd_per_accelerator
         return self.share * usd, self.share * hours * kg_per_h
 
 
-def _usd_per_h(machine: MachineFacts) -> float:
+def load_h(facts: Facts, machine: MachineFacts) -> float:
+    """Hours in which an instance fills the memory of its accelerators with weights."""
+    card = next(a for a in facts.accelerators if a.accelerator == machine.accelerator)
+    rate = facts.instance.settings.migration.load_gb_per_s
+    return machine.accelerators * card.memory_gb / rate / SECONDS_PER_HOUR
+
+
+def usd_per_h_outside(machine: MachineFacts) -> float:
     """Price of an hour outside of the plan: on demand, else the least listed one."""
     if machine.ondemand_usd_per_h is not None:
         return machine.ondemand_usd_per_h

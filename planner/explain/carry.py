@@ -32,7 +32,7 @@ def carried(index: FleetIndex, bound: Bound, plan: Plan) -> Solution | None:
     routes, serve = _routes(index, bound, plan, adopt)
     train = _training(index, bound, plan, adopt)
     buy, rent = _purchases(index, plan)
-    buy, rent = _trimmed(index, replicas_needed(index, routes, serve), buy, rent)
+    buy, rent = trimmed(index, replicas_needed(index, routes, serve), buy, rent)
     for spare in (False, True):
         found = finished(index, adopt, routes, serve, buy, rent.astype(float), train, spare=spare)
         if obeys_limits(index, found):
@@ -151,7 +151,7 @@ def _purchases(index: FleetIndex, plan: Plan) -> tuple[IntArray, IntArray]:
     return buy, rent
 
 
-def _trimmed(
+def trimmed(
     index: FleetIndex, replicas: IntArray, buy: IntArray, rent: IntArray
 ) -> tuple[IntArray, IntArray]:
     """Commitments and spot machines cut to what the replicas need, commitments served first."""

@@ -151,10 +151,14 @@ class _Pricing:
         return np.array([self.prices.one(family, *names, t) for t in self.slices])
 
     def _added(self, machine: MachineFacts) -> Array:
-        """Prices of (15), scaled so that the column `added` keeps a reduced cost >= 0."""
+        """Prices of (15), scaled so that the column `added` keeps a reduced cost >= 0.
+
+        A machine that was left out as dominated takes those of the one that dominates it: the
+        incumbent holds none of it, so that costs the bound nothing.
+        """
         if self.moves.incumbent is None:
             return np.zeros(len(self.slices))
-        stored = self.row("added", machine.machine)
+        stored = self.row("added", self._stand_in(machine.machine))
         usd, kgco2e = self.moves.per_accelerator(machine)
         room = self.lam[0] * usd + self.lam[1] * kgco2e + self.prices.one("added-total")
         return stored * min(1.0, room / stored.sum()) if stored.sum() > 0 else stored
