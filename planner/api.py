@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from planner.front.run import FrontProgress
     from planner.report.files import Report
     from planner.solve.options import Progress
-    from planner.verify import DualPrices, Proof, VerificationReport
+    from planner.verify import Proof, VerificationReport
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
 CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}

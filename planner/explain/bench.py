@@ -20,6 +20,7 @@ from planner.errors import VerificationError
 from planner.explain.carry import carried
 from planner.explain.prices import bound_by_cases, engine_prices, without_bargains
 from planner.explain.restrict import Keep, restricted, unserved
+from planner.incumbent import Incumbent
 from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.plan import Plan
@@ -59,7 +60,7 @@ class Bench:
     """Candidates of some facts, and the plan's own proof as prices on them."""
 
     facts: Facts
-    incumbent: Plan | None
+    incumbent: Incumbent | None
     objective: str
     """``cost``, ``carbon`` or ``qoe-loss``"""
     stored: Proof | None

@@ -41,8 +41,9 @@ EXIT_CODES: dict[Decision, int] = {"keep": 0, "move": 2, "undecided": 5}
 
 def run_cycle(context: CycleContext) -> CycleResult:
     """Plan, compare, decide; raises what `planner.api.answer` raises."""
-    from planner.api import Request, answer, incumbent_of
+    from planner.api import Request, answer
     from planner.history.compare import two_plans
+    from planner.incumbent import incumbent_of
     from planner.runs import write_run
     from planner.verify import verify_plan
 

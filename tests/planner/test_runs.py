@@ -226,7 +226,7 @@ def test_an_incumbent_is_copied_and_priced(
     before = dataclasses.replace(
         answered.plan,
         adoption=tuple(
-            dataclasses.replace(row, variant=f"{row.variant}-of-old")
+            dataclasses.replace(row, variant=f"{row.variant}-of-old", llm=f"{row.llm}-of-old")
             for row in answered.plan.adoption
         ),
     )
