@@ -71,6 +71,8 @@ class Ask:
     """share of what keeping comes to; else that of the instance"""
     notes: tuple[str, ...] = ()
     """said among the assumptions, such as which feeds were used"""
+    called: str | None = None
+    """what runs today, as people call it; None: by its path"""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def run_check(
     ask, log = ask or Ask(), log or EventLog()
     clock = Clock((1.0 - LATER_TIME_SHARE) * ask.time_limit_s)
     with new_run(instance, output) as run:
-        ready = prepare(instance, current, point, run.instance)
+        ready = prepare(instance, current, point, run.instance, ask.called)
         request = _request(ready, ask)
         standing = _standing(with_request(ready.facts, request), ready)
         if ready.current.side is not None and ready.current.side.point is not None:

@@ -5,6 +5,7 @@ A folder in the documented format, so that a run made from it holds all that it 
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,12 @@ class Prepared:
         return tuple(said)
 
 
-def prepare(folder: Path, given: Path | None, point: str | None, target: Path) -> Prepared:
+def prepare(
+    folder: Path, given: Path | None, point: str | None, target: Path, called: str | None = None
+) -> Prepared:
     """Write the instance of a check into `target`, which must not exist yet, and resolve it.
 
+    `called`: what runs today, as people call it.
     Raises InstanceError, RunError for what runs today, PlannerError where nothing is named.
     """
     from planner.api import load
@@ -47,6 +51,8 @@ def prepare(folder: Path, given: Path | None, point: str | None, target: Path) -
     facts = load(folder)
     instance = facts.instance
     current = read_current(instance, given, point)
+    if called is not None:
+        current = dataclasses.replace(current, name=called)
     added = commitments_to_add(current, facts, instance)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
