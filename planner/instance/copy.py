@@ -58,6 +58,13 @@ def set_setting(folder: Path, key: str, value: str) -> None:
     path.write_text(changed if count else f"{line}\n{text}", encoding="utf-8")
 
 
+def drop_setting(folder: Path, key: str) -> None:
+    """Remove a top-level setting of ``instance.toml``, if it is there."""
+    path = folder / SETTINGS_FILE
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_text(re.sub(rf"^\s*{key}\s*=.*\n", "", text, count=1, flags=re.MULTILINE))
+
+
 def write_table(folder: Path, table: str, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
     """Write a table of the instance format into a folder."""
     text = table_text(table, rows, notes)
