@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from planner.front.front import Front
     from planner.front.run import FrontProgress
     from planner.report.files import Report
+    from planner.solve.bound import Prices
     from planner.solve.options import Progress
+    from planner.solve.solution import Solution
     from planner.verify import Proof, VerificationReport
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
@@ -304,16 +306,20 @@ def answer(
     objective = facts.instance.settings.minimize
     with _timed("candidates", timings, log):
         candidates = build_candidates(facts)
-    with _timed("index", timings, log):
-        index = FleetIndex.build(candidates.data)
-    begin = None
-    if start is not None:
+    bench = None
+    if start is not None or start_proof is not None:
         from planner.explain.bench import Bench
 
+        bench = Bench(facts, incumbent, objective, start_proof, candidates)
+    with _timed("index", timings, log):
+        index = FleetIndex.build(candidates.data) if bench is None else bench.index
+    begin: Solution | None = None
+    known: tuple[Prices, ...] = ()
+    if bench is not None:
         with _timed("start", timings, log):
-            bench = Bench(facts, incumbent, objective, start_proof, candidates)
-            carried = bench.carry(start)
+            carried = None if start is None else bench.carry(start)
             begin = None if carried is None else carried[0]
+            known = bench.known
 
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
@@ -326,7 +332,7 @@ def answer(
     options = EngineOptions(
         gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
     )
-    result = search(candidates.data, objective, options, listener, index, begin)
+    result = search(candidates.data, objective, options, listener, index, begin, known)
     log.add("searched", status=result.status, value=result.value, bound=result.bound)
     with _timed("plan", timings, log):
         draft = build_plan(facts, candidates, result, objective)

@@ -22,10 +22,11 @@ from planner.incumbent import incumbent_of, peak_accelerators
 from planner.logs import EventLog
 from planner.plan import Plan
 from planner.replan.check import MIGRATION, Ask, run_check
-from planner.replan.prepare import prepare
+from planner.replan.prepare import Prepared, prepare
 from planner.replan.search import Clock, best_kept
 from planner.replan.standing import standing_plan
-from planner.runs import PLAN, write_run
+from planner.runs import CERTIFICATE, INSTANCE, PLAN, write_run
+from planner.verify import Proof
 
 Kind = Literal["free", "plan", "keep", "check"]
 STEP, RUN, CHECK = "step.json", "run", "check"
@@ -84,10 +85,13 @@ class Terms:
         )
 
 
-def step(terms: Terms, kind: Kind, instance: Path, current: Path | None) -> Step:
+def step(
+    terms: Terms, kind: Kind, instance: Path, current: Path | None, hint: Path | None = None
+) -> Step:
     """The step, made or read back. `current` is the run folder of the plan in force.
 
-    Where what is in force cannot be kept, `keep` makes a new plan instead.
+    `hint` is the run folder of a plan for similar data to begin the search from. Where what is in
+    force cannot be kept, `keep` makes a new plan instead.
     """
     place = terms.folder / "steps" / _key(terms, kind, instance, current)
     if (place / STEP).is_file():
@@ -95,7 +99,7 @@ def step(terms: Terms, kind: Kind, instance: Path, current: Path | None) -> Step
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     began = time.monotonic()
-    run, decision, found = MAKERS[kind](terms, instance, current, place)
+    run, decision, found = MAKERS[kind](terms, Given(instance, current, hint), place)
     made = _figures(kind, found, None if current is None else Plan.read(current))
     made = dataclasses.replace(
         made,
@@ -121,50 +125,77 @@ Made = tuple[Path, str, Answer]
 """run folder of the plan from now on, decision of a check, answer with that plan"""
 
 
-def _plan(terms: Terms, instance: Path, current: Path | None, place: Path) -> Made:
+@dataclass(frozen=True)
+class Given:
+    """What a step follows from, and what it begins its search from."""
+
+    instance: Path
+    current: Path | None
+    hint: Path | None
+
+    @property
+    def certificate(self) -> Path | None:
+        """Of the hint."""
+        return None if self.hint is None else self.hint / CERTIFICATE
+
+    @property
+    def proof(self) -> Proof | None:
+        """Of the hint."""
+        return None if self.certificate is None else Proof.load(self.certificate)
+
+
+def _plan(terms: Terms, given: Given, place: Path) -> Made:
     """The best plan, with what it costs to change what is in force."""
-    if current is None:
-        found = answer(instance, terms.request)
+    if given.current is None:
+        known = None if given.hint is None else Plan.read(given.hint)
+        found = answer(given.instance, terms.request, start=known, start_proof=given.proof)
         return write_run(place / RUN, found), "", found
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        ready = prepare(instance, current, None, Path(scratch) / "instance")
-        found = answer(ready.facts, terms.request)
+        ready = prepare(given.instance, given.current, None, Path(scratch) / INSTANCE)
+        held = _standing(ready, terms.request)
+        found = answer(ready.facts, terms.request, start=held, start_proof=given.proof)
         return write_run(place / RUN, found), "", found
 
 
-def _keep(terms: Terms, instance: Path, current: Path | None, place: Path) -> Made:
+def _standing(ready: Prepared, request: Request) -> Plan | None:
+    """The plan in force, with the commitments that still run."""
+    facts = with_request(ready.facts, request)
+    running = incumbent_of(facts)
+    return standing_plan(running, facts) if isinstance(running, Plan) else None
+
+
+def _keep(terms: Terms, given: Given, place: Path) -> Made:
     """What was decided stays; rentals, replicas and routing follow the data."""
-    assert current is not None
+    assert given.current is not None
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        ready = prepare(instance, current, None, Path(scratch) / "instance")
-        facts = with_request(ready.facts, terms.request)
-        running = incumbent_of(facts)
-        held = standing_plan(running, facts) if isinstance(running, Plan) else None
-        clock = Clock(terms.time_limit_s)
+        ready = prepare(given.instance, given.current, None, Path(scratch) / INSTANCE)
         kept = best_kept(
-            *(ready.facts, terms.request, held, KEEP_GAP_MARGIN),
-            *(clock, EventLog(), lambda _: None),
+            *(ready.facts, terms.request, _standing(ready, terms.request), KEEP_GAP_MARGIN),
+            *(Clock(terms.time_limit_s), EventLog(), lambda _: None, given.proof),
         )
         if kept.answer is not None:
             return write_run(place / RUN, kept.answer), "", kept.answer
-    return _plan(terms, instance, current, place)
+    return _plan(terms, given, place)
 
 
-def _check(terms: Terms, instance: Path, current: Path | None, place: Path) -> Made:
+def _check(terms: Terms, given: Given, place: Path) -> Made:
     """As `planner replan` decides; undecided stays."""
-    assert current is not None
-    ask = Ask(gap=terms.gap, time_limit_s=terms.time_limit_s, threads=terms.threads)
-    found = run_check(instance, current, None, ask, output=place / CHECK)
+    assert given.current is not None
+    ask = Ask(
+        gap=terms.gap,
+        time_limit_s=terms.time_limit_s,
+        threads=terms.threads,
+        proof=given.certificate,
+    )
+    found = run_check(given.instance, given.current, None, ask, output=place / CHECK)
     decided = found.decision.decision
-    if decided == "move":
-        return found.run_folder, decided, found.proposed
-    if found.kept is None:
-        # Nothing that keeps what was decided was found in time: the plan found is all there is.
+    if decided == "move" or found.kept is None:
+        # Nothing that keeps what was decided can go on, or was found in time.
         return found.run_folder, decided, found.proposed
     return write_run(place / RUN, found.kept), decided, found.kept
 
 
-Maker = Callable[[Terms, Path, Path | None, Path], Made]
+Maker = Callable[[Terms, Given, Path], Made]
 MAKERS: dict[Kind, Maker] = {"free": _plan, "plan": _plan, "keep": _keep, "check": _check}
 
 
@@ -212,6 +243,3 @@ def _changed(before: Plan, after: Plan) -> int:
 def _added(before: Plan, after: Plan) -> float:
     old, new = peak_accelerators(before.fleet), peak_accelerators(after.fleet)
     return sum(max(count - old.get(name, 0.0), 0.0) for name, count in new.items())
-
-
-__all__ = ["Kind", "Step", "Terms", "step"]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
+import numpy as np
+
 from planner.answer import build_plan
 from planner.answer.build import minimised_value
 from planner.candidates import Candidates, build_candidates
@@ -115,6 +117,14 @@ class Bench:
             both = [evaluate_bound(index, p) for p in (prices, without_bargains(index, prices))]
             found.append(max(both, key=value_of))
         return tuple(found)
+
+    @property
+    def known(self) -> tuple[Prices, ...]:
+        """The stored prices to begin a search from, where they are of the same objective."""
+        weights = unit_weights(self.objective)
+        if self.stored is None:
+            return ()
+        return tuple(b.prices for b in self.bounds if np.array_equal(b.prices.weights, weights))
 
     @property
     def bound(self) -> Bound:

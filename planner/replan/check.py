@@ -18,6 +18,7 @@ from planner.compare.data import DataChanges
 from planner.compare.plans import PlanDiff, diff_plans
 from planner.compare.recost import recost
 from planner.compare.sides import PlanSide
+from planner.errors import RunError
 from planner.incumbent import incumbent_of
 from planner.instance.facts import Facts
 from planner.logs import EventLog
@@ -44,10 +45,12 @@ from planner.replan.search import (
 )
 from planner.replan.stages import Stage, staged
 from planner.replan.standing import owned_row_name, standing_plan, standing_side
-from planner.runs import INSTANCE
+from planner.runs import CERTIFICATE, INSTANCE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from planner.verify import Proof
 
 MIGRATION = "migration"
 LATER_TIME_SHARE = 0.1
@@ -73,6 +76,8 @@ class Ask:
     """said among the assumptions, such as which feeds were used"""
     called: str | None = None
     """what runs today, as people call it; None: by its path"""
+    proof: Path | None = None
+    """certificate of a plan for similar data to begin from; None: that of what runs today"""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,8 @@ class Terms:
     clock: Clock
     log: EventLog
     listener: Listener
+    proof: Proof | None
+    """of similar data, to begin from"""
 
     @property
     def objective(self) -> str:
@@ -186,7 +193,8 @@ def run_check(
         facts = with_request(ready.facts, request)
         settings = _settings(facts, ask, memory)
         listener = on_progress or (lambda _: None)
-        terms = Terms(ready, facts, request, settings, clock, log, listener)
+        proof = _known_proof(ready, ask.proof)
+        terms = Terms(ready, facts, request, settings, clock, log, listener, proof)
         return _concluded(terms, standing, run, memory, new_front, ask.notes)
 
 
@@ -204,7 +212,7 @@ def _concluded(
     as_it_stands = standing_plan(running, terms.facts) if isinstance(running, Plan) else None
     kept = best_kept(
         *(terms.ready.facts, terms.request, as_it_stands, margin),
-        *(terms.clock, terms.log, terms.listener),
+        *(terms.clock, terms.log, terms.listener, terms.proof),
     )
     proposed, found = _proposed(terms, kept)
     decided, reason, confirmed = _decided(terms, kept, found, memory, run.current_sha256)
@@ -280,6 +288,21 @@ def _of_point(request: Request, standing: Standing) -> Request:
     )
 
 
+def _known_proof(ready: Prepared, given: Path | None) -> Proof | None:
+    """The proof to begin from, if there is one: a damaged one is no reason to stop."""
+    from planner.verify import Proof
+
+    side = ready.current.side
+    own = None if side is None or side.point is not None else Path(side.path) / CERTIFICATE
+    for path in (given, own):
+        if path is not None and path.is_file():
+            try:
+                return Proof.load(path)
+            except RunError:
+                continue
+    return None
+
+
 def _settings(facts: Facts, ask: Ask, memory: Memory | None) -> Settings:
     settings = facts.instance.settings
     rule = settings.replan
@@ -309,11 +332,12 @@ def _proposed(terms: Terms, kept: KeepResult) -> tuple[Answer, Finding]:
     facts, request, clock = terms.ready.facts, terms.request, terms.clock
     keep = kept.proved
     least = 0.0 if keep is None else threshold(keep, 0.0, terms.settings.margin, 1.0)
-    found = best_change(facts, request, kept, least, clock, terms.log, terms.listener)
+    found = best_change(facts, request, kept, least, clock, terms.log, terms.listener, terms.proof)
     finding = _finding(terms, kept, found)
     if finding.verdict == "undecided" and clock.left_s > LEAST_SECOND_SEARCH_S:
         found = best_change(
-            facts, request, kept, finding.least, clock, terms.log, terms.listener, start=found
+            *(facts, request, kept, finding.least, clock, terms.log, terms.listener, found.proof),
+            start=found,
         )
         finding = _finding(terms, kept, found)
     return found, finding

@@ -20,6 +20,7 @@ from planner.logs import EventLog
 from planner.plan import Certificate, Plan
 from planner.replan.rule import Proved, regret, verdict
 from planner.solve.options import Progress
+from planner.verify import Proof
 
 KEEP = "policy.keep_incumbent=true"
 KEEP_TIME_SHARE = 0.3
@@ -78,6 +79,7 @@ def best_kept(
     clock: Clock,
     log: EventLog,
     listener: Listener,
+    proof: Proof | None = None,
 ) -> KeepResult:
     """Solve with all that was decided held, from the running plan as it stands."""
     asked = dataclasses.replace(
@@ -87,7 +89,15 @@ def best_kept(
         time_limit_s=max(KEEP_TIME_SHARE * clock.left_s, LEAST_SEARCH_S),
     )
     try:
-        return KeepResult(answer(facts, asked, on_progress=listener, log=log, start=running))
+        return KeepResult(
+            answer(
+                *(facts, asked),
+                on_progress=listener,
+                log=log,
+                start=running,
+                start_proof=proof,
+            )
+        )
     except InfeasibleError as error:
         return KeepResult(None, (str(error), *error.conflict))
     except SolverError as error:
@@ -103,9 +113,12 @@ def best_change(
     clock: Clock,
     log: EventLog,
     listener: Listener,
+    proof: Proof | None = None,
     start: Answer | None = None,
 ) -> Answer:
     """Solve with everything free to change, until the rule can decide against `least`.
+
+    `proof`, of similar data, is what to begin from, as is the plan of `start`.
 
     Raises as `planner.api.answer`. The plan that keeps everything is never bettered by the result:
     where nothing better was found it is the result.
@@ -123,8 +136,10 @@ def best_change(
     )  # fmt: skip
     begin = start or kept.answer
     found = answer(
-        facts, asked, on_progress=watch, log=log, start=None if begin is None else begin.plan
-    )
+        *(facts, asked),
+        on_progress=watch, log=log,
+        start=None if begin is None else begin.plan, start_proof=proof,
+    )  # fmt: skip
     found = _as_asked(found, request)
     best = min(
         [x for x in (found, start, kept.answer) if x is not None],

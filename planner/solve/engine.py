@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from models.fleet.data import FleetData, FloatArray, IntArray
 from planner.errors import SolverError
 from planner.solve.aim import Aim
 from planner.solve.assignments import Assignments, Cases
-from planner.solve.bound import Bound, Prices, evaluate_bound
+from planner.solve.bound import Bound, Prices, affordable, evaluate_bound, with_main_rows
 from planner.solve.decode import around, decoded, leading_variants
 from planner.solve.diagnose import explain
 from planner.solve.generation import Generation, Relaxation
@@ -107,14 +107,17 @@ def minimize(
     on_progress: ProgressListener | None = None,
     index: FleetIndex | None = None,
     start: Solution | None = None,
+    known: Sequence[Prices] = (),
 ) -> EngineResult:
     """Minimise one objective under the data's caps; raises InfeasibleError with a proof.
 
-    `start` is a plan that keeps every rule of the data, to begin from. Raises SolverError when
-    time ran out before any plan was found.
+    `start` is a plan that keeps every rule of the data, `known` are prices of its rows with this
+    objective's weights, of similar data: the search begins from both. Raises SolverError when time
+    ran out before any plan was found.
     """
     index = index or FleetIndex.build(data)
-    search = Search(index, unit_weights(objective), options, on_progress, start=start)
+    weights = unit_weights(objective)
+    search = Search(index, weights, options, on_progress, start=start, known=tuple(known))
     try:
         search.run()
     except KeyboardInterrupt:
@@ -137,6 +140,7 @@ class Search:
     on_progress: ProgressListener | None = None
     began: float = field(default_factory=time.monotonic)
     start: Solution | None = None
+    known: tuple[Prices, ...] = ()
     best: Solution | None = None
     bound: Bound | None = None
     searched_bound: float = -float("inf")
@@ -150,26 +154,45 @@ class Search:
     # ------------------------------------------------------------------ the algorithm
 
     def run(self) -> None:
-        """Relax, then plans and bounds side by side."""
+        """What is known; relax; then plans and bounds side by side."""
+        self._timed("start", self._begin)
+        if self.best is not None and not self._open():
+            return
         self._timed("relaxation", self._relax)
+        self._timed("plans and bounds", self._close)
+
+    def _begin(self) -> None:
+        """The plan to begin from, and what the known prices prove of these data."""
+        self.assignments = Assignments(self.index)
+        for prices in self.known:
+            fitting = with_main_rows(self.index, affordable(self.index, prices))
+            found = evaluate_bound(self.index, fitting)
+            if np.isfinite(found.value):
+                self._keep_bound(found)
+                self.assignments.add(found)
+        if len(self.assignments.cuts) > 1:
+            self._keep_assigned(self.assignments.least()[0])
         if self.start is not None:
             self._keep_solution("start", self.start)
-        self._timed("plans and bounds", self._close)
 
     def _relax(self) -> None:
         """The bound, then the relaxation in the search's own taste, on the same columns."""
         self.master = Master(self.index, self.weights)
         self.generation = Generation(self.master)
-        self._keep_bound(self.generation.start())
         deadline = self.began + 0.6 * self.options.time_limit_s
-        self.generation.settle(deadline, self._keep_bound)
+        if self.bound is None:
+            self._keep_bound(self.generation.start())
+            self.generation.settle(deadline, self._keep_bound)
+        else:
+            self.master.scale_to(self.bound.value)
+            self.generation.start_from(self.bound.prices)
         tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
         relaxation = self.generation.generate(tolerance, deadline, on_bound=self._keep_bound)
         if relaxation.artificial > 1e-6:
             raise explain(self.index, self.began + self.options.time_limit_s)
         assert self.bound is not None
-        self.assignments = Assignments(self.index)
         self.assignments.add(self.bound)
+        self.unassigned = True
         self.leading = leading_variants(self.index, relaxation.adopt)
         self.taste = self._tasteful(relaxation)
         self.scale = self.master.scale
@@ -291,9 +314,9 @@ class Search:
     def _assign(self) -> None:
         """The assignment with the least bound so far, and what its own relaxation says of it."""
         value, adopt = self.assignments.least()
-        if len(self.assignments.cuts) == 1:
+        if self.unassigned:
             # The relaxation's own favourites are where the least is to be expected.
-            adopt = self.leading
+            adopt, self.unassigned = self.leading, False
         proved = self.assignments.bound_at(adopt)
         # Above this an assignment keeps no plan from being good enough.
         wanted = self._value() - 0.9 * self.options.gap_relative * abs(self._value())
@@ -303,7 +326,9 @@ class Search:
         generation.restrict(adopt)
         generation.centre = evaluate_bound(self.index, best.prices, Span.of(self.index, adopt))
         deadline = self.began + self.options.time_limit_s
-        relaxation = generation.generate(ASSIGNED_TOLERANCE, deadline, enough=enough)
+        relaxation = generation.generate(
+            ASSIGNED_TOLERANCE, deadline, enough=enough, must_solve=False
+        )
         bound = evaluate_bound(self.index, relaxation.bound.prices)
         self.assignments.add(bound)
         better, _ = self.assignments.least()

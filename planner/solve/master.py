@@ -616,6 +616,12 @@ class Master:
         for row, limit in zip(self.row_corner[:3], limits, strict=True):
             self.highs.changeRowBounds(int(row), -INFINITY, float(limit))
 
+    def scale_to(self, value: float) -> None:
+        """Scale the objective so that about this value becomes 1e4, unless it was scaled before."""
+        if self.scale == 1.0 and value > 0:
+            self.scale = 1e4 / value
+            self.refresh_costs()
+
     def refresh_costs(self) -> None:
         """Hand the costs of all columns to HiGHS again: weights, scale or penalty have changed."""
         cost = self.totals @ self.weights * self.scale

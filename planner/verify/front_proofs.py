@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from planner.errors import RunError
 from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
-from planner.plan import Plan
 from planner.verify.bound import Statement, statement
 from planner.verify.prices import DualPrices, load_arrays
 from planner.verify.proof import covers
