@@ -216,3 +216,12 @@ def peak_accelerators(fleet: Sequence[FleetLine]) -> dict[str, float]:
         name: always.get(name, 0.0) + max(by_slice.get(name, {}).values(), default=0.0)
         for name in dict.fromkeys([*always, *by_slice])
     }
+
+
+def peak_changes(
+    before: Sequence[FleetLine], after: Sequence[FleetLine]
+) -> dict[str, tuple[float, float]]:
+    """Machine -> its peak before and after, where they differ."""
+    old, new = peak_accelerators(before), peak_accelerators(after)
+    both = {name: (old.get(name, 0.0), new.get(name, 0.0)) for name in sorted({*old, *new})}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}

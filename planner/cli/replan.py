@@ -182,6 +182,10 @@ def lines(found: Replan) -> list[str]:
         share = f"USD in {decision.period_h:g} h"
         costs = table(("", "USD in all", share), moving, numbers=(1, 2))
         text += section("Costs of the change", costs)
+    machines = said.machine_rows(decision)
+    if machines and decision.decision != "keep":
+        held = table(said.MACHINE_HEADINGS, machines, numbers=(1, 2, 3))
+        text += section("Machines of the best plan found (most accelerators held)", held)
     stages = said.stage_rows(decision)
     if stages:
         order = table(said.STAGE_HEADINGS, stages, numbers=(2, 3, 5, 6, 7))

@@ -19,7 +19,7 @@ from planner.compare.plans import PlanDiff, diff_plans
 from planner.compare.recost import recost
 from planner.compare.sides import PlanSide
 from planner.errors import RunError
-from planner.incumbent import incumbent_of
+from planner.incumbent import Incumbent, incumbent_of, peak_changes
 from planner.instance.facts import Facts
 from planner.logs import EventLog
 from planner.plan import Plan
@@ -242,7 +242,7 @@ def _concluded(
         least=found.least,
         pays=found.verdict == "move",
         confirmed=confirmed,
-        moving=_moving(terms, proposed.plan, stages),
+        moving=_moving(terms, running, proposed.plan, stages),
         stages=tuple(stage.record for stage in stages),
         front=_front(terms, found, new_front),
         assumptions=(*notes, *terms.ready.notes, *proposed.plan.assumptions),
@@ -425,7 +425,9 @@ def _without_own_doing(data: DataChanges, ready: Prepared) -> DataChanges:
     return dataclasses.replace(data, tables=kept)
 
 
-def _moving(terms: Terms, plan: Plan, stages: tuple[Stage, ...]) -> Moving:
+def _moving(
+    terms: Terms, running: Incumbent | None, plan: Plan, stages: tuple[Stage, ...]
+) -> Moving:
     """The costs of the change, whole: the plan bears the period's share of them."""
 
     def whole(lines: Mapping[str, float]) -> dict[str, float]:
@@ -439,6 +441,7 @@ def _moving(terms: Terms, plan: Plan, stages: tuple[Stage, ...]) -> Moving:
         cost_lines=whole(plan.cost_lines),
         carbon_kgco2e=sum(whole(plan.carbon_lines).values()),
         overlap_usd=sum(stage.record.overlap_usd for stage in stages) if stages else None,
+        machines={} if running is None else peak_changes(running.fleet, plan.fleet),
     )
 
 

@@ -57,6 +57,8 @@ class Moving:
     carbon_kgco2e: float
     overlap_usd: float | None
     """as staged, of machines held twice; None: not staged"""
+    machines: dict[str, tuple[float, float]]
+    """machine -> most accelerators held at once today and then, where they differ"""
 
     @property
     def cost_usd(self) -> float:
@@ -190,7 +192,8 @@ class Decision:
             fields["proposed"] = Proved(**fields["proposed"])
             fields["proposed_objectives"] = Objectives(**fields["proposed_objectives"])
             fields["regret"] = None if fields["regret"] is None else Interval(**fields["regret"])
-            fields["moving"] = Moving(**fields["moving"])
+            machines = {k: tuple(pair) for k, pair in fields["moving"]["machines"].items()}
+            fields["moving"] = Moving(**{**fields["moving"], "machines": machines})
             fields["stages"] = tuple(
                 StageRecord(**{**row, "workloads": tuple(row["workloads"])})
                 for row in fields["stages"]

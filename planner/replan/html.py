@@ -26,6 +26,10 @@ def replan_html(found: Replan) -> str:
     if moving:
         headings = ("", "USD in all", "USD in the period")
         parts.append(section("Costs of the change", table(headings, moving, numbers=(1, 2))))
+    machines = said.machine_rows(decision)
+    if machines and decision.decision != "keep":
+        held = table(said.MACHINE_HEADINGS, machines, numbers=(1, 2, 3))
+        parts.append(section("Machines (most accelerators held)", held))
     if stages:
         order = table(said.STAGE_HEADINGS, stages, numbers=(2, 3, 5, 6, 7))
         parts.append(section("Order of the move", order + paragraphs(said.stages_said(decision))))

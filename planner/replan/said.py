@@ -100,6 +100,17 @@ def moving_rows(decision: Decision) -> Rows:
     return rows
 
 
+def machine_rows(decision: Decision) -> Rows:
+    """Machine, most accelerators held at once today and then, where they differ."""
+    return [
+        [name, f"{before:,.0f}", f"{after:,.0f}", f"{after - before:+,.0f}"]
+        for name, (before, after) in decision.moving.machines.items()
+    ]
+
+
+MACHINE_HEADINGS = ("region/offer", "today", "then", "change")
+
+
 def stage_rows(decision: Decision) -> Rows:
     """Step, what moves, machines added and dropped, when and for how long both are held."""
     rows = []

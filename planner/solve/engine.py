@@ -47,6 +47,10 @@ NEIGHBOURHOOD_S = 2.0
 """Most seconds a neighbourhood may take; its size adapts to that."""
 
 DEFAULT_OPTIONS = EngineOptions()
+NO_PLAN = (
+    "no plan was found in the time given, and none was proved impossible: allow more time "
+    "(--time-limit)"
+)
 POOR_GAP = 0.08
 """A first plan further than this from the bound is tried again on more columns."""
 ASSIGNED_TOLERANCE = 3e-4
@@ -158,8 +162,10 @@ class Search:
         self._timed("start", self._begin)
         if self.best is not None and not self._open():
             return
-        self._timed("relaxation", self._relax)
-        self._timed("plans and bounds", self._close)
+        if self._timed("relaxation", self._relax):
+            self._timed("plans and bounds", self._close)
+        if self.best is None:
+            raise SolverError(NO_PLAN)
 
     def _begin(self) -> None:
         """The plan to begin from, and what the known prices prove of these data."""
@@ -175,8 +181,9 @@ class Search:
         if self.start is not None:
             self._keep_solution("start", self.start)
 
-    def _relax(self) -> None:
-        """The bound, then the relaxation in the search's own taste, on the same columns."""
+    def _relax(self) -> bool:
+        """The bound, then the relaxation in the search's own taste, on the same columns; False:
+        time ran out before."""
         self.master = Master(self.index, self.weights)
         self.generation = Generation(self.master)
         deadline = self.began + 0.6 * self.options.time_limit_s
@@ -187,7 +194,11 @@ class Search:
             self.master.scale_to(self.bound.value)
             self.generation.start_from(self.bound.prices)
         tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
-        relaxation = self.generation.generate(tolerance, deadline, on_bound=self._keep_bound)
+        relaxation = self.generation.generate(
+            tolerance, deadline, must_solve=False, on_bound=self._keep_bound
+        )
+        if np.isinf(relaxation.artificial):
+            return False
         if relaxation.artificial > 1e-6:
             raise explain(self.index, self.began + self.options.time_limit_s)
         assert self.bound is not None
@@ -203,6 +214,7 @@ class Search:
             self.master.set_weights(self.weights)
         self.reduced, self.worth = relaxation.bound.reduced, relaxation.bound.variant_value
         self.attempts = self._attempts(relaxation)
+        return True
 
     def _tasteful(self, relaxation: Relaxation) -> FloatArray:
         """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
@@ -231,11 +243,6 @@ class Search:
                 for future in done:
                     running.pop(future)
                     future.result()
-        if self.best is None:
-            raise SolverError(
-                "no plan was found in the time given, and none was proved impossible: "
-                "allow more time (--time-limit)"
-            )
 
     def _jobs(self) -> Callable[[set[str]], tuple[str, Callable[[], None] | None]]:
         """What to do next, given what is being done: a first plan before all; bounds over

@@ -110,7 +110,8 @@ class Generation:
     def settle(self, deadline: float = float("inf"), on_bound: BoundListener | None = None) -> None:
         """A first phase with commitments by the slice: cheap, and its columns and prices last."""
         self.master.open_loose(True)
-        self.centre = self.generate(SETTLED, deadline, on_bound=on_bound).bound
+        settled = self.generate(SETTLED, deadline, must_solve=False, on_bound=on_bound)
+        self.centre = settled.bound
         self.master.open_loose(False)
 
     def restrict(self, allowed: IntArray | None) -> None:

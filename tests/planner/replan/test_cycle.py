@@ -21,6 +21,7 @@ from planner.replan.decision import Decision
 from planner.runs import read_run, write_run
 from planner.schedule.cycle import DEFAULT, CycleContext, CycleResult, named_cycle
 from tests.planner.history_examples import BEGAN
+from tests.planner.replan.examples import dearer, with_prices
 
 TINY = Path(__file__).resolve().parents[3] / "instances" / "tiny"
 
@@ -145,18 +146,11 @@ def test_a_gain_must_be_found_in_as_many_cycles_as_set(
     assert (second.decision, second.exit_code) == ("move", 2)
 
 
-def dearer_machines(instance: Path, held: Path, factor: float) -> None:
-    """All prices of the machines that run become so many times as dear."""
-    machines = {(m.region, m.offer): m for m in load(instance).machines}
-    running = {(line.region, line.offer) for line in read_run(held).plan.fleet if line.instances}
-    columns = ("ondemand_usd_per_h", "spot_usd_per_h", "commit_1y_usd_per_h", "commit_3y_usd_per_h")
-    rows = ["region,offer,accelerator,accelerators," + ",".join(columns)]
-    for region, offer in sorted(running):
-        m = machines[region, offer]
-        prices = [getattr(m, c) for c in columns]
-        told = ",".join("" if p is None else repr(factor * p) for p in prices)
-        rows.append(f"{region},{offer},{m.accelerator},{m.accelerators},{told}")
-    (instance / "offers.csv").write_text("\n".join(rows) + "\n")
+def dearer_machines(instance: Path, held: Path, times: float) -> None:
+    """The accelerators that run become so many times as dear where they run."""
+    running = [(x.region, x.accelerator) for x in read_run(held).plan.fleet if x.instances]
+    moved = with_prices(instance, instance.parent / "moved", dearer(running, times))
+    shutil.copyfile(moved / "offers.csv", instance / "offers.csv")
 
 
 # ------------------------------------------------------------------ with feeds
