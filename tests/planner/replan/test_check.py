@@ -24,7 +24,7 @@ from planner.runs import read_run, write_run
 from planner.verify import verify_plan
 from tests.planner.replan.examples import TINY, dearer, with_prices
 
-ASK = Ask(gap=0.001, time_limit_s=20.0, threads=1)
+ASK = Ask(gap=0.001, time_limit_s=60.0, threads=1)
 
 
 @pytest.fixture(scope="module")
