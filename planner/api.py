@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from planner.front.run import FrontProgress
     from planner.replan.check import Replan
     from planner.report.files import Report
-    from planner.solve.bound import Prices
     from planner.solve.options import Progress
-    from planner.solve.solution import Solution
     from planner.verify import Proof, VerificationReport
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
@@ -383,13 +381,8 @@ def answer(
         bench = Bench(facts, incumbent, objective, start_proof, candidates)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data) if bench is None else bench.index
-    begin: Solution | None = None
-    known: tuple[Prices, ...] = ()
-    if bench is not None:
-        with _timed("start", timings, log):
-            carried = None if start is None else bench.carry(start)
-            begin = None if carried is None else carried[0]
-            known = bench.known
+    with _timed("start", timings, log):
+        begin, known = (None, ()) if bench is None else bench.beginning(start)
 
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)

@@ -170,6 +170,11 @@ class Bench:
             return None
         return found, made
 
+    def beginning(self, start: Plan | None) -> tuple[Solution | None, tuple[Prices, ...]]:
+        """What a search here may begin from: the plan carried over, and the stored prices."""
+        carried = None if start is None else self.carry(start)
+        return None if carried is None else carried[0], self.known
+
     def quick(self, *plans: Plan) -> Solved | None:
         """The best of these plans carried over, beside the bound of the stored prices."""
         found = [pair for pair in map(self.carry, plans) if pair is not None]

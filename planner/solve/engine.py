@@ -197,7 +197,7 @@ class Search:
         relaxation = self.generation.generate(
             tolerance, deadline, must_solve=False, on_bound=self._keep_bound
         )
-        if np.isinf(relaxation.artificial):
+        if np.isinf(relaxation.artificial) or (relaxation.artificial > 1e-6 and self.best):
             return False
         if relaxation.artificial > 1e-6:
             raise explain(self.index, self.began + self.options.time_limit_s)
