@@ -22,6 +22,10 @@ from planner.replan.prepare import Prepared
 from planner.replan.rule import Interval, verdict
 
 
+SAME = 1e-9
+"""Relative: figures recomputed in another order."""
+
+
 def front_record(
     ready: Prepared, found: Interval | None, least: float, new_front: Path | None
 ) -> FrontRecord:
@@ -68,7 +72,13 @@ def priced_now(facts: Facts, front: Front, folder: Path) -> dict[str, Floats]:
 
 def dominated(old: Floats, new: Floats) -> int:
     """Points of `old` that some point of `new` betters, no objective being worse."""
-    return sum(bool(((new <= row).all(axis=1) & (new < row).any(axis=1)).any()) for row in old)
+
+    def bettered(row: Floats) -> bool:
+        slack = SAME * np.abs(row)
+        no_worse, better = (new <= row + slack).all(axis=1), (new < row - slack).any(axis=1)
+        return bool((no_worse & better).any())
+
+    return sum(map(bettered, old))
 
 
 def epsilon_between(old: Floats, new: Floats, ranges: Floats) -> float:
@@ -77,7 +87,7 @@ def epsilon_between(old: Floats, new: Floats, ranges: Floats) -> float:
         return 1.0
     scale = np.where(ranges > 0.0, ranges, 1.0)
     short = ((old[:, None, :] - new[None, :, :]) / scale).max(axis=2).min(axis=0)
-    return float(max(short.max(), 0.0))
+    return float(short.max()) if short.max() > SAME else 0.0
 
 
 def successor(f: Floats, new: Front) -> FrontPoint:

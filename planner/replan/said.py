@@ -180,6 +180,8 @@ def _moved(what: str, span: tuple[float, float] | None) -> str:
     if span is None:
         return ""
     low, high = span
+    if max(abs(low), abs(high)) < 5e-4:
+        return f",{what} unmoved"
     return f",{what} moved by {100 * low:+.1f} to {100 * high:+.1f} %"
 
 
