@@ -21,7 +21,6 @@ from planner.replan.decision import FrontRecord
 from planner.replan.prepare import Prepared
 from planner.replan.rule import Interval, verdict
 
-
 SAME = 1e-9
 """Relative: figures recomputed in another order."""
 
