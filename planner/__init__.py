@@ -1,9 +1,9 @@
 """The engine: from an instance folder to a certified plan.
 
-`planner.load`, `plan`, `front`, `verify`, `explain`, `whatif`, `diff` and `report` are the stable
-Python API; they are functions of `planner.api` and load on first use, so that ``import planner``
-costs nothing. Those of `CALLABLE_MODULES` are submodules too (the plan's classes, the front, the
-checker, the explanation, the report): those modules can be called.
+`planner.load`, `plan`, `front`, `verify`, `explain`, `whatif`, `diff`, `replan`, `backtest` and
+`report` are the stable Python API; they are functions of `planner.api` and load on first use, so
+that ``import planner`` costs nothing. Those of `CALLABLE_MODULES` are submodules too (the plan's
+classes, the front, the checker, the explanation ...): those modules can be called.
 """
 
 from __future__ import annotations
@@ -13,11 +13,22 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["diff", "explain", "front", "load", "plan", "report", "verify", "whatif"]
+__all__ = [
+    "backtest",
+    "diff",
+    "explain",
+    "front",
+    "load",
+    "plan",
+    "replan",
+    "report",
+    "verify",
+    "whatif",
+]
 
 FUNCTIONS = ("diff", "load", "whatif")
 
-CALLABLE_MODULES = ("explain", "front", "plan", "report", "verify")
+CALLABLE_MODULES = ("backtest", "explain", "front", "plan", "replan", "report", "verify")
 
 
 class _CallableModule(ModuleType):

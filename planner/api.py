@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError, VerificationError
+from planner.incumbent import Incumbent, incumbent_of
 from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.instance.schema import Caps
@@ -26,6 +27,8 @@ from planner.logs import EventLog
 from planner.plan import Plan
 
 if TYPE_CHECKING:
+    from planner.backtest.replay import Progress as ReplayProgress
+    from planner.backtest.results import Backtest
     from planner.compare.fronts import FrontDiff
     from planner.compare.instances import InstanceDiff
     from planner.compare.plans import PlanDiff
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from planner.explain.whatif import WhatIf
     from planner.front.front import Front
     from planner.front.run import FrontProgress
+    from planner.replan.check import Replan
     from planner.report.files import Report
     from planner.solve.options import Progress
     from planner.verify import Proof, VerificationReport
@@ -271,6 +275,73 @@ def diff(old: str | Path, new: str | Path) -> PlanDiff | FrontDiff | InstanceDif
     return compare(read_side(Path(old)), read_side(Path(new)))
 
 
+def replan(
+    instance: str | Path,
+    current: str | Path | None = None,
+    *,
+    point: str | None = None,
+    new_front: str | Path | None = None,
+    minimize: str | None = None,
+    caps: Mapping[str, float] | None = None,
+    floors: Mapping[str, float] | None = None,
+    margin: float | None = None,
+    gap: float = 0.005,
+    time_limit: float = 120.0,
+    threads: int = 2,
+    output: str | Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Replan:
+    """Whether to keep what runs today or to change it, proved by an interval of the gain.
+
+    `current` is a plan.json, a run folder, a front (with a `point` of it) or a folder with
+    fleet.csv and adoption.csv; None: the instance's incumbent. `minimize`, `caps` and `floors` are
+    those of the running plan unless given; `margin` that of the instance. Writes a run folder.
+    Raises InstanceError, RunError, InfeasibleError, SolverError, VerificationError.
+    """
+    from planner.replan.check import Ask, run_check
+
+    ask = Ask(minimize, caps, floors, gap, time_limit, threads, margin)
+    return run_check(
+        Path(instance),
+        None if current is None else Path(current),
+        point,
+        ask,
+        new_front=None if new_front is None else Path(new_front),
+        output=None if output is None else Path(output),
+        on_progress=on_progress,
+    )
+
+
+def backtest(
+    instance: str | Path,
+    history: str | Path | None = None,
+    *,
+    policies: Sequence[str] = ("never", "always", "threshold", "ours"),
+    first: str | None = None,
+    last: str | None = None,
+    every: int = 1,
+    gap: float = 0.01,
+    time_limit: float = 60.0,
+    threads: int = 2,
+    output: str | Path | None = None,
+    on_step: Callable[[ReplayProgress], None] | None = None,
+) -> Backtest:
+    """What rules of re-planning would have cost over dated prices and demand.
+
+    `history` is a folder with ``prices.csv`` and perhaps ``demand_history.csv``, by default that
+    of the instance; `first` and `last` are dates; `every`: each n-th date; `gap` and `time_limit`
+    are those of each step. An interrupted replay goes on with the same `output`. Raises
+    InstanceError, RunError, PlannerError, InfeasibleError, SolverError.
+    """
+    from planner.backtest.replay import Ask, replay
+    from planner.runs import new_folder
+
+    folder = Path(instance)
+    place = new_folder(f"{folder.resolve().name}-backtest") if output is None else Path(output)
+    ask = Ask(tuple(policies), first, last, every, gap, time_limit, threads)
+    return replay(folder, None if history is None else Path(history), place, ask, on_step)
+
+
 def answer(
     instance: Facts | str | Path,
     request: Request,
@@ -303,16 +374,15 @@ def answer(
     objective = facts.instance.settings.minimize
     with _timed("candidates", timings, log):
         candidates = build_candidates(facts)
-    with _timed("index", timings, log):
-        index = FleetIndex.build(candidates.data)
-    begin = None
-    if start is not None:
+    bench = None
+    if start is not None or start_proof is not None:
         from planner.explain.bench import Bench
 
-        with _timed("start", timings, log):
-            bench = Bench(facts, incumbent, objective, start_proof, candidates)
-            carried = bench.carry(start)
-            begin = None if carried is None else carried[0]
+        bench = Bench(facts, incumbent, objective, start_proof, candidates)
+    with _timed("index", timings, log):
+        index = FleetIndex.build(candidates.data) if bench is None else bench.index
+    with _timed("start", timings, log):
+        begin, known = (None, ()) if bench is None else bench.beginning(start)
 
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
@@ -325,7 +395,7 @@ def answer(
     options = EngineOptions(
         gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
     )
-    result = search(candidates.data, objective, options, listener, index, begin)
+    result = search(candidates.data, objective, options, listener, index, begin, known)
     log.add("searched", status=result.status, value=result.value, bound=result.bound)
     with _timed("plan", timings, log):
         draft = build_plan(facts, candidates, result, objective)
@@ -346,7 +416,7 @@ def with_certificate(
     facts: Facts,
     stated: Plan,
     proof: Proof,
-    incumbent: Plan | None,
+    incumbent: Incumbent | None,
 ) -> VerificationReport:
     """The report with what the check of the stored proof found."""
     from planner.verify import verify_certificate
@@ -381,12 +451,6 @@ def with_request(facts: Facts, request: Request) -> Facts:
     return with_changes(dataclasses.replace(facts, instance=instance), request.changes)
 
 
-def incumbent_of(facts: Facts) -> Plan | None:
-    """The plan that the settings name as incumbent; RunError where it cannot be read."""
-    name = facts.instance.settings.incumbent
-    return None if name is None else Plan.read(Path(facts.instance.folder) / name)
-
-
 @contextmanager
 def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[None]:
     began = time.monotonic()
@@ -399,11 +463,13 @@ __all__ = [
     "Answer",
     "Request",
     "answer",
+    "backtest",
     "diff",
     "explain",
     "front",
     "load",
     "plan",
+    "replan",
     "report",
     "verify",
     "whatif",

@@ -20,7 +20,6 @@ import dataclasses
 import datetime as dt
 import io
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,8 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import RunError
-from planner.instance.load import SETTINGS_FILE
-from planner.instance.schema import TABLES
+from planner.instance.copy import copy_instance
 from planner.plan import Plan
 
 if TYPE_CHECKING:
@@ -90,7 +88,10 @@ def write_run(folder: Path, answer: Answer) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             draft = Path(scratch) / "run"
             draft.mkdir()
-            _fill(draft, answer)
+            write_files(draft, answer)
+            settings = answer.facts.instance.settings
+            source = Path(answer.facts.instance.folder)
+            copy_instance(source, draft / INSTANCE, settings.incumbent)
             if folder.exists():
                 folder.replace(Path(scratch) / "old")
             draft.replace(folder)
@@ -99,33 +100,16 @@ def write_run(folder: Path, answer: Answer) -> Path:
     return folder
 
 
-def _fill(folder: Path, answer: Answer) -> None:
+def write_files(folder: Path, answer: Answer) -> None:
+    """Everything of a run folder but the copy of the instance."""
     (folder / PLAN).write_text(answer.plan.to_json(), encoding="utf-8")
     request = json.dumps(dataclasses.asdict(answer.request), indent=1)
     (folder / REQUEST).write_text(request, encoding="utf-8")
     (folder / LOG).write_text(answer.log.text(), encoding="utf-8")
     answer.proof.save(folder / CERTIFICATE)
-    settings = answer.facts.instance.settings
-    copy_instance(Path(answer.facts.instance.folder), folder / INSTANCE, settings.incumbent)
     (folder / TABLE_FOLDER).mkdir()
     for name, text in plan_tables(answer.plan).items():
         (folder / TABLE_FOLDER / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
-
-
-def copy_instance(source: Path, target: Path, incumbent: str | None) -> None:
-    """Copy settings, tables and, where it lies inside the folder, the incumbent plan."""
-    target.mkdir()
-    for name in (SETTINGS_FILE, *(f"{table}.csv" for table in TABLES)):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
-    if incumbent is None:
-        return
-    plan = source / incumbent
-    plan = plan / PLAN if plan.is_dir() else plan
-    if plan.is_file() and plan.resolve().is_relative_to(source.resolve()):
-        place = target / plan.resolve().relative_to(source.resolve())
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(plan, place)
 
 
 def plan_tables(plan: Plan) -> dict[str, str]:

@@ -80,7 +80,7 @@ def purchases(data: FleetData, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     for k in range(len(data.quota_names)):
         inside = accelerators[:, data.quota_purchase[k], :].sum(axis=1)
         good &= (inside <= data.quota_accelerators[k]).all(axis=1)
-    held = np.zeros((len(grid), H, T)) + (size * data.machine_fixed)[None, :, None]
+    held = np.zeros((len(grid), H, T)) + (size[:, None] * data.machine_fixed)[None]
     spot, usable = np.zeros_like(held), held.copy()
     for b in range(B):
         h = data.purchase_machine[b]
@@ -97,12 +97,11 @@ def purchases(data: FleetData, w: FloatArray) -> tuple[FloatArray, FloatArray]:
             ]
             limit = data.spot_share_max * held[:, same].sum(axis=1)
             good &= (spot[:, same].sum(axis=1) <= limit + 1e-9).all(axis=1)
-    added = np.maximum((held - data.machine_incumbent[None, :, None]).max(axis=2), 0.0).sum(axis=1)
+    added = np.maximum((held - data.machine_incumbent[None, :, None]).max(axis=2), 0.0)
     if not np.isnan(data.max_added_accelerators):
-        good &= added <= data.max_added_accelerators + 1e-9
-    value = (
-        w[0] * data.machine_fixed_cost_usd.sum() + w[0] * data.change_usd_per_accelerator * added
-    )
+        good &= added.sum(axis=1) <= data.max_added_accelerators + 1e-9
+    change = w[0] * data.machine_change_usd + w[1] * data.machine_change_kgco2e
+    value = w[0] * data.machine_fixed_cost_usd.sum() + added @ change
     value = value + w[0] * np.einsum("nbt,bt->n", count, data.purchase_cost_usd)
     instances = held / size[None, :, None]
     value = value + w[1] * np.einsum("nht,ht->n", instances, data.machine_carbon_kgco2e)

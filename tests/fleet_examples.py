@@ -113,11 +113,14 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
     if incumbent:
         was_adopted[np.arange(W) * variants + rng.integers(0, variants, W)] = True
         variant_cost[:, 2] = np.where(was_adopted, 0.0, 50.0)
+        variant_cost[:, 3] = np.where(was_adopted | (kind != "fine-tune"), 0.0, 90.0)
+        variant_cost[:, 4] = np.where(was_adopted | (kind != "rag"), 0.0, 15.0)
     region_names = [f"region-{i}" for i in range(R)] + (["api:vendor"] if api else [])
     own_region = np.arange(len(region_names)) < R
     hosts = (kind == "rag")[:, None] & own_region[None, :]
     host_cost = np.where(hosts, uniform(20, 120, hosts.shape), 0.0)
     host_carbon = np.where(hosts, uniform(0.1, 2.0, hosts.shape), 0.0)
+    new_copies = hosts & ~was_adopted[:, None] & incumbent
 
     # ---- machines: neighbours share an accelerator and differ in size, as (9) needs
     M = machines_per_region
@@ -129,6 +132,9 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
     usd_per_h = (1.5 + 1.6 * accelerator) * uniform(0.8, 1.3, H) * size
     intensity = uniform(0.02, 0.6, R)[:, None] * uniform(0.7, 1.3, (R, T))
     fixed = (rng.random(H) < 0.3).astype(np.int64) if owned else np.zeros(H, dtype=np.int64)
+    # Every other commitment ends before the last slices.
+    ends = T - ((np.arange(H) + seed) % 2) * (T // 2)
+    held = fixed[:, None] * (np.arange(T) < ends[:, None])
 
     # ---- pools: every (machine, llm, config)
     pool_machine, pool_llm, pool_config = (
@@ -237,7 +243,8 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
     incumbent_accelerators = np.zeros(H)
     if incumbent:
         incumbent_accelerators = size * rng.integers(0, 3, H).astype(float)
-    added = np.maximum(size * (fixed + rented) - incumbent_accelerators, 0.0).sum()
+    most_held = held.max(axis=1) + rented
+    added = np.maximum(size * most_held - incumbent_accelerators, 0.0).sum()
 
     training = np.array(
         [
@@ -251,6 +258,9 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
     train_hours = uniform(5, 30, len(training))
     train_machine, train_slice = training[:, 1], training[:, 2]
     train_kwh = train_hours * 1.1 * (watts * size)[train_machine] / 1000.0
+    train_usd = train_hours * usd_per_h[train_machine]
+    train_kg = train_kwh * intensity[machine_region[train_machine], train_slice]
+    first_run = 0.5 * (incumbent & ~was_adopted[training[:, 0]])
 
     quota_of = np.zeros((R if quotas else 0, B), dtype=bool)
     for k in range(len(quota_of)):
@@ -294,13 +304,13 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
         variant_cost_lines_usd=variant_cost,
         variant_carbon_kgco2e=np.where(kind == "rag", uniform(0.1, 1.0, V), 0.0),
         variant_is_incumbent=was_adopted,
-        host_cost_usd=host_cost,
-        host_carbon_kgco2e=host_carbon,
+        host_cost_lines_usd=np.stack([host_cost, np.where(new_copies, 8.0, 0.0)], axis=2),
+        host_carbon_lines_kgco2e=np.stack([host_carbon, np.where(new_copies, 0.3, 0.0)], axis=2),
         training_variant=training[:, 0],
         training_machine=train_machine,
         training_slice=train_slice,
-        training_cost_usd=train_hours * usd_per_h[train_machine],
-        training_carbon_kgco2e=train_kwh * intensity[machine_region[train_machine], train_slice],
+        training_cost_lines_usd=np.stack([train_usd, first_run * train_usd], axis=1),
+        training_carbon_lines_kgco2e=np.stack([train_kg, first_run * train_kg], axis=1),
         training_water_l=train_kwh * 1.5,
         group_item=group_item,
         group_variant=group_variant,
@@ -320,12 +330,14 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
         machine_region=machine_region,
         machine_accelerator=tuple(f"accelerator-{a}" for a in accelerator),
         machine_size=size,
-        machine_fixed=fixed,
-        machine_fixed_cost_usd=0.5 * fixed * usd_per_h * PERIOD_HOURS,
+        machine_fixed=held,
+        machine_fixed_cost_usd=0.5 * usd_per_h * (held @ hours),
         machine_idle_carbon_kgco2e=idle_kwh * intensity[machine_region],
         machine_embodied_kgco2e=(0.004 * size)[:, None] * hours,
         machine_water_l=0.8 * idle_kwh,
         machine_incumbent=incumbent_accelerators,
+        machine_change_usd=np.asarray(40.0 * speed * bool(incumbent)),
+        machine_change_kgco2e=0.7 * intensity.mean(axis=1)[machine_region] * bool(incumbent),
         purchase_machine=purchase_machine,
         purchase_market=purchase_market,
         purchase_per_slice=purchase_market != COMMIT_1Y,
@@ -347,7 +359,6 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
         max_regions=nowhere if max_regions is None else float(max_regions),
         max_changed_workloads=min(changes + 1.0, float(W)) if incumbent else nowhere,
         max_added_accelerators=added if incumbent else nowhere,
-        change_usd_per_accelerator=40.0 if incumbent else 0.0,
         cost_max_usd=nowhere,
         carbon_max_kgco2e=nowhere,
         water_max_l=nowhere,

@@ -52,7 +52,7 @@ def machine_capacity(program: Any, data: FleetData) -> Any:
                     ),
                     (held[h, t][0], [-size[h] * value for value in held[h, t][1]]),
                 ),
-                float(size[h] * fixed[h]),
+                float(size[h] * fixed[h][t]),
             ),
         )
         for (h, t), members in grouped(

@@ -25,7 +25,16 @@ CAPACITY_ROWS = ("work", "slots", "kv", "prefill")
 
 ROUTE_COST_LINES = ("api tokens", "retrieval", "network", "shortfall")
 ROUTE_CARBON_LINES = ("serving energy", "api")
-VARIANT_COST_LINES = ("adaptation staff", "re-embedding", "migration")
+VARIANT_COST_LINES = (
+    *("adaptation staff", "re-embedding"),
+    *("migration work", "migration fine-tune", "migration index"),
+)
+HOST_COST_LINES = ("index hosting", "migration index")
+HOST_CARBON_LINES = ("index", "migration")
+TRAINING_COST_LINES = ("training compute", "migration fine-tune")
+TRAINING_CARBON_LINES = ("training", "migration")
+CHANGE_COST_LINE, CHANGE_CARBON_LINE = "migration machines", "migration"
+"""Lines of an accelerator above the incumbent's peak."""
 MARKETS = ("on-demand", "spot", "commit-1y", "commit-3y")
 
 
@@ -86,10 +95,10 @@ class FleetData:
     """float (V,) re-embedding and the like, if adopted (line ``index``)"""
     variant_is_incumbent: BoolArray
     """bool (V,) the adoption of the incumbent plan"""
-    host_cost_usd: FloatArray
-    """float (V, R) a copy of the index or adapter in the region (line ``index hosting``)"""
-    host_carbon_kgco2e: FloatArray
-    """float (V, R) (line ``index``)"""
+    host_cost_lines_usd: FloatArray
+    """float (V, R, len(HOST_COST_LINES)) a copy of the index or adapter in the region"""
+    host_carbon_lines_kgco2e: FloatArray
+    """float (V, R, len(HOST_CARBON_LINES))"""
 
     # ---- training options: where and when the fine-tune of a variant runs
     training_variant: IntArray
@@ -98,10 +107,10 @@ class FleetData:
     """int (O,)"""
     training_slice: IntArray
     """int (O,)"""
-    training_cost_usd: FloatArray
-    """float (O,) (line ``training compute``)"""
-    training_carbon_kgco2e: FloatArray
-    """float (O,) (line ``training``)"""
+    training_cost_lines_usd: FloatArray
+    """float (O, len(TRAINING_COST_LINES))"""
+    training_carbon_lines_kgco2e: FloatArray
+    """float (O, len(TRAINING_CARBON_LINES))"""
     training_water_l: FloatArray
     """float (O,)"""
 
@@ -145,7 +154,7 @@ class FleetData:
     machine_size: IntArray
     """int (H,) accelerators per instance"""
     machine_fixed: IntArray
-    """int (H,) instances already owned or committed, held whether used or not"""
+    """int (H, T) instances already owned or committed, held whether used or not"""
     machine_fixed_cost_usd: FloatArray
     """float (H,) their cost in the period (line ``owned and committed``)"""
     machine_idle_carbon_kgco2e: FloatArray
@@ -156,6 +165,10 @@ class FleetData:
     """float (H, T) of one held instance"""
     machine_incumbent: FloatArray
     """float (H,) peak accelerators in the incumbent plan"""
+    machine_change_usd: FloatArray
+    """float (H,) per accelerator above the incumbent's peak (line ``migration machines``)"""
+    machine_change_kgco2e: FloatArray
+    """float (H,) likewise (line ``migration``)"""
 
     # ---- purchases
     purchase_machine: IntArray
@@ -199,8 +212,6 @@ class FleetData:
     max_regions: float
     max_changed_workloads: float
     max_added_accelerators: float
-    change_usd_per_accelerator: float
-    """per accelerator above the incumbent's peak (line ``migration``)"""
     cost_max_usd: float
     carbon_max_kgco2e: float
     water_max_l: float
@@ -215,6 +226,26 @@ class FleetData:
     def route_carbon_kgco2e(self) -> FloatArray:
         """Sum of the route's carbon lines, float (J,)."""
         return np.asarray(self.route_carbon_lines_kgco2e.sum(axis=1))
+
+    @property
+    def host_cost_usd(self) -> FloatArray:
+        """Sum of a copy's cost lines, float (V, R)."""
+        return np.asarray(self.host_cost_lines_usd.sum(axis=2))
+
+    @property
+    def host_carbon_kgco2e(self) -> FloatArray:
+        """Sum of a copy's carbon lines, float (V, R)."""
+        return np.asarray(self.host_carbon_lines_kgco2e.sum(axis=2))
+
+    @property
+    def training_cost_usd(self) -> FloatArray:
+        """Sum of the training option's cost lines, float (O,)."""
+        return np.asarray(self.training_cost_lines_usd.sum(axis=1))
+
+    @property
+    def training_carbon_kgco2e(self) -> FloatArray:
+        """Sum of the training option's carbon lines, float (O,)."""
+        return np.asarray(self.training_carbon_lines_kgco2e.sum(axis=1))
 
     @property
     def machine_carbon_kgco2e(self) -> FloatArray:

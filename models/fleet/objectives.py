@@ -10,9 +10,15 @@ import pyomo.environ as pyo
 from numpy.typing import ArrayLike
 
 from models.fleet.data import (
+    CHANGE_CARBON_LINE,
+    CHANGE_COST_LINE,
+    HOST_CARBON_LINES,
+    HOST_COST_LINES,
     MARKETS,
     ROUTE_CARBON_LINES,
     ROUTE_COST_LINES,
+    TRAINING_CARBON_LINES,
+    TRAINING_COST_LINES,
     VARIANT_COST_LINES,
     FleetData,
     FloatArray,
@@ -71,21 +77,28 @@ def cost_expression(program: Any, data: FleetData) -> dict[str, Any]:
     lines["owned and committed"] = linear(constant=data.machine_fixed_cost_usd.sum())
     for i, name in enumerate(ROUTE_COST_LINES):
         lines[name] = linear(_routes(program, data.route_cost_lines_usd[:, i]))
+    parts: dict[str, list[Terms]] = {name: [] for name in VARIANT_COST_LINES}
     for i, name in enumerate(VARIANT_COST_LINES):
-        parts = [_indexed(program.adopt, data.variant_cost_lines_usd[:, i])]
-        if name == "migration" and data.change_usd_per_accelerator > 0:
-            parts.append(_every(program.added, data.change_usd_per_accelerator))
-        lines[name] = linear(*parts)
-    lines["index hosting"] = linear(_hosts(program, data, data.host_cost_usd))
-    lines["training compute"] = linear(_indexed(program.train, data.training_cost_usd))
+        parts[name].append(_indexed(program.adopt, data.variant_cost_lines_usd[:, i]))
+    for i, name in enumerate(HOST_COST_LINES):
+        copies = _hosts(program, data, data.host_cost_lines_usd[:, :, i])
+        parts.setdefault(name, []).append(copies)
+    for i, name in enumerate(TRAINING_COST_LINES):
+        runs = _indexed(program.train, data.training_cost_lines_usd[:, i])
+        parts.setdefault(name, []).append(runs)
+    parts[CHANGE_COST_LINE] = [_added(program, data.machine_change_usd)]
+    lines |= {name: linear(*terms) for name, terms in parts.items()}
     fixed = data.region_fixed_cost_usd
     lines["region fixed"] = linear((list(program.open.values()), [fixed[r] for r in program.open]))
     return lines
 
 
 def carbon_expression(program: Any, data: FleetData) -> dict[str, Any]:
-    """(O2) carbon in kgCO2e for the period, by line: routes, held instances, index, training."""
-    held = data.machine_fixed[:, None]
+    """(O2) carbon in kgCO2e for the period, by line.
+
+    Routes, held instances, index, training, migration.
+    """
+    held = data.machine_fixed
     lines = {
         name: linear(_routes(program, data.route_carbon_lines_kgco2e[:, i]))
         for i, name in enumerate(ROUTE_CARBON_LINES)
@@ -98,12 +111,15 @@ def carbon_expression(program: Any, data: FleetData) -> dict[str, Any]:
             _purchases(program, data, per_instance[data.purchase_machine]),
             constant=(held * per_instance).sum(),
         )
-    lines["index"] = linear(
-        _indexed(program.adopt, data.variant_carbon_kgco2e),
-        _hosts(program, data, data.host_carbon_kgco2e),
-    )
-    lines["training"] = linear(_indexed(program.train, data.training_carbon_kgco2e))
-    return lines
+    parts = {"index": [_indexed(program.adopt, data.variant_carbon_kgco2e)]}
+    for i, name in enumerate(HOST_CARBON_LINES):
+        copies = _hosts(program, data, data.host_carbon_lines_kgco2e[:, :, i])
+        parts.setdefault(name, []).append(copies)
+    for i, name in enumerate(TRAINING_CARBON_LINES):
+        runs = _indexed(program.train, data.training_carbon_lines_kgco2e[:, i])
+        parts.setdefault(name, []).append(runs)
+    parts[CHANGE_CARBON_LINE].append(_added(program, data.machine_change_kgco2e))
+    return lines | {name: linear(*terms) for name, terms in parts.items()}
 
 
 def loss_expression(program: Any, data: FleetData) -> Any:
@@ -117,7 +133,7 @@ def water_expression(program: Any, data: FleetData) -> Any:
         _routes(program, data.route_water_l),
         _purchases(program, data, data.machine_water_l[data.purchase_machine]),
         _indexed(program.train, data.training_water_l),
-        constant=(data.machine_fixed[:, None] * data.machine_water_l).sum(),
+        constant=(data.machine_fixed * data.machine_water_l).sum(),
     )
 
 
@@ -136,8 +152,10 @@ def _indexed(variable: Any, coefficients: ArrayLike) -> Terms:
     return [variable[i] for i in used], values[used].tolist()
 
 
-def _every(variable: Any, coefficient: float) -> Terms:
-    return list(variable.values()), [coefficient] * len(variable)
+def _added(program: Any, per_accelerator: FloatArray) -> Terms:
+    """Terms of the accelerators above the incumbent's peak; `per_accelerator` float (H,)."""
+    charged = [h for h in program.added if per_accelerator[h]]
+    return [program.added[h] for h in charged], per_accelerator[charged].tolist()
 
 
 def _hosts(program: Any, data: FleetData, coefficients: FloatArray) -> Terms:

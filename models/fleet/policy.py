@@ -114,7 +114,7 @@ def limit_added_accelerators(program: Any, data: FleetData) -> Any:
     if not counts_added(data):
         return constraint(())
     size = data.machine_size.astype(float)
-    allowed = data.machine_incumbent - size * data.machine_fixed
+    allowed = data.machine_incumbent[:, None] - size[:, None] * data.machine_fixed
     return constraint(
         (
             (h, t),
@@ -124,7 +124,7 @@ def limit_added_accelerators(program: Any, data: FleetData) -> Any:
                     (variables, [size[h] * value for value in counts]),
                     ([program.added[h]], [-1.0]),
                 ),
-                float(allowed[h]),
+                float(allowed[h, t]),
             ),
         )
         for (h, t), (variables, counts) in held_terms(program, data, usable=False).items()

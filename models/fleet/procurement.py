@@ -71,7 +71,8 @@ def limit_spot_share(program: Any, data: FleetData) -> Any:
         ],
         dtype=np.int64,
     )
-    fixed = np.bincount(group, data.machine_size * data.machine_fixed, minlength=len(group))
+    fixed = np.zeros((len(group), len(data.slices)))
+    np.add.at(fixed, group, data.machine_size[:, None] * data.machine_fixed)
     purchase_group = group[data.purchase_machine]
     spot = data.purchase_market == SPOT
     has_spot = np.bincount(purchase_group, spot, minlength=len(group)) > 0
@@ -83,6 +84,6 @@ def limit_spot_share(program: Any, data: FleetData) -> Any:
             for t in range(len(data.slices)):
                 variables, _ = purchase_terms(program, data, members.tolist(), t)
                 body = linear((variables, weight[members].tolist()))
-                yield (s, t), (None, body, float(data.spot_share_max * fixed[s]))
+                yield (s, t), (None, body, float(data.spot_share_max * fixed[s, t]))
 
     return constraint(every_row())

@@ -90,7 +90,8 @@ def opens(data: FleetData) -> bool:
 
 def counts_added(data: FleetData) -> bool:
     """Whether accelerators above the incumbent's are counted or cost something (15)."""
-    return bool(data.change_usd_per_accelerator > 0 or ruled(data.max_added_accelerators))
+    changes = (data.machine_change_usd > 0) | (data.machine_change_kgco2e > 0)
+    return bool(changes.any() or ruled(data.max_added_accelerators))
 
 
 def _pairs(mask: BoolArray) -> list[tuple[int, int]]:

@@ -56,7 +56,7 @@ class Decisions:
 
     def held(self, data: FleetData) -> IntArray:
         """Instances held, int (H, T): owned, committed and rented."""
-        held = np.repeat(data.machine_fixed[:, None], len(data.slices), axis=1).astype(np.int64)
+        held = data.machine_fixed.astype(np.int64)
         np.add.at(held, data.purchase_machine, self.buy[:, None] + self.rent)
         return held
 
@@ -83,7 +83,7 @@ def fleet_lines(data: FleetData, decisions: Decisions) -> tuple[FleetLine, ...]:
     lines = []
     for h in range(len(data.machines)):
         region, offer = split_machine(data, h)
-        held: list[tuple[str, str | None, int]] = [(OWNED, None, int(data.machine_fixed[h]))]
+        held = _fixed(data, h)
         for b in np.flatnonzero(data.purchase_machine == h):
             market = MARKETS[data.purchase_market[b]]
             held.append((market, None, int(decisions.buy[b])))
@@ -105,6 +105,14 @@ def fleet_lines(data: FleetData, decisions: Decisions) -> tuple[FleetLine, ...]:
             if instances > 0
         ]
     return tuple(lines)
+
+
+def _fixed(data: FleetData, machine: int) -> list[tuple[str, str | None, int]]:
+    """Owned and committed instances: one line, or one per slice where some end in the period."""
+    counts = data.machine_fixed[machine].tolist()
+    if len(set(counts)) == 1:
+        return [(OWNED, None, counts[0])]
+    return [(OWNED, in_slice, count) for in_slice, count in zip(data.slices, counts, strict=True)]
 
 
 def split_machine(data: FleetData, machine: int) -> tuple[str, str]:

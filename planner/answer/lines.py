@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fleet.data import (
+    CHANGE_CARBON_LINE,
+    CHANGE_COST_LINE,
+    HOST_CARBON_LINES,
+    HOST_COST_LINES,
     MARKETS,
     ROUTE_CARBON_LINES,
     ROUTE_COST_LINES,
+    TRAINING_CARBON_LINES,
+    TRAINING_COST_LINES,
     VARIANT_COST_LINES,
     FleetData,
     FloatArray,
@@ -34,11 +40,14 @@ def cost_lines(data: FleetData, decisions: Decisions) -> dict[str, float]:
     lines["owned and committed"] = total(data.machine_fixed_cost_usd)
     served = decisions.serve[:, None] * data.route_cost_lines_usd[decisions.routes]
     lines |= {name: total(served[:, i]) for i, name in enumerate(ROUTE_COST_LINES)}
-    adopted = data.variant_cost_lines_usd[decisions.adopt]
-    lines |= {name: total(adopted[:, i]) for i, name in enumerate(VARIANT_COST_LINES)}
-    lines["migration"] += data.change_usd_per_accelerator * added_accelerators(data, decisions)
-    lines["index hosting"] = total(data.host_cost_usd[decisions.host])
-    lines["training compute"] = total(data.training_cost_usd[_trained(decisions)])
+    for names, parts in (
+        (VARIANT_COST_LINES, data.variant_cost_lines_usd[decisions.adopt]),
+        (HOST_COST_LINES, data.host_cost_lines_usd[decisions.host]),
+        (TRAINING_COST_LINES, data.training_cost_lines_usd[_trained(decisions)]),
+    ):
+        for i, name in enumerate(names):
+            lines[name] = lines.get(name, 0.0) + total(parts[:, i])
+    lines[CHANGE_COST_LINE] = total(data.machine_change_usd * added_accelerators(data, decisions))
     lines["region fixed"] = total(data.region_fixed_cost_usd[regions_in_use(data, decisions)])
     return lines
 
@@ -50,13 +59,15 @@ def carbon_lines(data: FleetData, decisions: Decisions) -> dict[str, float]:
     lines = {name: total(served[:, i]) for i, name in enumerate(ROUTE_CARBON_LINES)}
     lines["idle energy"] = total(held * data.machine_idle_carbon_kgco2e)
     lines["embodied"] = total(held * data.machine_embodied_kgco2e)
-    lines["index"] = total(
-        [
-            *data.variant_carbon_kgco2e[decisions.adopt].tolist(),
-            *data.host_carbon_kgco2e[decisions.host].tolist(),
-        ]
-    )
-    lines["training"] = total(data.training_carbon_kgco2e[_trained(decisions)])
+    lines["index"] = total(data.variant_carbon_kgco2e[decisions.adopt])
+    for names, parts in (
+        (HOST_CARBON_LINES, data.host_carbon_lines_kgco2e[decisions.host]),
+        (TRAINING_CARBON_LINES, data.training_carbon_lines_kgco2e[_trained(decisions)]),
+    ):
+        for i, name in enumerate(names):
+            lines[name] = lines.get(name, 0.0) + total(parts[:, i])
+    changes = data.machine_change_kgco2e * added_accelerators(data, decisions)
+    lines[CHANGE_CARBON_LINE] += total(changes)
     return lines
 
 
@@ -76,12 +87,10 @@ def qoe(data: FleetData, decisions: Decisions) -> float:
     return 1.0 - total(decisions.serve * data.route_loss[decisions.routes])
 
 
-def added_accelerators(data: FleetData, decisions: Decisions) -> float:
-    """Accelerators held above the incumbent's peak; 0 where change costs nothing."""
-    if data.change_usd_per_accelerator <= 0:
-        return 0.0
+def added_accelerators(data: FleetData, decisions: Decisions) -> FloatArray:
+    """Accelerators of each machine held above the incumbent's peak, float (H,)."""
     peak = (data.machine_size[:, None] * decisions.held(data)).max(axis=1)
-    return total(np.maximum(peak - data.machine_incumbent, 0.0))
+    return np.asarray(np.maximum(peak - data.machine_incumbent, 0.0))
 
 
 def regions_in_use(data: FleetData, decisions: Decisions) -> NDArray[np.int64]:

@@ -64,8 +64,36 @@ def reembedding_usd(facts: Facts, variant: VariantFacts, workload: Workload) -> 
     """Embedding what changes in the corpus during the period, USD."""
     if not has_rag(variant):
         return 0.0
-    tokens = workload.corpus_tokens * _changed_share(facts, workload)
+    return embedding_usd(facts, workload.corpus_tokens * _changed_share(facts, workload))
+
+
+def embedding_usd(facts: Facts, tokens: float) -> float:
+    """Embedding so many tokens, USD."""
     return tokens * facts.prices.embedding_usd_per_mtok / 1e6
+
+
+def index_gb(variant: VariantFacts, workload: Workload) -> float:
+    """Size of a copy of the index, GB; 0 without retrieval."""
+    if not has_rag(variant):
+        return 0.0
+    vectors = index_vectors(workload.corpus_tokens, workload.rag_chunk_tokens)
+    return float(index_bytes(vectors, VECTOR_DIMENSIONS)) / 1e9
+
+
+def adapter_gb(facts: Facts, variant: VariantFacts) -> float:
+    """Size of the adapter, or of the weights after a full fine-tune, GB; 0 without one."""
+    if variant.method is None:
+        return 0.0
+    llm = next(x for x in facts.llms if x.llm == variant.llm)
+    if variant.method == "full":
+        return 2.0 * llm.params_total_b
+    return float(adapter_bytes(_trainable(llm))) / 1e9
+
+
+def mean_intensity(facts: Facts, region: RegionFacts) -> float:
+    """Mean over the period of the carbon of a region's grid, kgCO2e/kWh."""
+    weights = np.array([part.hours for part in facts.instance.slices])
+    return float(np.average(region.carbon_kgco2e_per_kwh, weights=weights))
 
 
 def hosting(
@@ -80,18 +108,14 @@ def hosting(
     cost, carbon = np.zeros(regions), np.zeros(regions)
     hours, price = facts.instance.settings.period.hours, facts.prices
     if has_rag(variant):
-        vectors = index_vectors(workload.corpus_tokens, workload.rag_chunk_tokens)
-        gb = float(index_bytes(vectors, VECTOR_DIMENSIONS)) / 1e9
+        gb = index_gb(variant, workload)
         cost += gb * price.vector_ram_usd_per_gb_h * hours
         cost += gb * price.egress_usd_per_gb * _changed_share(facts, workload)
-        weights = np.array([part.hours for part in facts.instance.slices])
         for at, region in enumerate(facts.regions):
-            mean = float(np.average(region.carbon_kgco2e_per_kwh, weights=weights))
+            mean = mean_intensity(facts, region)
             carbon[at] = RAM_W_PER_GB * gb * hours / 1e3 * region.pue * mean
     if variant.method is not None:
-        llm = next(x for x in facts.llms if x.llm == variant.llm)
-        full = variant.method == "full"
-        gb = 2.0 * llm.params_total_b if full else float(adapter_bytes(_trainable(llm))) / 1e9
+        gb = adapter_gb(facts, variant)
         cost += gb * price.egress_usd_per_gb * refreshes(facts, variant)
         cost += gb * price.storage_usd_per_gb_month * hours / 730.0
     return cost, carbon

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-from models.fleet.data import FloatArray
 from planner.candidates.adaptation import (
     TrainingOption,
     training_options,
@@ -27,6 +26,7 @@ from planner.candidates.kinds import Candidates, Exclusion
 from planner.candidates.legs import Leg, legs_of, mixture_quality
 from planner.candidates.limits import prove_supply
 from planner.candidates.machines import dominated_machines, usable
+from planner.candidates.migration import Changes
 from planner.candidates.routes import (
     Kernels,
     Rows,
@@ -37,9 +37,11 @@ from planner.candidates.routes import (
     user_of,
 )
 from planner.errors import InfeasibleError
-from planner.instance.facts import Facts
-from planner.plan import Plan
+from planner.incumbent import incumbent_of
+from planner.instance.facts import Facts, MachineFacts
 from planner.serving import PlanningLaws, planning_laws
+
+NOT_KEPT = "another variant answers the workload today, and that must stay (keep_incumbent)"
 
 
 def build_candidates(
@@ -55,15 +57,18 @@ def build_candidates(
     InfeasibleError, with numbers, where a workload cannot be served at all or demand exceeds all
     quotas; RunError where the incumbent cannot be read.
     """
+    changes = Changes(facts, incumbent_of(facts))
+    removed: dict[str, str] = {}
+    if changes.keeps:
+        removed = {v.variant: NOT_KEPT for v in facts.variants if not changes.stays(v)}
+        facts = _kept(facts, changes)
     instance, tally = facts.instance, Tally()
-    incumbent = _incumbent(facts)
     items = demand_items(instance)
     rows = [rows_of(items, w) for w in range(len(instance.workloads))]
     classes = [sorted({int(c) for c in table.users[:, 0]}) for table in rows]
     regions = tuple(
         dict.fromkeys([r.region for r in facts.regions] + [a.region for a in facts.apis])
     )
-    removed: dict[str, str] = {}
     legs = _legs(facts, classes, tally, removed)
 
     configs = configurations(facts, laws, tally)
@@ -71,10 +76,14 @@ def build_candidates(
     dominated = dominated_configs(facts, legs, configs, cells) if prune else {}
     at_machine = usable(facts, tally)
     counts = _counts(facts, legs, configs, cells, dominated)
-    peak = incumbent_peak(facts, incumbent)
-    worse = dominated_machines(facts, at_machine, counts, peak) if prune else {}
-    pools = pools_of(facts, legs, configs, at_machine, dominated, set(worse))
-    kernels = kernels_of(facts, regions, legs, rows, configs, cells, pools, tally)
+    worse = (
+        dominated_machines(facts, at_machine, counts, changes.peak, changes.per_accelerator)
+        if prune
+        else {}
+    )
+    serving = [h for h in at_machine if not changes.keeps or _held(facts.machines[h], changes)]
+    pools = pools_of(facts, legs, configs, serving, dominated, set(worse))
+    kernels = kernels_of(facts, regions, legs, rows, configs, cells, pools, tally, changes)
 
     workload = workload_index(facts)
     trainers = [h for h in at_machine if facts.machines[h].machine not in worse]
@@ -98,7 +107,7 @@ def build_candidates(
     parts = Parts(facts, items, regions, legs, configs, cells, pools, kernels)
     order = list(dict.fromkeys(legs[at].variant for at in chosen))
     options = [option for v in order for option in training[v]]
-    data, infos, machines = fleet_data(parts, routes, order, options, incumbent, peak)
+    data, infos, machines = fleet_data(parts, routes, order, options, changes)
     prove_supply(facts, data, machines)
     latency = kernels.experience
     short = routes.kernel < 0
@@ -117,30 +126,36 @@ def build_candidates(
     )
 
 
-# ------------------------------------------------------------------ incumbent
+# ------------------------------------------------------------------ what must stay
 
 
-def _incumbent(facts: Facts) -> Plan | None:
-    name = facts.instance.settings.incumbent
-    return None if name is None else Plan.read(Path(facts.instance.folder) / name)
+def _kept(facts: Facts, changes: Changes) -> Facts:
+    """The facts where what the incumbent decided must stay: its variants, no new commitment.
+
+    InfeasibleError where the instance no longer has one of them.
+    """
+    known = {v.variant for v in facts.variants}
+    for row in changes.adopted.values():
+        if row.variant not in known and row.workload in workload_index(facts):
+            raise InfeasibleError(
+                f"workload {row.workload} is answered by {row.variant} today, which the instance "
+                "no longer has",
+                conflict=(f"{row.variant} must stay (keep_incumbent)",),
+                repair=(f"allow {row.llm} with {row.adaptation} for {row.workload} again",),
+            )
+    settings = facts.instance.settings
+    policy = settings.policy.model_copy(update={"commitments": ()})
+    settings = settings.model_copy(update={"policy": policy})
+    return replace(
+        facts,
+        instance=facts.instance.model_copy(update={"settings": settings}),
+        variants=tuple(v for v in facts.variants if changes.stays(v)),
+    )
 
 
-def incumbent_peak(facts: Facts, plan: Plan | None) -> dict[str, float]:
-    """Machine -> most accelerators the incumbent holds of it in any slice, owned ones included."""
-    if plan is None:
-        return {}
-    size = {m.machine: m.accelerators for m in facts.machines}
-    slices = [part.slice for part in facts.instance.slices]
-    found: dict[str, FloatArray] = {}
-    for line in plan.fleet:
-        name = f"{line.region}/{line.offer}"
-        if name in size:
-            counts = found.setdefault(name, np.zeros(len(slices)))
-            every = line.slice is None
-            counts += [
-                line.instances * size[name] if every or part == line.slice else 0 for part in slices
-            ]
-    return {name: float(counts.max()) for name, counts in found.items()}
+def _held(machine: MachineFacts, changes: Changes) -> bool:
+    """Whether the incumbent holds any of the machine, or the instance owns it."""
+    return machine.fixed_instances > 0 or changes.peak.get(machine.machine, 0.0) > 0.0
 
 
 # ------------------------------------------------------------------ variants

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from planner.candidates.kinds import PoolInfo
 from planner.candidates.legs import Leg
 from planner.candidates.limits import accelerators_needed_at_most
 from planner.candidates.machines import held, purchases
+from planner.candidates.migration import Changes
 from planner.candidates.routes import (
     Kernels,
     Pools,
@@ -31,7 +32,6 @@ from planner.candidates.routes import (
 )
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Workload
-from planner.plan import Plan
 
 MIN_REGION_SHARE = 0.05
 """Share of a workload that a region must serve to count for its `min_regions`."""
@@ -127,11 +127,10 @@ def fleet_data(
     routes: Spread,
     order: Sequence[int],
     options: Sequence[TrainingOption],
-    incumbent: Plan | None,
-    peak: Mapping[str, float],
+    changes: Changes,
 ) -> tuple[FleetData, tuple[PoolInfo, ...], tuple[MachineFacts, ...]]:
     """The arrays, the pools in words and the machines; `order` are the variants kept, `options`
-    their training options."""
+    their training options, `changes` what they cost beside today's."""
     facts, items, pools = parts.facts, parts.items, parts.pools
     instance = facts.instance
     settings, policy, caps = instance.settings, instance.settings.policy, instance.settings.caps
@@ -172,11 +171,16 @@ def fleet_data(
     buy = purchases(facts, machines, need)
     emits = held(facts, machines)
     llms = tuple(dict.fromkeys(x for v in variants for x in (v.llm, v.check_llm) if x))
-    adopted = {} if incumbent is None else {a.workload: a.variant for a in incumbent.adoption}
-    same = np.array([adopted.get(v.workload) == v.variant for v in variants], dtype=np.bool_)
-    change_usd = policy.change_usd_per_workload if incumbent is not None else 0.0
     rows = [instance.workloads[w] for w in variant_workload]
-    copies = [hosting(facts, v, w, len(parts.regions)) for v, w in zip(variants, rows, strict=True)]
+    pairs = list(zip(variants, rows, strict=True))
+    copies = [
+        [*hosting(facts, v, w, len(parts.regions)), *changes.copy(v, w, parts.regions)]
+        for v, w in pairs
+    ]
+    copy_lines = np.array(copies).reshape(-1, 4, len(parts.regions)).transpose(0, 2, 1)
+    first = np.array([changes.first_run(facts.variants[o.variant]) for o in options])
+    per_added = np.array([changes.per_accelerator(m) for m in machines]).reshape(-1, 2)
+    has_incumbent = changes.incumbent is not None
     infos = _pool_infos(parts, at_pool)
     region_at = {name: at for at, name in enumerate(parts.regions)}
     fixed_usd = np.zeros(len(parts.regions))
@@ -225,23 +229,25 @@ def fleet_data(
                 (
                     staff_usd(facts, v, w),
                     reembedding_usd(facts, v, w),
-                    0.0 if kept else change_usd,
+                    changes.work_usd(v),
+                    changes.first_tune_usd(v, w),
+                    changes.first_index_usd(v, w),
                 )
-                for v, w, kept in zip(variants, rows, same, strict=True)
+                for v, w in pairs
             ]
-        ).reshape(-1, 3),
+        ).reshape(-1, 5),
         variant_carbon_kgco2e=np.zeros(len(variants)),
-        variant_is_incumbent=same,
-        host_cost_usd=np.array([c for c, _ in copies]).reshape(-1, len(parts.regions)),
-        host_carbon_kgco2e=np.array([c for _, c in copies]).reshape(-1, len(parts.regions)),
+        variant_is_incumbent=np.array([changes.is_adopted(v) for v in variants], dtype=np.bool_),
+        host_cost_lines_usd=copy_lines[:, :, [0, 2]],
+        host_carbon_lines_kgco2e=copy_lines[:, :, [1, 3]],
         training_variant=np.array([variant_at[o.variant] for o in options], dtype=np.int64),
         training_machine=np.array(
             [new_machine[machine_at[o.machine]] for o in options], dtype=np.int64
         ),
         training_slice=np.array([o.slice for o in options], dtype=np.int64),
-        training_cost_usd=np.array([o.cost_usd for o in options]),
-        training_carbon_kgco2e=np.array([o.carbon_kgco2e for o in options]),
-        training_water_l=np.array([o.water_l for o in options]),
+        training_cost_lines_usd=_with_first([o.cost_usd for o in options], first),
+        training_carbon_lines_kgco2e=_with_first([o.carbon_kgco2e for o in options], first),
+        training_water_l=_with_first([o.water_l for o in options], first).sum(axis=1),
         group_item=routes.group_item,
         group_variant=group_variant,
         group_leg=np.array([leg.leg for leg in parts.legs], dtype=np.int64)[routes.group_leg],
@@ -260,14 +266,18 @@ def fleet_data(
         machine_region=np.array([region_at[m.region] for m in machines], dtype=np.int64),
         machine_accelerator=tuple(m.accelerator for m in machines),
         machine_size=np.array([m.accelerators for m in machines], dtype=np.int64),
-        machine_fixed=np.array([m.fixed_instances for m in machines], dtype=np.int64),
+        machine_fixed=np.array([m.fixed_by_slice for m in machines], dtype=np.int64).reshape(
+            -1, len(hours)
+        ),
         machine_fixed_cost_usd=np.array(
             [m.fixed_usd_per_h * settings.period.hours for m in machines]
         ),
         machine_idle_carbon_kgco2e=emits.idle_carbon_kgco2e,
         machine_embodied_kgco2e=emits.embodied_kgco2e,
         machine_water_l=emits.water_l,
-        machine_incumbent=np.array([peak.get(m.machine, 0.0) for m in machines]),
+        machine_incumbent=np.array([changes.peak.get(m.machine, 0.0) for m in machines]),
+        machine_change_usd=per_added[:, 0],
+        machine_change_kgco2e=per_added[:, 1],
         purchase_machine=buy.machine,
         purchase_market=buy.market,
         purchase_per_slice=buy.per_slice,
@@ -287,15 +297,20 @@ def fleet_data(
         region_fixed_cost_usd=fixed_usd,
         max_llms=rule(policy.max_llms),
         max_regions=rule(policy.max_regions),
-        max_changed_workloads=rule(policy.max_changed_workloads if incumbent else None),
-        max_added_accelerators=rule(policy.max_added_accelerators if incumbent else None),
-        change_usd_per_accelerator=policy.change_usd_per_accelerator if incumbent else 0.0,
+        max_changed_workloads=rule(policy.max_changed_workloads if has_incumbent else None),
+        max_added_accelerators=rule(policy.max_added_accelerators if has_incumbent else None),
         cost_max_usd=rule(caps.cost_usd),
         carbon_max_kgco2e=rule(caps.carbon_kgco2e),
         water_max_l=rule(caps.water_l),
         loss_max=rule(None if caps.qoe_min is None else 1.0 - caps.qoe_min),
     )
     return data, infos, machines
+
+
+def _with_first(values: Sequence[float], first: FloatArray) -> FloatArray:
+    """Amounts of all refreshes and of the first run alone, float (O, 2)."""
+    amounts = np.array(values, dtype=np.float64)
+    return np.stack([amounts, first * amounts], axis=1)
 
 
 def _pool_infos(parts: Parts, at: IntArray) -> tuple[PoolInfo, ...]:

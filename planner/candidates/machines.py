@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,10 +88,12 @@ def dominated_machines(
     candidates: Sequence[int],
     counts: Mapping[str, set[int]],
     incumbent: Mapping[str, float],
+    change: Callable[[MachineFacts], tuple[float, float]],
 ) -> dict[str, str]:
     """Machine -> a machine that dominates it; `counts`: accelerator -> the G's in use there.
 
-    The rule and its proof are in the package's docstring.
+    `change`: USD and kgCO2e of an accelerator above the incumbent's. The rule and its proof are in
+    the package's docstring.
     """
     found: dict[str, str] = {}
     machines = [facts.machines[at] for at in candidates]
@@ -114,6 +116,7 @@ def dominated_machines(
                 and theirs[market] * machine.accelerators <= price * other.accelerators
                 for market, price in own.items()
             )
+            cheaper &= all(a <= b for a, b in zip(change(other), change(machine), strict=True))
             used = [g for g in counts[machine.accelerator] if machine.accelerators % g == 0]
             if cheaper and all(other.accelerators % g == 0 for g in used):
                 found[machine.machine] = other.machine

@@ -26,6 +26,7 @@ from planner.candidates.configs import Cells, Configs, accelerator_counts, leg_r
 from planner.candidates.demand import Items
 from planner.candidates.exclusions import Tally
 from planner.candidates.legs import Leg
+from planner.candidates.migration import Changes
 from planner.instance.facts import ApiFacts, Facts
 from planner.instance.schema import Workload
 
@@ -161,18 +162,23 @@ def kernels_of(
     cells: Cells,
     pools: Pools,
     tally: Tally,
+    changes: Changes,
 ) -> Kernels:
     """All eligible kernels, pools that pruning removed included."""
     instance = facts.instance
-    allowed = _residency(facts, regions, tally)
+    resident = _residency(facts, regions, tally)
     of_weights = {name: np.flatnonzero(pools.weights == at) for at, name in enumerate(pools.names)}
     api_region = np.array([regions.index(api.region) for api in facts.apis], dtype=np.int64)
     parts: list[IntArray] = []
     for at, leg in enumerate(legs):
         users = rows[leg.workload].users
+        allowed = resident[leg.workload]
+        if leg.leg == 0:
+            there_are = changes.may_serve(facts.variants[leg.variant], regions)
+            allowed = allowed & np.isin(regions, list(there_are))
         if leg.hosted:
             there = np.array(first_apis(facts, leg.llm), dtype=np.int64)
-            ok = np.broadcast_to(allowed[leg.workload][api_region[there]], (len(users), len(there)))
+            ok = np.broadcast_to(allowed[api_region[there]], (len(users), len(there)))
             cell = np.full(ok.shape, NOT_SERVED)
             region = api_region[there]
         else:
@@ -180,7 +186,7 @@ def kernels_of(
             start = np.array([cells.first[at, int(c)] for c in users[:, 0]], dtype=np.int64)
             region = pools.region[there]
             cell = start[:, None] + pools.offset[there][None, :]
-            ok = cells.eligible[cell] & allowed[leg.workload][region][None, :]
+            ok = cells.eligible[cell] & allowed[region][None, :]
         user, column = np.nonzero(ok)
         nowhere = np.full(len(user), NOT_SERVED)
         parts.append(

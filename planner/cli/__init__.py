@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from planner.cli import (
+    backtest,
     catalog,
     diff,
     explain,
@@ -19,6 +20,7 @@ from planner.cli import (
     pick,
     plan,
     predict,
+    replan,
     report,
     serve,
     verify,
@@ -47,6 +49,8 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "explain": (explain.explain, "why each choice, and what insisting on another costs"),
     "whatif": (whatif.whatif, "a plan under changed figures, and the difference"),
     "diff": (diff.diff, "what differs between two plans, fronts or instances, and why"),
+    "replan": (replan.replan, "keep what runs today, or change it: a decision with proof"),
+    "backtest": (backtest.backtest, "what rules of re-planning would have cost in the past"),
     "report": (report.report, "the page, brief and tables that people decide by"),
     "watch": (watch.watch, "re-plan on a schedule; propose, apply nothing"),
     "approve": (watch.approve, "approve or reject a proposed plan"),

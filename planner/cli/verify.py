@@ -150,7 +150,8 @@ class FrontOutcome:
 def front_verified(folder: Path, *, every_cut: bool, solves: int = 0) -> FrontOutcome:
     """Check a front's run folder: every plan, a sample of its proofs or all of them, and the
     enclosure against so many independent solves."""
-    from planner.api import incumbent_of, load
+    from planner.api import load
+    from planner.incumbent import incumbent_of
     from planner.verify.front import SAMPLE, verify_front
 
     try:
@@ -171,7 +172,8 @@ def front_verified(folder: Path, *, every_cut: bool, solves: int = 0) -> FrontOu
 
 def verified(folder: Path) -> Outcome:
     """Read a run folder and check everything in it; an unreadable one is an outcome as well."""
-    from planner.api import incumbent_of, load, with_request
+    from planner.api import load, with_request
+    from planner.incumbent import incumbent_of
     from planner.runs import read_run
     from planner.verify import Proof, verify_certificate, verify_plan
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from planner.compare.kinds import DATA_KINDS
 from planner.compare.recost import Recost, recost
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Plan
 
@@ -80,7 +81,9 @@ class Effects:
     """the old plan under the new data"""
 
 
-def effects(old: tuple[Facts, Plan, Plan | None], new: tuple[Facts, Plan, Plan | None]) -> Effects:
+def effects(
+    old: tuple[Facts, Plan, Incumbent | None], new: tuple[Facts, Plan, Incumbent | None]
+) -> Effects:
     """Split the change from one (facts, plan, incumbent) to another by cause."""
     facts, plan, incumbent = old
     steps = [recost(facts, plan, incumbent)]

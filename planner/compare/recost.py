@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Adoption, InstanceRef, Objectives, Plan, RoutingLine
 from planner.verify.case import Case
@@ -68,7 +69,7 @@ class Recost:
         )
 
 
-def recost(facts: Facts, plan: Plan, incumbent: Plan | None = None) -> Recost:
+def recost(facts: Facts, plan: Plan, incumbent: Incumbent | None = None) -> Recost:
     """The plan's decisions under `facts`; `incumbent` is what limits on change refer to."""
     case = Case(facts, restated(facts, plan), incumbent)
     fits = np.isfinite(case.figures.share).all(axis=1)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from planner.api import Request, incumbent_of, load, with_request
+from planner.api import Request, load, with_request
 from planner.errors import RunError
 from planner.front.front import FILE_NAME, Front, FrontPoint
+from planner.incumbent import Incumbent, incumbent_of
 from planner.instance.facts import Facts
 from planner.instance.findings import near_matches
 from planner.instance.load import SETTINGS_FILE
@@ -33,7 +34,7 @@ class PlanSide:
     facts: Facts
     request: Request
     plan: Plan
-    incumbent: Plan | None
+    incumbent: Incumbent | None
     point: FrontPoint | None = None
 
     @property

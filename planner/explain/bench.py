@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
+import numpy as np
+
 from planner.answer import build_plan
 from planner.answer.build import minimised_value
 from planner.candidates import Candidates, build_candidates
@@ -20,6 +22,7 @@ from planner.errors import VerificationError
 from planner.explain.carry import carried
 from planner.explain.prices import bound_by_cases, engine_prices, without_bargains
 from planner.explain.restrict import Keep, restricted, unserved
+from planner.incumbent import Incumbent
 from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.plan import Plan
@@ -59,7 +62,7 @@ class Bench:
     """Candidates of some facts, and the plan's own proof as prices on them."""
 
     facts: Facts
-    incumbent: Plan | None
+    incumbent: Incumbent | None
     objective: str
     """``cost``, ``carbon`` or ``qoe-loss``"""
     stored: Proof | None
@@ -116,6 +119,14 @@ class Bench:
         return tuple(found)
 
     @property
+    def known(self) -> tuple[Prices, ...]:
+        """The stored prices to begin a search from, where they are of the same objective."""
+        weights = unit_weights(self.objective)
+        if self.stored is None:
+            return ()
+        return tuple(b.prices for b in self.bounds if np.array_equal(b.prices.weights, weights))
+
+    @property
     def bound(self) -> Bound:
         """The best one."""
         return max(self.bounds, key=value_of)
@@ -158,6 +169,11 @@ class Bench:
         if not verify_plan(self.facts, made, self.incumbent).ok:
             return None
         return found, made
+
+    def beginning(self, start: Plan | None) -> tuple[Solution | None, tuple[Prices, ...]]:
+        """What a search here may begin from: the plan carried over, and the stored prices."""
+        carried = None if start is None else self.carry(start)
+        return None if carried is None else carried[0], self.known
 
     def quick(self, *plans: Plan) -> Solved | None:
         """The best of these plans carried over, beside the bound of the stored prices."""

@@ -32,7 +32,7 @@ def carried(index: FleetIndex, bound: Bound, plan: Plan) -> Solution | None:
     routes, serve = _routes(index, bound, plan, adopt)
     train = _training(index, bound, plan, adopt)
     buy, rent = _purchases(index, plan)
-    buy, rent = _trimmed(index, replicas_needed(index, routes, serve), buy, rent)
+    buy, rent = trimmed(index, replicas_needed(index, routes, serve), buy, rent)
     for spare in (False, True):
         found = finished(index, adopt, routes, serve, buy, rent.astype(float), train, spare=spare)
         if obeys_limits(index, found):
@@ -151,7 +151,7 @@ def _purchases(index: FleetIndex, plan: Plan) -> tuple[IntArray, IntArray]:
     return buy, rent
 
 
-def _trimmed(
+def trimmed(
     index: FleetIndex, replicas: IntArray, buy: IntArray, rent: IntArray
 ) -> tuple[IntArray, IntArray]:
     """Commitments and spot machines cut to what the replicas need, commitments served first."""
@@ -159,7 +159,7 @@ def _trimmed(
     size = data.machine_size.astype(float)
     need = np.zeros((len(data.machines), len(data.slices)))
     np.add.at(need, data.pool_machine, replicas * data.pool_accelerators[:, None])
-    need = np.maximum(need - (size * data.machine_fixed)[:, None], 0.0)
+    need = np.maximum(need - size[:, None] * data.machine_fixed, 0.0)
     buy, rent = buy.copy(), rent.copy()
     for b in np.flatnonzero(buy):
         h = data.purchase_machine[b]

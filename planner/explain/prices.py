@@ -44,10 +44,32 @@ def engine_prices(
             if None not in places:
                 values[tuple(places)] = price
         found[family.replace("-", "_")] = values
+    known = {key[0] for key in stored.of("machine")}
+    found["machine"] = _with_stand_ins(index, found["machine"], known)
     for name in ("open_count", "keep_count", "added_total", "changed"):
         found[name] = float(found[name].sum())
     prices = replace(Prices.zero(index, stored.weights), cap=stored.cap, **found)
     return with_main_rows(index, affordable(index, _of_rules_that_exist(index, prices)))
+
+
+def _with_stand_ins(index: FleetIndex, machine: FloatArray, known: set[str]) -> FloatArray:
+    """Prices (H, T) per accelerator; of machines that the proof does not know, those of the dearest
+    one that it knows with the same accelerator in the same region.
+
+    Which offers are dominated, and so left out of a proof, moves with prices.
+    """
+    data = index.data
+    places = list(zip(data.machine_region, data.machine_accelerator, strict=True))
+    filled = machine.copy()
+    for h, name in enumerate(data.machines):
+        if name not in known:
+            same = [
+                k for k, place in enumerate(places)
+                if place == places[h] and data.machines[k] in known
+            ]  # fmt: skip
+            if same:
+                filled[h] = machine[max(same, key=lambda k: machine[k].sum())]
+    return filled
 
 
 def without_bargains(index: FleetIndex, prices: Prices) -> Prices:

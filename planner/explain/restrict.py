@@ -44,7 +44,7 @@ def restricted(candidates: Candidates, keep: Keep) -> Candidates:
     Routes to machines that can no longer be held go too.
     """
     data = candidates.data
-    held = data.machine_fixed > 0
+    held = np.asarray((data.machine_fixed > 0).any(axis=1))
     held[data.purchase_machine[keep.purchases]] = True
     machine = data.pool_machine[np.maximum(data.route_pool, 0)]
     routes = keep.routes & ((data.route_pool < 0) | held[machine])

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.api import Answer, Request, answer, incumbent_of, load
+from planner.api import Answer, Request, answer, load
 from planner.compare.plans import PlanDiff, diff_plans
 from planner.compare.sides import PlanSide
 from planner.explain.study import read_proof
+from planner.incumbent import incumbent_of
 from planner.instance.changes import Applied, apply_changes
 from planner.instance.facts import Facts
 from planner.runs import INSTANCE, check_place, new_folder, write_run

@@ -7,17 +7,12 @@ was made from, and ``planner verify`` needs no feed.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
-import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from planner.errors import FeedError, InstanceError
 from planner.feeds.need import Need, mean_lengths
@@ -33,14 +28,11 @@ from planner.feeds.tables import (
     MeasuredDemand,
     MeasuredLength,
     Price,
-    cell,
     figures,
 )
+from planner.instance.copy import copy_with_incumbent, write_table
 from planner.instance.findings import shortened
-from planner.instance.schema import TABLES, Instance, Offer, Quota, Row
-
-INCUMBENT = "incumbent/plan.json"
-_INCUMBENT_LINE = re.compile(r"^\s*incumbent\s*=.*$", re.MULTILINE)
+from planner.instance.schema import Instance, Offer, Quota, Row
 
 
 def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
@@ -66,12 +58,9 @@ def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
             draft = Path(scratch) / "instance"
-            _copy(Path(instance.folder), draft, instance.settings.incumbent)
+            copy_with_incumbent(Path(instance.folder), draft, instance.settings.incumbent)
             for table, said in notes.items():
-                rows = getattr(instance, table)
-                (draft / f"{table}.csv").write_text(
-                    table_text(table, rows, said), encoding="utf-8", newline=""
-                )
+                write_table(draft, table, getattr(instance, table), said)
             _ensure_valid(draft)
             draft.replace(target)
     except OSError as error:
@@ -248,36 +237,3 @@ APPLY: dict[str, Apply] = {
     "lengths": _lengths,
     "quotas": _quotas,
 }
-
-
-# ------------------------------------------------------------------ the folder
-
-
-def table_text(table: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
-    """A table of the instance format: notes, header, rows; every float reads back exactly."""
-    columns = list(TABLES[table][0].model_fields)
-    text = io.StringIO()
-    text.writelines(f"{note}\n" for note in notes)
-    writer: Any = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([cell(getattr(row, column)) for column in columns] for row in rows)
-    return text.getvalue()
-
-
-def _copy(source: Path, target: Path, incumbent: str | None) -> None:
-    """Settings, tables and the incumbent plan, wherever it lies."""
-    from planner.instance.load import SETTINGS_FILE
-    from planner.runs import PLAN, copy_instance
-
-    copy_instance(source, target, incumbent)
-    if incumbent is None or (target / incumbent).exists():
-        return
-    plan = source / incumbent
-    plan = plan / PLAN if plan.is_dir() else plan
-    (target / INCUMBENT).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(plan, target / INCUMBENT)
-    settings = target / SETTINGS_FILE
-    text = settings.read_text(encoding="utf-8")
-    settings.write_text(
-        _INCUMBENT_LINE.sub(f'incumbent = "{INCUMBENT}"', text, count=1), encoding="utf-8"
-    )

@@ -56,11 +56,8 @@ class Need:
 
     facts: Facts
     catalog: Catalog
-
-    @property
-    def instance(self) -> Instance:
-        """The user's own words."""
-        return self.facts.instance
+    instance: Instance
+    """the user's own words"""
 
     @cached_property
     def offers(self) -> tuple[NeededOffer, ...]:
@@ -196,7 +193,10 @@ def mean_lengths(instance: Instance) -> tuple[MeasuredLength, ...]:
 
 def need_of(folder: Path) -> Need:
     """The need of the instance in `folder`; InstanceError where it is invalid."""
-    from planner.api import load
     from planner.catalog import load_catalog
+    from planner.instance.load import load_instance
+    from planner.instance.resolve import resolve
 
-    return Need(load(folder), load_catalog())
+    catalog = load_catalog()
+    instance = load_instance(folder, catalog)
+    return Need(resolve(instance, catalog), catalog, instance)

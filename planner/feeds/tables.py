@@ -18,6 +18,7 @@ from pydantic import Field
 
 from planner.errors import FeedError
 from planner.feeds.http import Answer
+from planner.instance.copy import cell
 from planner.instance.findings import Finding
 from planner.instance.schema import (
     Identifier,
@@ -195,11 +196,6 @@ def to_csv(kind: str, rows: Iterable[Row]) -> str:
     for row in rows:
         writer.writerow({name: cell(getattr(row, name)) for name in columns})
     return text.getvalue()
-
-
-def cell(value: object) -> str:
-    """A value as a cell of a table; None is blank."""
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
 def read_rows(path: Path, row_class: type[Row], name: str | None = None) -> tuple[Row, ...]:

@@ -27,7 +27,7 @@ import numpy as np
 from models.fleet.data import IntArray
 from planner.answer import build_plan
 from planner.answer.certificate import dual_prices
-from planner.api import incumbent_of, load
+from planner.api import load
 from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
 from planner.front import store
@@ -58,9 +58,11 @@ from planner.front.geometry import (
 )
 from planner.front.indicators import indicators
 from planner.front.store import BOXES, CUTS, PLANS
+from planner.incumbent import incumbent_of
+from planner.instance.copy import copy_instance
 from planner.instance.facts import Facts
 from planner.plan import InstanceRef
-from planner.runs import INSTANCE, PLAN, REQUEST, copy_instance
+from planner.runs import INSTANCE, PLAN, REQUEST
 from planner.solve.assignments import Case, Cases, VariantCut
 from planner.solve.bound import Prices
 from planner.solve.engine import EngineResult, unit_weights

@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 from planner.catalog import Catalog
 from planner.errors import RunError
+from planner.incumbent import is_tables, read_tables
 from planner.instance import schema as s
 from planner.instance.findings import Finding, near_matches, shortened
 from planner.instance.overrides import apply_overrides
@@ -390,18 +391,19 @@ def impossible_overrides(t: Tables, catalog: Catalog) -> Iterator[Finding]:
 
 
 def incumbent_unreadable(t: Tables, catalog: Catalog) -> Iterator[Finding]:
-    """The incumbent plan, if named, is a readable plan (path from the instance folder)."""
+    """The incumbent, if named, can be read (path from the instance folder)."""
     if t.settings is None or t.settings.incumbent is None:
         return
     name = t.settings.incumbent
     try:
-        Plan.read(t.folder / name)
+        read_tables(t.folder / name) if is_tables(t.folder / name) else Plan.read(t.folder / name)
     except (RunError, ValueError, OSError, RecursionError, AttributeError) as error:
         yield t.setting(
             "incumbent",
             name,
             f"not a readable plan ({shortened(str(error), 160)})",
-            "give the path of a run folder or plan.json, relative to the instance folder",
+            "give the path of a run folder, a plan.json, or a folder with fleet.csv and "
+            "adoption.csv, relative to the instance folder",
         )
 
 
@@ -810,7 +812,7 @@ def owned_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                     f"add {known[0]} to accelerators.csv",
                 )
         start = t.settings.period.start if t.settings else None
-        if start and machine.end_date is not None and machine.end_date <= start:
+        if start and machine.end_date is not None and machine.end_date < start:
             yield t.owned.finding(
                 index, "end_date", f"over before the period starts on {start}", "delete the row"
             )

@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from planner.instance import schema
 from planner.instance.checks import KEYS, PLAUSIBLE
-from planner.instance.schema import TABLES, Settings
+from planner.instance.schema import RUNNING, TABLES, Settings
 from planner.instance.tables import field_kind, number_fields
 from planner.instance.units import unit_of
 
@@ -51,7 +51,8 @@ def descriptions() -> dict[tuple[str, str], str]:
                 and isinstance(after, ast.Expr)
                 and isinstance(after.value, ast.Constant)
             ):
-                found[node.name, statement.target.id] = str(after.value.value)
+                text = " ".join(str(after.value.value).split())
+                found[node.name, statement.target.id] = text
     return found
 
 
@@ -176,6 +177,12 @@ A folder with `instance.toml` and CSV tables. `planner new DIR` writes one that 
 """
 
 
+_RUNNING = """\
+Where no plan of ours runs yet, `incumbent` may name a folder with these two tables. Changes are
+measured against them. Copies of indexes and adapters are assumed in every region with machines.
+"""
+
+
 def format_page() -> str:
     """``instances/FORMAT.md``."""
     parts = [_INTRODUCTION, "## instance.toml", _grid(entries(Settings), "key")]
@@ -193,6 +200,9 @@ def format_page() -> str:
         if name in KEYS:
             key = ", ".join(f"`{part}`" for part in KEYS[name])
             parts.append(f"No two rows have the same {key}.")
+    parts += ["## What runs today, as tables", _RUNNING]
+    for name, row_class in RUNNING.items():
+        parts += [f"### {name}.csv", _prose(row_class), _grid(entries(row_class), "column")]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

@@ -83,9 +83,11 @@ class MachineFacts:
     """share of spot instances reclaimed in a month, where known"""
     max_instances: int | None
     fixed_instances: int
-    """owned or committed, held whether used or not"""
+    """owned or committed, held whether used or not; the most of any slice"""
+    fixed_by_slice: tuple[int, ...]
+    """the same for every slice, in order: less where a commitment ends within the period"""
     fixed_usd_per_h: float
-    """for all of them together, sum over the rows of ``owned.csv``"""
+    """for all of them together, sum over the rows of ``owned.csv``; the mean over the period"""
     price_date: str
     provenance: str
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from planner.errors import RunError
+from planner.incumbent import incumbent_of
 from planner.instance.checks import Tables
 from planner.instance.facts import Facts, LlmFacts, RegionFacts
 from planner.instance.findings import Finding, shortened
@@ -165,6 +167,19 @@ def quality_out_of_reach(t: Tables, facts: Facts) -> Iterator[Finding]:
             )
 
 
+def incumbent_unknown(t: Tables, facts: Facts) -> Iterator[Finding]:
+    """Tables of what runs today name machines and variants of the instance."""
+    try:
+        incumbent_of(facts)
+    except RunError as error:
+        yield t.setting(
+            "incumbent",
+            facts.instance.settings.incumbent,
+            shortened(str(error), 400),
+            "correct the row, or let the instance have what runs today",
+        )
+
+
 FACT_CHECKS: tuple[FactCheck, ...] = (
     nothing_on_sale,
     no_spot_price,
@@ -172,4 +187,5 @@ FACT_CHECKS: tuple[FactCheck, ...] = (
     too_far_away,
     longer_than_context,
     quality_out_of_reach,
+    incumbent_unknown,
 )

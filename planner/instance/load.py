@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from planner.catalog import Catalog, load_catalog
 from planner.errors import InstanceError
+from planner.incumbent import PLAN, files_of
 from planner.instance.checks import TABLE_CHECKS, Tables
 from planner.instance.findings import Finding, near_matches
 from planner.instance.impossible import FACT_CHECKS
@@ -129,8 +130,8 @@ def content_sha256(folder: Path, incumbent: str | None = None) -> str:
     names = [SETTINGS_FILE, *(f"{name}.csv" for name in TABLES)]
     paths = {name: folder / name for name in names}
     if incumbent is not None:
-        plan = folder / incumbent
-        paths["incumbent"] = plan / "plan.json" if plan.is_dir() else plan
+        files = files_of(folder / incumbent)
+        paths |= {"incumbent" if name == PLAN else name: path for name, path in files.items()}
     total = hashlib.sha256()
     for name in sorted(paths):
         if paths[name].is_file():

@@ -6,7 +6,6 @@ before anything is joined. Every join is made here and nowhere else; nothing is 
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from planner.catalog import AdaptationPrior, Catalog
 from planner.errors import CatalogError, InstanceError
+from planner.instance.ends import CutInstance, bounds, cut_at_ends, end_of
 from planner.instance.facts import (
     AcceleratorFacts,
     ApiFacts,
@@ -73,12 +73,14 @@ def resolve(instance: Instance, catalog: Catalog) -> Facts:
     not give (`missing_figures` lists them all), InstanceError for an override that fits nothing.
     """
     catalog = overridden(catalog, instance.overrides)
+    cut = cut_at_ends(instance)
+    instance = cut.instance
     missing = missing_figures(instance, catalog)
     if missing:
         raise CatalogError("; ".join(problem for _, _, _, problem in missing))
     regions = tuple(region_facts(row, instance, catalog) for row in instance.regions)
     accelerators = tuple(accelerator_facts(row, instance, catalog) for row in instance.accelerators)
-    machines = _machines(instance, catalog)
+    machines = _machines(cut, catalog)
     apis = _apis(instance, catalog)
     return Facts(
         instance=instance,
@@ -318,8 +320,9 @@ def _embodied_kgco2e(known: dict[str, Any], case: str, catalog: Catalog) -> floa
     return float({"low": low, "mid": math.sqrt(low * high), "high": high}[case])
 
 
-def _machines(instance: Instance, catalog: Catalog) -> tuple[MachineFacts, ...]:
+def _machines(cut: CutInstance, catalog: Catalog) -> tuple[MachineFacts, ...]:
     """Every offer on sale or held, by region, accelerator and name."""
+    instance = cut.instance
     order = {row.accelerator: at for at, row in enumerate(instance.accelerators)}
     machines: list[MachineFacts] = []
     for region in instance.regions:
@@ -331,7 +334,7 @@ def _machines(instance: Instance, catalog: Catalog) -> tuple[MachineFacts, ...]:
         own = {row.offer: row for row in instance.offers if row.region == region.region}
         held = {row.offer for row in instance.owned if row.region == region.region}
         found = [
-            _machine(region.region, name, known.get(name), own.get(name), instance, catalog)
+            _machine(region.region, name, known.get(name), own.get(name), cut, catalog)
             for name in sorted({*known, *own, *held})
         ]
         machines += sorted(
@@ -354,11 +357,16 @@ def _machine(
     offer: str,
     known: dict[str, Any] | None,
     own: Offer | None,
-    instance: Instance,
+    cut: CutInstance,
     catalog: Catalog,
 ) -> MachineFacts:
     """One offer in one region: the user's prices over the catalog's, and the machines held."""
-    held = [row for row in instance.owned if (row.region, row.offer) == (region, offer)]
+    held = [row for row in cut.instance.owned if (row.region, row.offer) == (region, offer)]
+    by_slice = tuple(
+        sum(row.instances for row in held if cut.covers(row, part.slice))
+        for part in cut.instance.slices
+    )
+    hours = cut.instance.settings.period.hours
     if known is None and own is None and catalog.has("offers", region, offer):
         known = catalog.offer(region, offer)  # of an accelerator that is not allowed
     named = own if own is not None else next((row for row in held if row.accelerator), None)
@@ -385,8 +393,11 @@ def _machine(
         commit_3y_usd_per_h=price("commit_3y_usd_per_h"),
         spot_interruption_per_month=known["spot_interruption_per_month"] if known else None,
         max_instances=own.max_instances if own is not None else None,
-        fixed_instances=sum(row.instances for row in held),
-        fixed_usd_per_h=math.fsum(row.instances * row.usd_per_h for row in held),
+        fixed_instances=max(by_slice),
+        fixed_by_slice=by_slice,
+        fixed_usd_per_h=math.fsum(
+            row.instances * row.usd_per_h * (cut.held_hours(row) / hours) for row in held
+        ),
         price_date=str(date or (known["price_date"] if known else "user")),
         provenance=_provenance(catalog, "offers", f"{region}/{offer}", known, ", ".join(given))
         if known
@@ -663,13 +674,13 @@ def _assumptions(instance: Instance, catalog: Catalog) -> tuple[str, ...]:
         said.append(
             f"Electricity of {', '.join(own)} is counted without the water of its power plants."
         )
-    period = instance.settings.period
-    last_day = period.start + dt.timedelta(hours=period.hours)
-    ending = sorted(
-        {row.offer for row in instance.owned if row.end_date and row.end_date < last_day}
-    )
-    if ending:
-        said.append(f"{', '.join(ending)} ends within the period and is counted for all of it.")
+    stop = bounds(instance.settings.period)[1]
+    ending = [row for row in instance.owned if row.end_date and end_of(row) < stop]
+    for row in ending:
+        said.append(
+            f"{row.instances} of {row.offer} in {row.region} end on {row.end_date}, within the "
+            "period: slices are cut there, and the hours after it are not covered."
+        )
     estimated = sorted({row.task_class for row in instance.workloads}
                        - set(catalog.table("adaptation_priors")["task_class"]))  # fmt: skip
     if estimated:

@@ -113,9 +113,44 @@ class Policy(Row):
     max_added_accelerators: int | None = Field(default=None, ge=0)
     """most accelerators above the incumbent's"""
     change_usd_per_workload: NonNegative = 0.0
-    """cost of changing a workload's variant"""
+    """cost of changing a workload's variant, beside the people's time in [migration]"""
     change_usd_per_accelerator: NonNegative = 0.0
-    """cost of an accelerator above the incumbent's"""
+    """cost of an accelerator above the incumbent's, beside its hours in [migration]"""
+    keep_incumbent: bool = False
+    """keep what the incumbent decided: its variants, machines and copies, and no new commitment;
+    how many are rented, replicas and routing stay free"""
+
+
+class Migration(Row):
+    """What it costs to change from the incumbent to another plan; nothing without an incumbent."""
+
+    horizon_h: Positive = 2190.0
+    """hours for which a new plan is expected to run (a quarter); the costs of a change are spread
+    over them, or over the period where that is longer"""
+    engineering_h_per_workload: NonNegative = 24.0
+    """people's time to evaluate and release another variant of a workload (assumption: three days
+    of one person)"""
+    boot_h: NonNegative = 0.25
+    """hours from asking for a machine until its engine starts to load (assumption)"""
+    load_gb_per_s: Positive = 1.0
+    """rate at which one instance fills the memory of its accelerators with weights (assumption:
+    object storage over 10 Gbit/s)"""
+    overlap_h: NonNegative = 1.0
+    """hours that a new machine serves beside the one it replaces, until that is drained
+    (assumption)"""
+    network_kwh_per_gb: NonNegative = 0.006
+    """energy of sending data between regions (assumption, published figures differ tenfold)"""
+
+
+class Replan(Row):
+    """When a change of the running plan is worth it (``planner replan``)."""
+
+    margin: Share = 0.01
+    """least certain gain, as a share of what the running plan costs"""
+    switching_factor: Annotated[float, Field(ge=1.0)] = 1.5
+    """how many times the costs of the change the gain over migration.horizon_h must reach"""
+    confirmations: int = Field(default=2, ge=1)
+    """checks in a row that must find the gain before a change is proposed"""
 
 
 class Caps(Row):
@@ -143,7 +178,8 @@ class Settings(Row):
     minimize: Literal["cost", "carbon", "qoe-loss"] = "cost"
     """what to minimise unless the command says otherwise"""
     incumbent: str | None = None
-    """path of the running plan (run folder or plan.json), relative to this folder"""
+    """what runs today: path of a run folder, a plan.json or a folder with fleet.csv and
+    adoption.csv, relative to this folder"""
     period: Period
     """section"""
     money: Money = Money()
@@ -155,6 +191,10 @@ class Settings(Row):
     policy: Policy = Policy()
     """section"""
     caps: Caps = Caps()
+    """section"""
+    migration: Migration = Migration()
+    """section"""
+    replan: Replan = Replan()
     """section"""
 
 
@@ -476,6 +516,45 @@ class Override(Row):
     reason: str
     """why, for the report"""
 
+
+class RunningMachines(Row):
+    """``fleet.csv`` in the folder that ``incumbent`` names: machines that run today."""
+
+    region: Identifier
+    """an allowed region"""
+    offer: Identifier
+    """an offer of the catalog, of offers.csv or owned.csv"""
+    market: Market = "on-demand"
+    """how they are paid for"""
+    instances: int = Field(ge=0)
+    """number held"""
+    slice: Identifier | None = None
+    """part of the period in which they are held; blank: all of it"""
+    usd_per_h: NonNegative | None = None
+    """commitments: price of one instance; blank: today's"""
+    end_date: dt.date | None = None
+    """commitments: last day; blank: not within the period"""
+
+
+class RunningVariant(Row):
+    """``adoption.csv`` in the folder that ``incumbent`` names: how each workload is answered."""
+
+    workload: Identifier
+    """a workload"""
+    llm: Identifier
+    """the llm that answers"""
+    adaptation: Adaptation = "base"
+    """how the llm gets its knowledge"""
+    method: TuneMethod | None = None
+    """how it is fine-tuned; blank: any"""
+    refresh_days: Positive | None = None
+    """days between refreshes; blank: any"""
+    check_llm: Identifier | None = None
+    """larger llm that also answers a share of the requests"""
+
+
+RUNNING: dict[str, type[Row]] = {"fleet": RunningMachines, "adoption": RunningVariant}
+"""Tables of an incumbent that is not a plan: name -> row class."""
 
 TABLES: dict[str, tuple[type[Row], bool]] = {
     "workloads": (Workload, True),

@@ -8,24 +8,30 @@ attempt is known, the lock expires, and the due time is tried again.
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import InfeasibleError, InstanceError, PlannerError
-from planner.history.folders import read_folder
+from planner.history.folders import read_folder, write_folder
 from planner.history.history import History
 from planner.history.locks import Lease, new_owner, take
-from planner.history.records import DecisionRecord, RunDraft, RunRecord
+from planner.history.queries import Filter
+from planner.history.records import DecisionRecord, Incumbent, RunDraft, RunRecord
 from planner.history.schedules import ScheduleState, begin_attempt, state
 from planner.logs import EventLog
-from planner.runs import new_folder
+from planner.runs import PLAN, new_folder
 from planner.schedule.cycle import CycleContext, CycleResult, RunCycle
 from planner.schedule.timetable import Timetable
 
 CYCLE_LOG = "cycle.jsonl"
 """The cycle's events among the files of its run."""
+DECISION = "decision.json"
+CONCLUSIONS = ("keep", "move", "undecided")
+LOOK_BACK = 20
+"""Most runs that are looked through for the last conclusion."""
 LOCK_LIFE_S = 60.0
 FIRST_PAUSE_S = 60.0
 """Before the second attempt at a due time; doubled for every further one."""
@@ -154,20 +160,25 @@ def _recorded(
     history: History, job: Job, lease: Lease, due: dt.datetime, log: EventLog
 ) -> Recorded:
     attempt = begin_attempt(history, lease, job.name, due)
-    incumbent = history.incumbent(instance_name(job.instance))
-    context = CycleContext(
-        instance=job.instance,
-        folder=new_folder(f"{job.instance.resolve().name}-cycle", job.runs_folder),
-        incumbent=incumbent,
-        gap=job.gap,
-        time_limit_s=job.time_limit_s,
-        threads=job.threads,
-        margin=job.margin,
-        log=log,
-    )
+    name = instance_name(job.instance)
+    incumbent = history.incumbent(name)
     log.add("cycle", schedule=job.name, due_at=due.isoformat(), attempt=attempt, owner=lease.owner)
     began = dt.datetime.now(dt.UTC)
-    result = guarded(job.cycle, context)
+    with tempfile.TemporaryDirectory(prefix="planner-in-force-") as scratch:
+        context = CycleContext(
+            instance=job.instance,
+            folder=new_folder(f"{job.instance.resolve().name}-cycle", job.runs_folder),
+            incumbent=incumbent,
+            gap=job.gap,
+            time_limit_s=job.time_limit_s,
+            threads=job.threads,
+            margin=job.margin,
+            log=log,
+            in_force=None if incumbent is None else _written(history, incumbent, Path(scratch)),
+            point=None if incumbent is None else _point(incumbent),
+            before=_last_decision(history, name),
+        )
+        result = guarded(job.cycle, context)
     draft = _draft(job, result, began, log)
     decision = DecisionRecord(
         schedule=job.name,
@@ -182,6 +193,28 @@ def _recorded(
     run = history.record(draft, decision, still_allowed=lease.confirm)
     log.add("recorded", run=run.id, decision=decision.decision, exit_code=run.exit_code)
     return Recorded(run, decision)
+
+
+def _written(history: History, incumbent: Incumbent, parent: Path) -> Path:
+    """The run of the plan in force as a folder again."""
+    run_id = incumbent.run_id
+    files = ((file.path, history.read(run_id, file.path)) for file in history.files(run_id))
+    return write_folder(parent / run_id, files)
+
+
+def _point(incumbent: Incumbent) -> str | None:
+    """The point in force of a front: the folder of its plan has its name."""
+    path = Path(incumbent.approval.plan_path or PLAN)
+    return None if path == Path(PLAN) else path.parent.name
+
+
+def _last_decision(history: History, instance: str) -> str | None:
+    """``decision.json`` of the instance's last cycle that came to a conclusion, if it left one."""
+    for view in history.runs(Filter(instance=instance, kind="cycle"), LOOK_BACK):
+        if view.decision is not None and view.decision.decision in CONCLUSIONS:
+            paths = {file.path for file in history.files(view.run.id)}
+            return history.read(view.run.id, DECISION).decode() if DECISION in paths else None
+    return None
 
 
 def guarded(cycle: RunCycle, context: CycleContext) -> CycleResult:
@@ -224,7 +257,7 @@ def _draft(job: Job, result: CycleResult, began: dt.datetime, log: EventLog) -> 
         started_at=began,
         finished_at=dt.datetime.now(dt.UTC),
         exit_code=result.exit_code,
-        message="" if result.decision in ("keep", "move", "undecided") else result.reason,
+        message="" if result.decision in CONCLUSIONS else result.reason,
         files=tuple(sorted(files.items())),
     )
 

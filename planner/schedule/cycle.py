@@ -1,6 +1,6 @@
 """What a cycle is: a callable from its context to its result.
 
-`planner watch` runs the cycle of `planner.schedule.replanning` unless ``--cycle MODULE:FUNCTION``
+`planner watch` runs the cycle of `planner.replan.cycle` unless ``--cycle MODULE:FUNCTION``
 names another one.
 """
 
@@ -16,7 +16,7 @@ from planner.history.records import Decision, Incumbent, Regret
 from planner.logs import EventLog
 from planner.plan import InstanceRef
 
-DEFAULT = "planner.schedule.replanning:run_cycle"
+DEFAULT = "planner.replan.cycle:run_cycle"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class CycleContext:
     margin: float
     """least certain gain worth a move, as a share of the plan in force"""
     log: EventLog
+    in_force: Path | None = None
+    """run folder of the plan in force, with the data it was made for; named as its run is"""
+    point: str | None = None
+    """of a front: the point in force"""
+    before: str | None = None
+    """``decision.json`` of the instance's last cycle, if that left one"""
 
 
 @dataclass(frozen=True)

@@ -342,11 +342,10 @@ def _bargains(reduced: FloatArray, limit: FloatArray) -> FloatArray:
 def replica_limit(index: FleetIndex) -> FloatArray:
     """Most replicas of each pool that the purchasable machines could run, float (P,)."""
     data = index.data
-    instances = data.machine_fixed.astype(float)
+    instances = data.machine_fixed.max(axis=1).astype(float)
     np.add.at(instances, data.purchase_machine, data.purchase_stock)
-    return np.floor(
-        instances[data.pool_machine] * data.machine_size[data.pool_machine] / data.pool_accelerators
-    )
+    accelerators = instances * data.machine_size
+    return np.asarray(np.floor(accelerators[data.pool_machine] / data.pool_accelerators))
 
 
 def _binary_reduced(index: FleetIndex, prices: Prices) -> FloatArray:
@@ -365,11 +364,10 @@ def _binary_reduced(index: FleetIndex, prices: Prices) -> FloatArray:
     if not np.isnan(data.max_llms):
         parts.append(-(prices.keep_count - prices.keep.sum(axis=0)))
     if index.counts_added:
-        machines = data.machine_fixed.astype(float)
+        machines = data.machine_fixed.max(axis=1).astype(float)
         np.add.at(machines, data.purchase_machine, data.purchase_limit)
-        added = (
-            lam[0] * data.change_usd_per_accelerator + prices.added_total - prices.added.sum(axis=1)
-        )
+        added = lam[0] * data.machine_change_usd + lam[1] * data.machine_change_kgco2e
+        added = added + prices.added_total - prices.added.sum(axis=1)
         parts.append(-added * machines * data.machine_size)
     return np.concatenate(parts) if parts else np.zeros(0)
 
@@ -379,14 +377,13 @@ def _right_hand_sides(index: FleetIndex, prices: Prices) -> FloatArray:
     data = index.data
     size = data.machine_size.astype(float)
     parts = [
-        (prices.machine * (size * data.machine_fixed)[:, None]).ravel(),
+        (prices.machine * size[:, None] * data.machine_fixed).ravel(),
         (prices.quota * data.quota_accelerators[:, None]).ravel(),
     ]
     if not np.isnan(data.spot_share_max):
-        fixed = np.bincount(
-            index.spot_group, size * data.machine_fixed, minlength=prices.spot.shape[0]
-        )
-        parts.append((prices.spot * (data.spot_share_max * fixed)[:, None]).ravel())
+        fixed = np.zeros(prices.spot.shape)
+        np.add.at(fixed, index.spot_group, size[:, None] * data.machine_fixed)
+        parts.append((prices.spot * data.spot_share_max * fixed).ravel())
     parts.append(-prices.spread_count[index.spreads] * data.min_regions[index.spreads])
     singles = []
     for price, rhs in (
@@ -402,7 +399,7 @@ def _right_hand_sides(index: FleetIndex, prices: Prices) -> FloatArray:
             singles.append(price * cap)
     parts.append(np.array(singles))
     if index.counts_added:
-        fixed_accelerators = (size * data.machine_fixed)[:, None] - data.machine_incumbent[:, None]
+        fixed_accelerators = size[:, None] * data.machine_fixed - data.machine_incumbent[:, None]
         parts.append(-(prices.added * fixed_accelerators).ravel())
     return np.concatenate(parts)
 

@@ -118,4 +118,5 @@ def fine_machines(index: FleetIndex) -> BoolArray:
     data = index.data
     smallest = np.full(int(index.spot_group.max(initial=-1)) + 1, np.iinfo(np.int64).max)
     np.minimum.at(smallest, index.spot_group, data.machine_size)
-    return np.asarray((data.machine_size == smallest[index.spot_group]) | (data.machine_fixed > 0))
+    held = (data.machine_fixed > 0).any(axis=1)
+    return np.asarray((data.machine_size == smallest[index.spot_group]) | held)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from models.fleet.data import FleetData, FloatArray, IntArray
 from planner.errors import SolverError
 from planner.solve.aim import Aim
 from planner.solve.assignments import Assignments, Cases
-from planner.solve.bound import Bound, Prices, evaluate_bound
+from planner.solve.bound import Bound, Prices, affordable, evaluate_bound, with_main_rows
 from planner.solve.decode import around, decoded, leading_variants
 from planner.solve.diagnose import explain
 from planner.solve.generation import Generation, Relaxation
@@ -47,6 +47,10 @@ NEIGHBOURHOOD_S = 2.0
 """Most seconds a neighbourhood may take; its size adapts to that."""
 
 DEFAULT_OPTIONS = EngineOptions()
+NO_PLAN = (
+    "no plan was found in the time given, and none was proved impossible: allow more time "
+    "(--time-limit)"
+)
 POOR_GAP = 0.08
 """A first plan further than this from the bound is tried again on more columns."""
 ASSIGNED_TOLERANCE = 3e-4
@@ -107,14 +111,17 @@ def minimize(
     on_progress: ProgressListener | None = None,
     index: FleetIndex | None = None,
     start: Solution | None = None,
+    known: Sequence[Prices] = (),
 ) -> EngineResult:
     """Minimise one objective under the data's caps; raises InfeasibleError with a proof.
 
-    `start` is a plan that keeps every rule of the data, to begin from. Raises SolverError when
-    time ran out before any plan was found.
+    `start` is a plan that keeps every rule of the data, `known` are prices of its rows with this
+    objective's weights, of similar data: the search begins from both. Raises SolverError when time
+    ran out before any plan was found.
     """
     index = index or FleetIndex.build(data)
-    search = Search(index, unit_weights(objective), options, on_progress, start=start)
+    weights = unit_weights(objective)
+    search = Search(index, weights, options, on_progress, start=start, known=tuple(known))
     try:
         search.run()
     except KeyboardInterrupt:
@@ -137,6 +144,7 @@ class Search:
     on_progress: ProgressListener | None = None
     began: float = field(default_factory=time.monotonic)
     start: Solution | None = None
+    known: tuple[Prices, ...] = ()
     best: Solution | None = None
     bound: Bound | None = None
     searched_bound: float = -float("inf")
@@ -150,26 +158,52 @@ class Search:
     # ------------------------------------------------------------------ the algorithm
 
     def run(self) -> None:
-        """Relax, then plans and bounds side by side."""
-        self._timed("relaxation", self._relax)
+        """What is known; relax; then plans and bounds side by side."""
+        self._timed("start", self._begin)
+        if self.best is not None and not self._open():
+            return
+        if self._timed("relaxation", self._relax):
+            self._timed("plans and bounds", self._close)
+        if self.best is None:
+            raise SolverError(NO_PLAN)
+
+    def _begin(self) -> None:
+        """The plan to begin from, and what the known prices prove of these data."""
+        self.assignments = Assignments(self.index)
+        for prices in self.known:
+            fitting = with_main_rows(self.index, affordable(self.index, prices))
+            found = evaluate_bound(self.index, fitting)
+            if np.isfinite(found.value):
+                self._keep_bound(found)
+                self.assignments.add(found)
+        if len(self.assignments.cuts) > 1:
+            self._keep_assigned(self.assignments.least()[0])
         if self.start is not None:
             self._keep_solution("start", self.start)
-        self._timed("plans and bounds", self._close)
 
-    def _relax(self) -> None:
-        """The bound, then the relaxation in the search's own taste, on the same columns."""
+    def _relax(self) -> bool:
+        """The bound, then the relaxation in the search's own taste, on the same columns; False:
+        time ran out before."""
         self.master = Master(self.index, self.weights)
         self.generation = Generation(self.master)
-        self._keep_bound(self.generation.start())
         deadline = self.began + 0.6 * self.options.time_limit_s
-        self.generation.settle(deadline, self._keep_bound)
+        if self.bound is None:
+            self._keep_bound(self.generation.start())
+            self.generation.settle(deadline, self._keep_bound)
+        else:
+            self.master.scale_to(self.bound.value)
+            self.generation.start_from(self.bound.prices)
         tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
-        relaxation = self.generation.generate(tolerance, deadline, on_bound=self._keep_bound)
+        relaxation = self.generation.generate(
+            tolerance, deadline, must_solve=False, on_bound=self._keep_bound
+        )
+        if np.isinf(relaxation.artificial) or (relaxation.artificial > 1e-6 and self.best):
+            return False
         if relaxation.artificial > 1e-6:
             raise explain(self.index, self.began + self.options.time_limit_s)
         assert self.bound is not None
-        self.assignments = Assignments(self.index)
         self.assignments.add(self.bound)
+        self.unassigned = True
         self.leading = leading_variants(self.index, relaxation.adopt)
         self.taste = self._tasteful(relaxation)
         self.scale = self.master.scale
@@ -180,6 +214,7 @@ class Search:
             self.master.set_weights(self.weights)
         self.reduced, self.worth = relaxation.bound.reduced, relaxation.bound.variant_value
         self.attempts = self._attempts(relaxation)
+        return True
 
     def _tasteful(self, relaxation: Relaxation) -> FloatArray:
         """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
@@ -208,11 +243,6 @@ class Search:
                 for future in done:
                     running.pop(future)
                     future.result()
-        if self.best is None:
-            raise SolverError(
-                "no plan was found in the time given, and none was proved impossible: "
-                "allow more time (--time-limit)"
-            )
 
     def _jobs(self) -> Callable[[set[str]], tuple[str, Callable[[], None] | None]]:
         """What to do next, given what is being done: a first plan before all; bounds over
@@ -291,9 +321,9 @@ class Search:
     def _assign(self) -> None:
         """The assignment with the least bound so far, and what its own relaxation says of it."""
         value, adopt = self.assignments.least()
-        if len(self.assignments.cuts) == 1:
+        if self.unassigned:
             # The relaxation's own favourites are where the least is to be expected.
-            adopt = self.leading
+            adopt, self.unassigned = self.leading, False
         proved = self.assignments.bound_at(adopt)
         # Above this an assignment keeps no plan from being good enough.
         wanted = self._value() - 0.9 * self.options.gap_relative * abs(self._value())
@@ -303,7 +333,9 @@ class Search:
         generation.restrict(adopt)
         generation.centre = evaluate_bound(self.index, best.prices, Span.of(self.index, adopt))
         deadline = self.began + self.options.time_limit_s
-        relaxation = generation.generate(ASSIGNED_TOLERANCE, deadline, enough=enough)
+        relaxation = generation.generate(
+            ASSIGNED_TOLERANCE, deadline, enough=enough, must_solve=False
+        )
         bound = evaluate_bound(self.index, relaxation.bound.prices)
         self.assignments.add(bound)
         better, _ = self.assignments.least()

@@ -78,9 +78,7 @@ class Generation:
         master, index = self.master, self.master.index
         master.open_loose(True)
         found = evaluate_bound(index, master.profile_prices())
-        if master.scale == 1.0 and found.value > 0:
-            master.scale = 1e4 / found.value
-            master.refresh_costs()
+        master.scale_to(found.value)
         for variants in index.workload_variants:
             best = variants[np.argsort(found.variant_value[variants])[:2]]
             master.add_variants(best)
@@ -112,7 +110,8 @@ class Generation:
     def settle(self, deadline: float = float("inf"), on_bound: BoundListener | None = None) -> None:
         """A first phase with commitments by the slice: cheap, and its columns and prices last."""
         self.master.open_loose(True)
-        self.centre = self.generate(SETTLED, deadline, on_bound=on_bound).bound
+        settled = self.generate(SETTLED, deadline, must_solve=False, on_bound=on_bound)
+        self.centre = settled.bound
         self.master.open_loose(False)
 
     def restrict(self, allowed: IntArray | None) -> None:
@@ -136,13 +135,15 @@ class Generation:
         max_rounds: int = 400,
         floor: float = 1e-9,
         enough: float = float("inf"),
+        must_solve: bool = True,
         on_bound: BoundListener | None = None,
     ) -> Relaxation:
         """Solve, price, grow, until master and bound agree within the relative tolerance.
 
         Stops early once the bound reaches `enough`. The bound returned is one over all variants, or
         over the allowed ones; `on_bound` hears of every better one. Raises SolverError where the
-        master cannot be solved.
+        master cannot be solved; without `must_solve` time may run out before it is, and the bound
+        is that of the prices to start from.
         """
         master = self.master
         best, self.centre = self.centre, None
@@ -152,7 +153,7 @@ class Generation:
         number = 0
         while number < max_rounds:
             number += 1
-            solved = self._solve_master(deadline, number > 1)
+            solved = self._solve_master(deadline, number > 1 or not must_solve)
             if solved is None:
                 break
             value, x, dual = solved

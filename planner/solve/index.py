@@ -227,9 +227,8 @@ class FleetIndex:
     def counts_added(self) -> bool:
         """Whether equation (15) and the variable `added` exist."""
         data = self.data
-        return bool(
-            data.change_usd_per_accelerator > 0 or not np.isnan(data.max_added_accelerators)
-        )
+        changes = (data.machine_change_usd > 0) | (data.machine_change_kgco2e > 0)
+        return bool(changes.any() or not np.isnan(data.max_added_accelerators))
 
     @cached_property
     def spot_group(self) -> IntArray:
@@ -304,7 +303,7 @@ class FleetIndex:
     def fixed_totals(self) -> FloatArray:
         """float (4,) cost, carbon, loss, water of machines held whatever is decided"""
         data = self.data
-        held = data.machine_fixed[:, None]
+        held = data.machine_fixed
         return np.array(
             [
                 data.machine_fixed_cost_usd.sum(),

@@ -167,17 +167,16 @@ class Master:
         """Rows (4), (5) and (9), without their columns."""
         index, data = self.index, self.index.data
         size = data.machine_size.astype(float)
-        self.row_machine = self._rows(H * T, np.repeat(size * data.machine_fixed, T)).reshape(H, T)
+        fixed = np.asarray(size[:, None] * data.machine_fixed, dtype=float)
+        self.row_machine = self._rows(H * T, fixed.ravel()).reshape(H, T)
         self.row_quota = self._rows(K * T, np.repeat(data.quota_accelerators, T)).reshape(K, T)
         spot_groups = int(index.spot_group.max(initial=-1)) + 1
         self.row_spot = np.full((spot_groups, T), -1)
         if not np.isnan(data.spot_share_max):
-            fixed_here = np.bincount(
-                index.spot_group, size * data.machine_fixed, minlength=spot_groups
-            )
-            self.row_spot = self._rows(
-                spot_groups * T, np.repeat(data.spot_share_max * fixed_here, T)
-            ).reshape(spot_groups, T)
+            fixed_here = np.zeros((spot_groups, T))
+            np.add.at(fixed_here, index.spot_group, fixed)
+            limit = (data.spot_share_max * fixed_here).ravel()
+            self.row_spot = self._rows(spot_groups * T, limit).reshape(spot_groups, T)
 
     def _build_added(self, H: int, T: int) -> None:
         """Rows (15) and the column `added`."""
@@ -186,14 +185,15 @@ class Master:
         self.row_added = np.full((H, T), -1)
         self.row_added_total = -1
         if index.counts_added:
-            base = (data.machine_incumbent - size * data.machine_fixed).astype(float)
-            self.row_added = self._rows(H * T, np.repeat(base, T)).reshape(H, T)
+            base = data.machine_incumbent[:, None] - size[:, None] * data.machine_fixed
+            self.row_added = self._rows(H * T, base.ravel()).reshape(H, T)
             entries = [(self.row_added[:, t], np.arange(H), -np.ones(H)) for t in range(T)]
             if not np.isnan(data.max_added_accelerators):
                 self.row_added_total = int(self._rows(1, data.max_added_accelerators)[0])
                 entries.append((np.full(H, self.row_added_total), np.arange(H), np.ones(H)))
             totals = np.zeros((H, 4))
-            totals[:, 0] = data.change_usd_per_accelerator
+            totals[:, 0] = data.machine_change_usd
+            totals[:, 1] = data.machine_change_kgco2e
             self._columns(totals, entries)
 
     def _build_spread(self, W: int, R: int) -> list[tuple[int, float]]:
@@ -616,6 +616,12 @@ class Master:
         for row, limit in zip(self.row_corner[:3], limits, strict=True):
             self.highs.changeRowBounds(int(row), -INFINITY, float(limit))
 
+    def scale_to(self, value: float) -> None:
+        """Scale the objective so that about this value becomes 1e4, unless it was scaled before."""
+        if self.scale == 1.0 and value > 0:
+            self.scale = 1e4 / value
+            self.refresh_costs()
+
     def refresh_costs(self) -> None:
         """Hand the costs of all columns to HiGHS again: weights, scale or penalty have changed."""
         cost = self.totals @ self.weights * self.scale
@@ -700,8 +706,7 @@ class Master:
         run(self.highs, 60.0)
         solution = self.highs.getSolution()
         prices = self.prices(np.array(solution.row_dual))
-        fixed = data.machine_size.astype(float) * data.machine_fixed
-        self._bound_machines(np.broadcast_to(fixed[:, None], self.row_machine.shape))
+        self._bound_machines(data.machine_size.astype(float)[:, None] * data.machine_fixed)
         kind = np.array(data.machine_accelerator)
         price = prices.machine.copy()
         for h in np.flatnonzero(~sold):

@@ -41,7 +41,7 @@ class Solution:
 def held_instances(index: FleetIndex, buy: IntArray, rent: IntArray) -> IntArray:
     """Instances held per machine and slice, int (H, T)."""
     data = index.data
-    held = np.repeat(data.machine_fixed[:, None], len(data.slices), axis=1).astype(np.int64)
+    held = data.machine_fixed.astype(np.int64)
     np.add.at(held, data.purchase_machine, buy[:, None] + rent)
     return held
 
@@ -65,11 +65,12 @@ def totals_of(index: FleetIndex, solution: Solution) -> FloatArray:
     if index.opens:
         used = np.unique(index.region[routes])
         totals[0] += data.region_fixed_cost_usd[used[used >= 0]].sum()
-    if data.change_usd_per_accelerator > 0:
+    if index.counts_added:
         held = held_instances(index, solution.buy, solution.rent)
         peak = (data.machine_size[:, None] * held).max(axis=1)
         added = np.maximum(peak - data.machine_incumbent, 0.0)
-        totals[0] += data.change_usd_per_accelerator * added.sum()
+        totals[0] += data.machine_change_usd @ added
+        totals[1] += data.machine_change_kgco2e @ added
     return totals
 
 
@@ -123,7 +124,7 @@ def whole_rentals(
     needed = np.zeros((len(data.machines), len(data.slices)))
     np.add.at(needed, data.pool_machine, replicas * data.pool_accelerators[:, None])
     size = data.machine_size.astype(float)
-    needed -= (size * data.machine_fixed)[:, None]
+    needed -= size[:, None] * data.machine_fixed
     machine = data.purchase_machine
     others = np.where(on_demand[:, None], 0, whole) * data.purchase_availability[:, None]
     np.add.at(needed, machine, -size[machine][:, None] * (others + buy[:, None]))
@@ -166,7 +167,7 @@ def spot_shares(index: FleetIndex, solution: Solution) -> FloatArray:
     spot, every = np.zeros((count, held.shape[1])), np.zeros((count, held.shape[1]))
     np.add.at(spot, group, np.where((data.purchase_market == SPOT)[:, None], held, 0.0))
     np.add.at(every, group, held)
-    np.add.at(every, index.spot_group, (data.machine_fixed * data.machine_size)[:, None])
+    np.add.at(every, index.spot_group, data.machine_fixed * data.machine_size[:, None])
     return np.asarray(np.where(spot > 0, spot / np.maximum(every, 1e-300), 0.0))
 
 
@@ -186,7 +187,7 @@ def overdrawn_machines(index: FleetIndex, solution: Solution) -> BoolArray:
     short = np.zeros((len(data.machines), held.shape[1]))
     np.add.at(short, data.pool_machine, solution.replicas * data.pool_accelerators[:, None])
     np.add.at(short, machine, -held * data.purchase_availability[:, None])
-    fixed_here = (data.machine_fixed * data.machine_size)[:, None]
+    fixed_here = data.machine_fixed * data.machine_size[:, None]
     found |= np.asarray((short > fixed_here + 1e-6).any(axis=1))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Plan
 from planner.verify.bound import verify_bound
@@ -25,10 +26,10 @@ __all__ = [
 ]
 
 
-def verify_plan(facts: Facts, plan: Plan, incumbent: Plan | None = None) -> VerificationReport:
+def verify_plan(facts: Facts, plan: Plan, incumbent: Incumbent | None = None) -> VerificationReport:
     """Check every rule of `RULES` on a plan and recompute its objectives and lines.
 
-    `incumbent` is the plan that limits on change refer to. Lines that name unknown things are
+    `incumbent` is what changes are measured against. Lines that name unknown things are
     reported under ``known-names`` and left out of the other rules. Never raises on a wrong plan.
     """
     case = Case(facts, plan, incumbent)

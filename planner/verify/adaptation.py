@@ -21,7 +21,13 @@ from models.coefficients.adaptation import (
     training_memory_bytes,
 )
 from models.coefficients.energy import embodied_kg_per_accelerator_hour, water_litres
-from planner.instance.facts import AcceleratorFacts, LlmFacts, MachineFacts, VariantFacts
+from planner.instance.facts import (
+    AcceleratorFacts,
+    LlmFacts,
+    MachineFacts,
+    RegionFacts,
+    VariantFacts,
+)
 from planner.verify.terms import DEFAULT_REFRESH_DAYS, Terms
 
 Array = NDArray[np.float64]
@@ -79,29 +85,45 @@ def changed_share(terms: Terms, variant: VariantFacts) -> float:
 def host_figures(terms: Terms, variant: VariantFacts, region: str) -> HostFigures:
     """Cost and carbon of a copy of the variant's index and adapter in a region."""
     prices, hours = terms.facts.prices, terms.period_hours
-    workload = terms.workloads[variant.workload]
     cost = carbon = 0.0
     if terms.has_rag(variant):
-        vectors = index_vectors(workload.corpus_tokens, workload.rag_chunk_tokens)
-        gb = float(index_bytes(vectors, VECTOR_DIMENSIONS)) / 1e9
+        gb = index_gb(terms, variant)
         cost += gb * prices.vector_ram_usd_per_gb_h * hours
         cost += gb * prices.egress_usd_per_gb * changed_share(terms, variant)
         place = terms.regions.get(region)
         if place is not None:
-            mean = sum(
-                h * ci
-                for h, ci in zip(
-                    terms.slice_hours.values(), place.carbon_kgco2e_per_kwh, strict=True
-                )
-            ) / sum(terms.slice_hours.values())
+            mean = mean_kg_per_kwh(terms, place)
             carbon += RAM_W_PER_GB * gb * hours / 1e3 * place.pue * mean
     if variant.method is not None:
-        llm = terms.llms[variant.llm]
-        size = adapter_bytes(lora_trainable(llm)) / 1e9
-        gb = float(size) if variant.method == "lora" else 2.0 * llm.params_total_b
+        gb = tuned_gb(terms, variant)
         cost += gb * prices.egress_usd_per_gb * refreshes(terms, variant)
         cost += gb * prices.storage_usd_per_gb_month * hours / 730.0
     return HostFigures(cost, carbon)
+
+
+def index_gb(terms: Terms, variant: VariantFacts) -> float:
+    """Size of a copy of the index; 0 without retrieval."""
+    if not terms.has_rag(variant):
+        return 0.0
+    workload = terms.workloads[variant.workload]
+    vectors = index_vectors(workload.corpus_tokens, workload.rag_chunk_tokens)
+    return float(index_bytes(vectors, VECTOR_DIMENSIONS)) / 1e9
+
+
+def tuned_gb(terms: Terms, variant: VariantFacts) -> float:
+    """Size of the adapter, or of the weights after a full fine-tune; 0 without one."""
+    if variant.method is None:
+        return 0.0
+    llm = terms.llms[variant.llm]
+    size = adapter_bytes(lora_trainable(llm)) / 1e9
+    return float(size) if variant.method == "lora" else 2.0 * llm.params_total_b
+
+
+def mean_kg_per_kwh(terms: Terms, place: RegionFacts) -> float:
+    """Mean carbon of a region's grid over the period."""
+    hours = terms.slice_hours.values()
+    emitted = sum(h * ci for h, ci in zip(hours, place.carbon_kgco2e_per_kwh, strict=True))
+    return emitted / sum(hours)
 
 
 def staff_usd(terms: Terms, variant: VariantFacts) -> float:
@@ -115,6 +137,11 @@ def reembedding_usd(terms: Terms, variant: VariantFacts) -> float:
     if not terms.has_rag(variant):
         return 0.0
     tokens = terms.workloads[variant.workload].corpus_tokens * changed_share(terms, variant)
+    return embedding_usd(terms, tokens)
+
+
+def embedding_usd(terms: Terms, tokens: float) -> float:
+    """Embedding so many tokens."""
     return tokens * terms.facts.prices.embedding_usd_per_mtok / 1e6
 
 

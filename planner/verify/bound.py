@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 from models.coefficients import answer
 from models.coefficients.energy import water_litres
 from planner.errors import VerificationError
+from planner.incumbent import Incumbent
 from planner.instance.facts import ApiFacts, Facts, MachineFacts, VariantFacts
-from planner.plan import Plan
 from planner.serving import has_arithmetic
 from planner.verify.adaptation import (
     HostFigures,
-    host_figures,
     reembedding_usd,
     staff_usd,
     training_runs,
@@ -46,7 +45,7 @@ from planner.verify.figures import (
     pool_loads,
     usd_per_request,
 )
-from planner.verify.fleet import incumbent_accelerators
+from planner.verify.migration import Moves
 from planner.verify.prices import DualPrices
 from planner.verify.terms import MIN_REGION_SHARE, Item, Terms
 from planner.verify.totals import instance_hour
@@ -108,21 +107,14 @@ class _Pools:
 class _Pricing:
     """The prices beside the instance; machine prices made safe where a purchase has no limit."""
 
-    def __init__(self, facts: Facts, prices: DualPrices, incumbent: Plan | None) -> None:
-        self.terms, self.prices, self.incumbent = Terms(facts), prices, incumbent
+    def __init__(self, facts: Facts, prices: DualPrices, incumbent: Incumbent | None) -> None:
+        self.terms, self.prices = Terms(facts), prices
+        self.moves = Moves(self.terms, incumbent)
         self.lam = prices.weights + prices.cap
         self.slices = tuple(self.terms.slice_hours)
         self.hours = np.array(list(self.terms.slice_hours.values()))
         self._pools: dict[str, _Pools] = {}
         self._hosts: dict[tuple[str, str], HostFigures] = {}
-        self.peak: dict[str, float] = {}
-        self.counts_added = False
-        policy = self.terms.settings.policy
-        if incumbent is not None:
-            self.peak = incumbent_accelerators(self.terms, incumbent)
-            self.counts_added = (
-                policy.change_usd_per_accelerator > 0 or policy.max_added_accelerators is not None
-            )
         self.added = {m.machine: self._added(m) for m in facts.machines}
         self.purchases = [p for m in facts.machines for p in self._purchases(m)]
         self.machine_price = {m.machine: self._machine_price(m) for m in facts.machines}
@@ -145,7 +137,7 @@ class _Pricing:
         """A copy of the variant's index and adapter in a region; kept."""
         key = (variant.variant, region)
         if key not in self._hosts:
-            self._hosts[key] = host_figures(self.terms, variant, region)
+            self._hosts[key] = self.moves.copy(variant, region)
         return self._hosts[key]
 
     # ---- machines
@@ -159,16 +151,22 @@ class _Pricing:
         return np.array([self.prices.one(family, *names, t) for t in self.slices])
 
     def _added(self, machine: MachineFacts) -> Array:
-        """Prices of (15), scaled so that the column `added` keeps a reduced cost >= 0."""
-        if not self.counts_added:
+        """Prices of (15), scaled so that the column `added` keeps a reduced cost >= 0.
+
+        A machine that was left out as dominated takes those of the one that dominates it: the
+        incumbent holds none of it, so that costs the bound nothing.
+        """
+        if self.moves.incumbent is None:
             return np.zeros(len(self.slices))
-        stored = self.row("added", machine.machine)
-        room = self.lam[0] * self.terms.settings.policy.change_usd_per_accelerator
-        room += self.prices.one("added-total")
+        stored = self.row("added", self._stand_in(machine.machine))
+        usd, kgco2e = self.moves.per_accelerator(machine)
+        room = self.lam[0] * usd + self.lam[1] * kgco2e + self.prices.one("added-total")
         return stored * min(1.0, room / stored.sum()) if stored.sum() > 0 else stored
 
     def _purchases(self, machine: MachineFacts) -> Iterator[_Purchase]:
         policy, size = self.terms.settings.policy, machine.accelerators
+        if not self.moves.may_hold(machine):
+            return
         carbon, water = self.instance_carbon_water(machine)
         held = self.lam[1] * carbon + self.lam[3] * water
         held = held + size * self.added[machine.machine]
@@ -179,6 +177,8 @@ class _Pricing:
             if price is None or (market == "spot" and policy.spot_share_max <= 0):
                 continue
             if market in COMMITTED and market not in policy.commitments:
+                continue
+            if market in COMMITTED and not self.moves.may_commit():
                 continue
             base = held + self.lam[0] * price * self.hours
             limit = MOST_INSTANCES if machine.max_instances is None else machine.max_instances
@@ -388,11 +388,16 @@ class _Leg:
             self._shortfall()
         if terms.leg_hosted(self.variant, self.leg):
             for api in terms.facts.apis:
-                if api.llm == llm and terms.resident(self.workload, api.region):
+                if api.llm == llm and self._may_answer(api.region):
                     self._hosted(api)
         else:
             self._self_hosted(llm)
         return np.asarray(np.minimum.reduceat(self.best, self.first))
+
+    def _may_answer(self, region: str) -> bool:
+        """Whether the leg may be answered from a region."""
+        kept = self.leg != 0 or self.p.moves.may_answer(self.variant, region)
+        return kept and self.p.terms.resident(self.workload, region)
 
     def _shortfall(self) -> None:
         lam, usd = self.p.lam, self.p.terms.settings.policy.shortfall_usd_per_request
@@ -460,8 +465,8 @@ class _Leg:
             fits &= table.tpot_s[configs] <= _target(self.workload.tpot_target_s)
         runs = np.asarray(fits, dtype=np.bool_)
         used = np.asarray(runs.any(axis=1))
-        resident = np.array([terms.resident(self.workload, r) for r in terms.region_names])
-        pools = pools.only(resident[pools.pair_region] & used[pools.pair_config])
+        allowed = np.array([self._may_answer(region) for region in terms.region_names])
+        pools = pools.only(allowed[pools.pair_region] & used[pools.pair_config])
         if not pools.pair.size:
             return
         of_pair, region = pools.pair_config, pools.pair_region
@@ -516,15 +521,13 @@ def _variant_value(p: _Pricing, variant: VariantFacts, items: list[Item]) -> flo
     """Cost of adopting a variant at the prices; inf where it cannot serve everything."""
     terms, lam = p.terms, p.lam
     workload = terms.workloads[variant.workload]
-    if terms.quality(variant) < workload.quality_min - 1e-12:
+    if terms.quality(variant) < workload.quality_min - 1e-12 or not p.moves.may_adopt(variant):
         return np.inf
     value = lam[0] * (staff_usd(terms, variant) + reembedding_usd(terms, variant))
-    if p.incumbent is not None:
-        before = {row.workload: row.variant for row in p.incumbent.adoption}
-        if before.get(variant.workload) == variant.variant:
-            value -= p.prices.one("changed")
-        else:
-            value += lam[0] * terms.settings.policy.change_usd_per_workload
+    value += lam[0] * (p.moves.work_usd(variant) + p.moves.first_tune_usd(variant))
+    value += lam[0] * p.moves.first_index_usd(variant)
+    if p.moves.incumbent is not None and not p.moves.changed(variant):
+        value -= p.prices.one("changed")
     share, attained = terms.region_share_max(workload), terms.attainment_min(workload)
     if share is not None:
         rows = [p.row("survive", variant.variant, region) for region in terms.region_names]
@@ -557,6 +560,7 @@ def _training_value(p: _Pricing, variant: VariantFacts) -> float:
         return np.inf
     possible, cost, carbon, water = training_runs(terms, variant, machines)
     totals = p.lam[0] * cost[:, None] + p.lam[1] * carbon + p.lam[3] * water[:, None]
+    totals = totals * (1.0 + p.moves.first_run(variant))
     return float(totals[possible].min(initial=np.inf))
 
 
@@ -615,15 +619,14 @@ def _right_hand_sides(p: _Pricing) -> Iterator[float]:
 def _fleet_sides(p: _Pricing) -> Iterator[float]:
     terms, policy = p.terms, p.terms.settings.policy
     for machine in terms.facts.machines:
-        fixed = machine.accelerators * machine.fixed_instances
+        fixed = machine.accelerators * np.array(machine.fixed_by_slice)
         price = p.machine_price[machine.machine]
         if price is not None:
-            yield float(price.sum()) * fixed
+            yield float(price @ fixed)
         spot = p.row("spot", machine.region, machine.accelerator)
-        yield float(spot.sum()) * policy.spot_share_max * fixed
-        if p.counts_added:
-            room = p.peak.get(machine.machine, 0.0) - fixed
-            yield float(p.added[machine.machine].sum()) * room
+        yield float(spot @ fixed) * policy.spot_share_max
+        room = p.moves.peak.get(machine.machine, 0.0) - fixed
+        yield float(p.added[machine.machine] @ room)
     for quota in terms.facts.instance.quotas:
         row = p.row("quota", quota.region, quota.accelerator, quota.market or "")
         yield float(row.sum()) * quota.accelerators
@@ -673,9 +676,9 @@ def _fixed_total(p: _Pricing) -> float:
     total = 0.0
     for machine in p.terms.facts.machines:
         carbon, water = p.instance_carbon_water(machine)
-        held = p.lam[1] * carbon.sum() + p.lam[3] * water.sum()
+        held = p.lam[1] * carbon + p.lam[3] * water
         fixed_usd = machine.fixed_usd_per_h * p.terms.period_hours
-        total += p.lam[0] * fixed_usd + machine.fixed_instances * float(held)
+        total += p.lam[0] * fixed_usd + float(held @ np.array(machine.fixed_by_slice))
     return total
 
 
@@ -689,7 +692,7 @@ class Statement:
     """by variant; inf: no plan can adopt it"""
 
 
-def statement(facts: Facts, prices: DualPrices, incumbent: Plan | None = None) -> Statement:
+def statement(facts: Facts, prices: DualPrices, incumbent: Incumbent | None = None) -> Statement:
     """What the prices prove. VerificationError where they are none (negative, not finite, unknown
     rows) or price a row that does not exist.
     """
@@ -714,7 +717,7 @@ def statement(facts: Facts, prices: DualPrices, incumbent: Plan | None = None) -
     return Statement(rest - MARGIN * size, worth)
 
 
-def verify_bound(facts: Facts, prices: DualPrices, incumbent: Plan | None = None) -> float:
+def verify_bound(facts: Facts, prices: DualPrices, incumbent: Incumbent | None = None) -> float:
     """The lower bound on ``weights . (cost, carbon, loss, water)`` that the prices prove.
 
     In the unit of what is minimised. Raises as `statement`.
@@ -732,7 +735,7 @@ def _least(facts: Facts, worth: Mapping[str, float]) -> list[float]:
 
 
 def _rows_that_do_not_exist(
-    facts: Facts, prices: DualPrices, incumbent: Plan | None
+    facts: Facts, prices: DualPrices, incumbent: Incumbent | None
 ) -> Iterator[str]:
     """Prices on rules that the instance does not have: they would prove too much."""
     terms, policy = Terms(facts), facts.instance.settings.policy

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from models.coefficients.serving import BYTES_PER_PARAMETER
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts, MachineFacts, VariantFacts
 from planner.plan import FleetLine, Plan, ReplicaLine, RoutingLine
 from planner.verify.figures import RouteAsk, RouteFigures, route_figures
+from planner.verify.migration import Moves
 from planner.verify.report import Findings
 from planner.verify.terms import Item, Terms
 
@@ -32,9 +34,10 @@ class Served:
 class Case:
     """A plan beside its instance: joined, with unknown names reported and left out."""
 
-    def __init__(self, facts: Facts, plan: Plan, incumbent: Plan | None) -> None:
-        self.plan, self.incumbent = plan, incumbent
+    def __init__(self, facts: Facts, plan: Plan, incumbent: Incumbent | None) -> None:
+        self.plan = plan
         self.terms = Terms(facts)
+        self.moves = Moves(self.terms, incumbent)
         self.findings = Findings()
         self.adopted = self._adopted()
         self.pools = self._pools()

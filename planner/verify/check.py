@@ -8,6 +8,7 @@ from __future__ import annotations
 from planner.verify.case import Case
 from planner.verify.fleet import (
     check_changes,
+    check_kept,
     check_machine_capacity,
     check_markets,
     check_owned,
@@ -52,6 +53,7 @@ def check_decisions(case: Case) -> None:
     check_hosting(case)
     check_training(case)
     check_changes(case)
+    check_kept(case)
 
 
 def check_instance(case: Case) -> None:

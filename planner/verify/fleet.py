@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from planner.plan import Plan
+from planner.instance.facts import MachineFacts
 from planner.verify.case import COMMITTED, RENTED, Case, price_usd_per_h
 from planner.verify.report import TOLERANCE
-from planner.verify.terms import Terms
 
 
 def check_machine_capacity(case: Case) -> None:
@@ -45,7 +44,7 @@ def check_markets(case: Case) -> None:
         elif line.market in COMMITTED:
             allowed = line.slice is None and line.market in policy.commitments
         else:
-            allowed = line.market == "owned" and line.slice is None
+            allowed = line.market == "owned"
         priced = line.market == "owned" or price_usd_per_h(machine, line.market) is not None
         if not (allowed and priced):
             why = "is not for sale" if allowed else "is not allowed so"
@@ -95,21 +94,20 @@ def check_quotas(case: Case) -> None:
 
 
 def check_owned(case: Case) -> None:
-    """Owned and committed machines of the instance are in the fleet, exactly."""
-    stated: dict[str, int] = defaultdict(int)
-    for line, machine in case.fleet:
-        if line.market == "owned":
-            stated[machine.machine] += line.instances
+    """Owned and committed machines of the instance are in the fleet, exactly, in every slice."""
     for machine in case.terms.facts.machines:
-        if stated[machine.machine] != machine.fixed_instances:
-            case.findings.add(
-                "owned",
-                machine.machine,
-                machine.fixed_instances,
-                stated[machine.machine],
-                f"{stated[machine.machine]} owned instances of {machine.machine} stated, the "
-                f"instance has {machine.fixed_instances}",
-            )
+        for at, in_slice in enumerate(case.terms.slice_hours):
+            stated, known = case.held("owned", machine, in_slice), machine.fixed_by_slice[at]
+            if stated != known:
+                case.findings.add(
+                    "owned",
+                    f"{machine.machine} in {in_slice}",
+                    known,
+                    stated,
+                    f"{stated} owned instances of {machine.machine} stated in {in_slice}, the "
+                    f"instance has {known}",
+                )
+                break
 
 
 def check_spot_share(case: Case) -> None:
@@ -134,43 +132,31 @@ def check_spot_share(case: Case) -> None:
                 )
 
 
-def incumbent_accelerators(terms: Terms, incumbent: Plan) -> dict[str, float]:
-    """Peak accelerators held by the incumbent, by machine."""
-    peak: dict[str, float] = defaultdict(float)
-    for in_slice in terms.slice_hours:
-        held: dict[str, float] = defaultdict(float)
-        for line in incumbent.fleet:
-            if line.slice in (None, in_slice):
-                held[f"{line.region}/{line.offer}"] += line.accelerators * line.instances
-        for machine, accelerators in held.items():
-            peak[machine] = max(peak[machine], accelerators)
-    return peak
-
-
-def added_accelerators(case: Case) -> float:
-    """Accelerators held above the incumbent's peak, over all machines; 0 without an incumbent."""
-    if case.incumbent is None:
-        return 0.0
-    peak = incumbent_accelerators(case.terms, case.incumbent)
-    added = 0.0
+def added_accelerators(case: Case) -> list[tuple[MachineFacts, float]]:
+    """Machines held above the incumbent's peak, and by how many accelerators."""
+    if case.moves.incumbent is None:
+        return []
+    added = []
     for machine in case.held_machines:
         most = max(case.held(None, machine, t) for t in case.terms.slice_hours)
-        added += max(0.0, machine.accelerators * most - peak.get(machine.machine, 0.0))
+        more = machine.accelerators * most - case.moves.peak.get(machine.machine, 0.0)
+        if more > 0:
+            added.append((machine, more))
     return added
 
 
 def changed_workloads(case: Case) -> list[str]:
     """Workloads whose variant is not the incumbent's; none without an incumbent."""
-    if case.incumbent is None:
+    if case.moves.incumbent is None:
         return []
-    before = {row.workload: row.variant for row in case.incumbent.adoption}
-    return [w for w, v in case.adopted.items() if before.get(w) != v.variant]
+    return [w for w, variant in case.adopted.items() if case.moves.changed(variant)]
 
 
 def check_changes(case: Case) -> None:
     """Change against the incumbent stays within the limits of the policy."""
     policy = case.terms.settings.policy
-    added, changed = added_accelerators(case), changed_workloads(case)
+    added = sum(more for _, more in added_accelerators(case))
+    changed = changed_workloads(case)
     limit = policy.max_added_accelerators
     if limit is not None and added > limit + TOLERANCE:
         case.findings.add(
@@ -189,3 +175,28 @@ def check_changes(case: Case) -> None:
             len(changed),
             f"{len(changed)} workloads change their variant; {most} allowed",
         )
+
+
+def check_kept(case: Case) -> None:
+    """Where what the incumbent decided must stay: its variants, machines, copies; no commitment."""
+    moves = case.moves
+    wrong = [
+        (w, f"{w} is answered by {moves.before[w].variant} today and must stay so", v.variant)
+        for w, v in case.adopted.items()
+        if not moves.may_adopt(v)
+    ]
+    for line, machine in case.fleet:
+        if line.market != "owned" and line.instances > 0:
+            if not moves.may_hold(machine):
+                text = f"the incumbent holds no {machine.machine}, and its machines must stay"
+                wrong.append((machine.machine, text, f"{line.instances} {line.market}"))
+            elif line.market in COMMITTED and not moves.may_commit():
+                text = f"a commitment of {machine.machine} is bought, and none may be"
+                wrong.append((machine.machine, text, f"{line.instances} {line.market}"))
+    for s in case.served:
+        region = s.line.region
+        if s.line.leg == 0 and region is not None and not moves.may_answer(s.variant, region):
+            text = f"{s.variant.variant} has no copy in {region} today, and copies must stay"
+            wrong.append((f"{s.variant.variant} in {region}", text, "served there"))
+    for subject, text, found in dict.fromkeys(wrong):
+        case.findings.add("kept-incumbent", subject, "as it is today", found, text)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import PlannerError, RunError
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Plan
 from planner.verify.case import Case
@@ -92,7 +93,7 @@ class _Findings:
 def verify_front(
     folder: Path,
     facts: Facts,
-    incumbent: Plan | None = None,
+    incumbent: Incumbent | None = None,
     *,
     sample: int | None = SAMPLE,
     seed: int = 0,
@@ -194,7 +195,7 @@ def _check_plans(
     front: Mapping[str, Any],
     folder: Path,
     facts: Facts,
-    incumbent: Plan | None,
+    incumbent: Incumbent | None,
     findings: _Findings,
 ) -> None:
     """Every plan obeys every rule and has the objectives that its point states."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import RunError
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
-from planner.plan import Plan
 from planner.verify.bound import Statement, statement
 from planner.verify.prices import DualPrices, load_arrays
 from planner.verify.proof import covers
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 class Statements:
     """What the stored prices of a run say, each read and evaluated once."""
 
-    def __init__(self, folder: Path, facts: Facts, incumbent: Plan | None) -> None:
+    def __init__(self, folder: Path, facts: Facts, incumbent: Incumbent | None) -> None:
         self.folder, self.facts, self.incumbent = folder, facts, incumbent
         self.known: dict[str, tuple[Array, Statement]] = {}
 

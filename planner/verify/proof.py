@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import VerificationError
+from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Plan
 from planner.verify.bound import Statement, statement
@@ -92,7 +93,7 @@ class Proof:
         return np.asarray(weights[0])
 
 
-def verify_proof(facts: Facts, proof: Proof, incumbent: Plan | None = None) -> float:
+def verify_proof(facts: Facts, proof: Proof, incumbent: Incumbent | None = None) -> float:
     """The lower bound on ``weights . (cost, carbon, loss, water)`` that the proof proves.
 
     VerificationError where the prices are none, a mixture is none, or the cases leave out an
@@ -173,7 +174,7 @@ def covers(allowed: BoolArray, members: Sequence[NDArray[np.int64]]) -> bool:
 
 
 def verify_certificate(
-    facts: Facts, plan: Plan, proof: Proof, incumbent: Plan | None = None
+    facts: Facts, plan: Plan, proof: Proof, incumbent: Incumbent | None = None
 ) -> tuple[float, tuple[Violation, ...]]:
     """(the bound re-proved, what is wrong with the stated one), both of the plan's certificate.
 

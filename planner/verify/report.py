@@ -40,6 +40,7 @@ RULES: dict[str, str] = {
     "training": "every adopted fine-tune is trained once, on machines that can",
     "added-accelerators": "no more accelerators above the incumbent's peak than allowed",
     "changed-workloads": "no more workloads change their variant than allowed",
+    "kept-incumbent": "what must stay of the incumbent stays: variants, machines, copies",
     "caps": "cost, carbon, water and QoE keep their limits",
     "cost-lines": "every cost line is what the plan's decisions cost",
     "carbon-lines": "every carbon line is what the plan's decisions emit",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from planner.plan import ReplicaLine
 from planner.serving import ARITHMETIC_BITS, has_arithmetic, narrowest_bits
-from planner.verify.adaptation import host_figures, training_figures
+from planner.verify.adaptation import training_figures
 from planner.verify.case import CAPACITY_ROWS, Case, Served, route_name
 from planner.verify.figures import memory_fits
 from planner.verify.report import TOLERANCE
@@ -242,7 +242,7 @@ def check_hosting(case: Case) -> None:
     missing: set[tuple[str, str]] = set()
     for s in case.served:
         if s.line.leg == 0 and s.line.region is not None and s.line.share > TOLERANCE:
-            copy = host_figures(case.terms, s.variant, s.line.region)
+            copy = case.moves.copy(s.variant, s.line.region)
             key = (s.variant.variant, s.line.region)
             if copy.needed and key not in copies:
                 missing.add(key)

@@ -17,17 +17,20 @@ from planner.verify.adaptation import (
     training_figures,
 )
 from planner.verify.case import Case, price_usd_per_h
-from planner.verify.fleet import added_accelerators, changed_workloads
+from planner.verify.fleet import added_accelerators
 from planner.verify.report import TOLERANCE
 from planner.verify.terms import Terms
 
 COST_LINES = (
     *("on-demand", "spot", "commit-1y", "commit-3y", "owned and committed"),
     *("api tokens", "retrieval", "network", "shortfall"),
-    *("adaptation staff", "re-embedding", "migration"),
-    *("index hosting", "training compute", "region fixed"),
+    *("adaptation staff", "re-embedding"),
+    *("migration work", "migration fine-tune", "migration index"),
+    *("index hosting", "training compute", "migration machines", "region fixed"),
 )
-CARBON_LINES = ("serving energy", "api", "idle energy", "embodied", "index", "training")
+CARBON_LINES = (
+    *("serving energy", "api", "idle energy", "embodied", "index", "migration", "training"),
+)
 
 Lines = dict[str, float]
 
@@ -84,16 +87,22 @@ def _routes(case: Case, book: Ledger) -> None:
 
 
 def _variants(case: Case, book: Ledger) -> None:
-    terms = case.terms
+    terms, moves = case.terms, case.moves
     for name, variant in case.adopted.items():
         book.pay("adaptation staff", staff_usd(terms, variant), name)
         book.pay("re-embedding", reembedding_usd(terms, variant), name)
+        book.pay("migration work", moves.work_usd(variant), name)
+        book.pay("migration fine-tune", moves.first_tune_usd(variant), name)
+        book.pay("migration index", moves.first_index_usd(variant), name)
     for variant_id, region in dict.fromkeys(case.plan.hosting):
         host = terms.variants.get(variant_id)
         if host is not None and region in terms.region_names:
             copy = host_figures(terms, host, region)
             book.pay("index hosting", copy.cost_usd, host.workload)
             book.emit("index", copy.carbon_kgco2e, host.workload)
+            sent = moves.new_copy(host, region)
+            book.pay("migration index", sent.cost_usd, host.workload)
+            book.emit("migration", sent.carbon_kgco2e, host.workload)
     for line in case.plan.training:
         tuned = terms.variants.get(line.variant)
         machine = terms.machines.get((line.region, line.offer))
@@ -102,7 +111,10 @@ def _variants(case: Case, book: Ledger) -> None:
             run = training_figures(terms, tuned, machine, line.slice)
             book.pay("training compute", run.cost_usd, tuned.workload)
             book.emit("training", run.carbon_kgco2e, tuned.workload)
-            book.water_l += run.water_l
+            first = moves.first_run(tuned)
+            book.pay("migration fine-tune", first * run.cost_usd, tuned.workload)
+            book.emit("migration", first * run.carbon_kgco2e, tuned.workload)
+            book.water_l += (1.0 + first) * run.water_l
 
 
 def instance_hour(terms: Terms, machine: MachineFacts, in_slice: str) -> tuple[float, float, float]:
@@ -138,10 +150,10 @@ def _machines(case: Case, book: Ledger) -> None:
 
 
 def _policies(case: Case, book: Ledger) -> None:
-    policy = case.terms.settings.policy
-    for name in changed_workloads(case):
-        book.pay("migration", policy.change_usd_per_workload, name)
-    book.pay("migration", policy.change_usd_per_accelerator * added_accelerators(case))
+    for machine, added in added_accelerators(case):
+        usd, kgco2e = case.moves.per_accelerator(machine)
+        book.pay("migration machines", added * usd)
+        book.emit("migration", added * kgco2e)
     used = {
         s.line.region for s in case.served if s.line.region is not None and s.line.share > TOLERANCE
     }

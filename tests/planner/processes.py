@@ -9,7 +9,7 @@ PRELOADED = [
     *("pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
     *("planner.api", "planner.answer", "planner.solve.engine", "planner.verify", "planner.runs"),
     *("planner.history", "planner.history.compare", "planner.schedule.body"),
-    *("planner.front.front", "planner.schedule.replanning"),
+    *("planner.front.front", "planner.replan.cycle"),
     *("apscheduler.triggers.cron", "apscheduler.triggers.interval"),
 ]
 

@@ -65,11 +65,12 @@ def test_every_line_of_the_formulation_is_named() -> None:
     assert list(cost_lines(data, decisions)) == [
         *("on-demand", "spot", "commit-1y", "commit-3y", "owned and committed"),
         *("api tokens", "retrieval", "network", "shortfall"),
-        *("adaptation staff", "re-embedding", "migration"),
-        *("index hosting", "training compute", "region fixed"),
+        *("adaptation staff", "re-embedding"),
+        *("migration work", "migration fine-tune", "migration index"),
+        *("index hosting", "training compute", "migration machines", "region fixed"),
     ]
     assert list(carbon_lines(data, decisions)) == [
-        *("serving energy", "api", "idle energy", "embodied", "index", "training")
+        *("serving energy", "api", "idle energy", "embodied", "index", "migration", "training")
     ]
 
 
@@ -88,11 +89,14 @@ def test_owned_machines_are_in_the_fleet_whether_used_or_not() -> None:
     data = full_fleet(2)
     assert data.machine_fixed.any()
     lines = fleet_lines(data, Decisions.of(result(data)))
-    owned = {f"{x.region}/{x.offer}": x.instances for x in lines if x.market == "owned"}
-    assert owned == {
-        name: count for name, count in zip(data.machines, data.machine_fixed, strict=True) if count
-    }
-    assert all(line.slice is None for line in lines if line.market == "owned")
+    owned = [x for x in lines if x.market == "owned"]
+    for name, counts in zip(data.machines, data.machine_fixed, strict=True):
+        mine = {x.slice: x.instances for x in owned if f"{x.region}/{x.offer}" == name}
+        if len(set(counts)) == 1:
+            assert mine == ({None: counts[0]} if counts[0] else {})
+        else:  # a commitment ends within the period
+            held = dict(zip(data.slices, counts, strict=True))
+            assert mine == {in_slice: count for in_slice, count in held.items() if count}
     assert all(line.instances > 0 for line in lines)
 
 

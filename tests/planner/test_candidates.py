@@ -16,7 +16,13 @@ from scipy.sparse import csr_array
 
 import planner.verify.figures
 from models.coefficients.serving import ServingParameters, iteration_law
-from models.fleet.data import CAPACITY_ROWS, ROUTE_CARBON_LINES, ROUTE_COST_LINES, FleetData
+from models.fleet.data import (
+    CAPACITY_ROWS,
+    ROUTE_CARBON_LINES,
+    ROUTE_COST_LINES,
+    VARIANT_COST_LINES,
+    FleetData,
+)
 from planner.candidates import Candidates, build_candidates
 from planner.candidates.adaptation import undominated
 from planner.candidates.configs import accelerator_counts
@@ -630,8 +636,10 @@ def test_the_incumbent_marks_its_variant_and_its_peak(tiny: Facts, tmp_path: Pat
     data = candidates(facts).data
     assert [name for name, same in zip(data.variants, data.variant_is_incumbent, strict=True)
             if same] == [variant]  # fmt: skip
-    migration = data.variant_cost_lines_usd[:, 2]
-    assert (migration == np.where(data.variant_is_incumbent, 0.0, 50.0)).all()
+    work = VARIANT_COST_LINES.index("migration work")
+    each = (24.0 * 120.0 + 50.0) * 728.0 / 2190.0  # three days of a person, over the horizon
+    paid = data.variant_cost_lines_usd[:, work]
+    assert paid == pytest.approx(np.where(data.variant_is_incumbent, 0.0, each))
     line = plan.fleet[0]
     peak = dict(zip(data.machines, data.machine_incumbent, strict=True))
     assert peak[f"{line.region}/{line.offer}"] == 3 * line.accelerators  # 1 all period, 2 by day

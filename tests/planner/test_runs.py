@@ -222,11 +222,11 @@ def test_modules_and_functions_of_one_name_live_together() -> None:
 def test_an_incumbent_is_copied_and_priced(
     answered: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A change against the plan in force is paid in the line `migration`, and checked so."""
+    """A change against the plan in force is paid in lines of its own, and checked so."""
     before = dataclasses.replace(
         answered.plan,
         adoption=tuple(
-            dataclasses.replace(row, variant=f"{row.variant}-of-old")
+            dataclasses.replace(row, variant=f"{row.variant}-of-old", llm=f"{row.llm}-of-old")
             for row in answered.plan.adoption
         ),
     )
@@ -242,7 +242,10 @@ def test_an_incumbent_is_copied_and_priced(
     (folder / "instance.toml").write_text(settings)
     monkeypatch.setattr("planner.solve.engine.minimize", by_hand)
     found = answer(folder, Request())
-    assert found.plan.cost_lines["migration"] == 100.0
+    people_usd = 24.0 * 120.0
+    share = 728.0 / 2190.0
+    work = found.plan.cost_lines["migration work"]
+    assert work == pytest.approx(2 * (people_usd + 50.0) * share)
     run = write_run(tmp_path / "run", found)
     assert (run / "instance" / "old" / "plan.json").is_file()
     assert content_sha256(run / "instance", "old") == found.plan.instance.sha256

@@ -166,7 +166,7 @@ CORRUPTIONS: dict[str, Corrupt] = {
             ),
         )
     ),
-    "owned": rule_of(lambda f: with_machines(f, fixed_instances=1)),
+    "owned": rule_of(lambda f: with_machines(f, fixed_by_slice=(1,) * len(f.instance.slices))),
     "spot-share": rows("fleet", market="spot"),
     "region-loss": rule_of(lambda f: with_workloads(f, region_loss_share=0.9)),
     "min-regions": rule_of(lambda f: with_workloads(f, min_regions=4)),
@@ -178,6 +178,7 @@ CORRUPTIONS: dict[str, Corrupt] = {
     "training": fields(training=()),
     "added-accelerators": rule_of(lambda f: with_settings(f, "policy", max_added_accelerators=0)),
     "changed-workloads": rule_of(lambda f: with_settings(f, "policy", max_changed_workloads=0)),
+    "kept-incumbent": rule_of(lambda f: with_settings(f, "policy", keep_incumbent=True)),
     "caps": rule_of(lambda f: with_settings(f, "caps", cost_usd=1.0)),
     "cost-lines": fields(cost_lines=lambda p: scaled(p.cost_lines, "on-demand")),
     "carbon-lines": fields(carbon_lines=lambda p: scaled(p.carbon_lines, "embodied")),
@@ -234,14 +235,11 @@ def test_a_plan_survives_its_json(small: Facts, honest: Plan) -> None:
 
 
 def test_an_unchanged_incumbent_costs_no_migration(small: Facts, honest: Plan) -> None:
-    facts = with_settings(
-        small,
-        "policy",
-        change_usd_per_workload=100.0,
-        change_usd_per_accelerator=7.0,
-        max_changed_workloads=0,
-        max_added_accelerators=0,
-    )
+    changes = {"change_usd_per_workload": 100.0, "change_usd_per_accelerator": 7.0}
+    limits = {"max_changed_workloads": 0, "max_added_accelerators": 0}
+    nothing_else = {"engineering_h_per_workload": 0.0, "boot_h": 0.0, "overlap_h": 0.0}
+    facts = with_settings(small, "policy", **changes, **limits)
+    facts = with_settings(facts, "migration", **nothing_else, load_gb_per_s=1e12, horizon_h=728.0)
     assert verify_plan(facts, honest, incumbent=honest).ok
     before = replace(honest, fleet=(), adoption=())
     moved = verify_plan(facts, priced(facts, honest, before), incumbent=before)
@@ -255,9 +253,8 @@ def test_an_unchanged_incumbent_costs_no_migration(small: Facts, honest: Plan) -
         for name, accelerators in held.items():
             peaks[name] = max(peaks.get(name, 0), accelerators)
     workloads = len(facts.instance.workloads)
-    assert moved.cost_lines["migration"] == pytest.approx(
-        100.0 * workloads + 7.0 * sum(peaks.values())
-    )
+    assert moved.cost_lines["migration work"] == pytest.approx(100.0 * workloads)
+    assert moved.cost_lines["migration machines"] == pytest.approx(7.0 * sum(peaks.values()))
 
 
 # ------------------------------------------------------------------ figures by hand

@@ -49,12 +49,12 @@ RULES: dict[str, tuple[dict[str, object], Change, object]] = {
     ),
     "train_adopted": (
         {"rag": False},
-        lambda d: replace(d, training_cost_usd=20.0 * d.training_cost_usd),
+        lambda d: replace(d, training_cost_lines_usd=20.0 * d.training_cost_lines_usd),
         QUALITY_FIRST,
     ),
     "host_where_served": (
         {"train": False},
-        lambda d: replace(d, host_cost_usd=5.0 * d.host_cost_usd),
+        lambda d: replace(d, host_cost_lines_usd=5.0 * d.host_cost_lines_usd),
         QUALITY_FIRST,
     ),
     "survive_region_loss": ({}, lambda d: replace(d, region_share_max=each(d, 0.5)), "cost"),
@@ -91,7 +91,7 @@ RULES: dict[str, tuple[dict[str, object], Change, object]] = {
     ),
     "limit_added_accelerators": (
         {},
-        lambda d: replace(d, change_usd_per_accelerator=30.0),
+        lambda d: replace(d, machine_change_usd=np.full(len(d.machines), 30.0)),
         "cost",
     ),
     "limit_changed_workloads": (

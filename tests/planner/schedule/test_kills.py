@@ -14,9 +14,9 @@ from sqlalchemy import text
 from planner.history import Filter, History
 from planner.history.locks import holder
 from planner.logs import EventLog
+from planner.replan.cycle import run_cycle
 from planner.schedule.body import Job, Recorded, lock_name, run_once
 from planner.schedule.cycle import RunCycle
-from planner.schedule.replanning import run_cycle
 from planner.schedule.timetable import parse
 from tests.planner import processes
 from tests.planner.schedule import cycles

@@ -13,8 +13,9 @@ from models.fleet.data import FleetData
 from models.fleet.program import build_program
 from planner.solve.bound import Prices, evaluate_bound, with_main_rows
 from planner.solve.engine import OBJECTIVES, minimize, unit_weights
-from planner.solve.generation import generated
+from planner.solve.generation import Generation, generated
 from planner.solve.index import FleetIndex
+from planner.solve.master import Master
 from planner.solve.options import EngineOptions
 from planner.solve.restricted import Restricted
 from tests.brute_force import best_value
@@ -132,6 +133,46 @@ def test_the_time_limit_is_wall_clock() -> None:
     began = time.monotonic()
     minimize(data, "cost", EngineOptions(gap_relative=0.0, time_limit_s=3.0, threads=1))
     assert time.monotonic() - began <= 5.0
+
+
+def with_moved_prices(data: FleetData, seed: int) -> FleetData:
+    """Every purchase up to a tenth cheaper or dearer."""
+    moved = np.random.default_rng(seed).uniform(0.9, 1.1, len(data.purchase_machine))
+    return replace(data, purchase_cost_usd=data.purchase_cost_usd * moved[:, None])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_from_known_prices_proves_what_one_from_nothing_does(seed: int) -> None:
+    """Prices of other data are only where it begins: value and bound are those of these data."""
+    data = fleet("tiny")
+    cases = minimize(data, "cost", EXACT).cases
+    moved = with_moved_prices(data, seed)
+    truth = optimum(build_program(moved), "cost")
+    found = minimize(moved, "cost", EXACT, known=[cut.prices for cut in cases.cuts])
+    assert found.value == pytest.approx(truth, rel=2e-4)
+    assert below(found.bound, truth)
+    assert found.bound == pytest.approx(truth, rel=2e-4)
+
+
+def test_what_is_known_may_be_enough_without_any_search() -> None:
+    data = fleet("tiny")
+    before = minimize(data, "cost", replace(EXACT, gap_relative=0.5))
+    known = [cut.prices for cut in before.cases.cuts]
+    again = minimize(data, "cost", replace(EXACT, gap_relative=0.5),
+                     start=before.solution, known=known)  # fmt: skip
+    assert again.status == "optimal"
+    assert "relaxation" not in again.timings
+    assert again.value == before.value
+
+
+def test_a_relaxation_that_runs_out_of_time_keeps_the_bound_it_began_from() -> None:
+    index = FleetIndex.build(fleet("tiny"))
+    generation = Generation(Master(index, unit_weights("cost")))
+    begun = generation.start()
+    late = time.monotonic() - 1.0
+    found = generation.generate(deadline=late, must_solve=False)
+    assert found.bound.value >= begun.value * (1 - 1e-9)
+    assert not found.converged
 
 
 def variant_of_tiny(demand: float, price: float, quality: float, seed: int) -> FleetData:
