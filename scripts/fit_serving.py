@@ -107,7 +107,7 @@ class Points:
             "prefill_efficiency": [*families, *engines, *precisions, "moe"],
             "ttft_fixed_s": [*engines, "static"],
             "ttft_efficiency": [*families, *precisions, "moe", "static"],
-            "ttft_burst": [*engines, "median", "static"],
+            "ttft_burst": ["median", "static"],
             "ttft_iterations": [*engines, "median", "static"],
         }
         combination = (frame["llm"] + "|" + frame["accelerator"]).to_numpy(str)
@@ -196,7 +196,7 @@ def _fit(
         return np.concatenate([bent / 0.15, (x - start) / spread * 1.5])
 
     def slopes(x: Array) -> Array:
-        """A coefficient acts row by row, so one difference per coefficient serves all its groups."""
+        """A coefficient acts row by row: one difference serves all its groups."""
         values = values_of(x)
         here = predicted(values)
         z = np.abs(here - logs) * weight / ROBUST
