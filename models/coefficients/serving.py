@@ -41,8 +41,9 @@ WORKSPACE_BYTES = 2.0e9
 MOST_UTILISATION = 0.95
 LEAST_WORKSPACE_BYTES = 1.0e9
 TUNED_CACHE_BITS: Mapping[str, float] = {"fp8": 8.0, "fp4": 8.0}
-"""What a tuned engine reaches: used to predict a given point, never to size a plan. Vendors' fp8
-and fp4 checkpoints keep the cache in 8 bits, other precisions in 16."""
+"""What a tuned engine reaches: used to predict a given point, never to size a plan. An
+8-bit cache with fp8 and fp4 weights is inferred: Little's law on measured queues at the memory's
+limit needs about twice what a 16-bit cache would hold. The engine's setting decides."""
 MAX_BATCH = 256.0
 """Sequences per iteration: the engines' usual cap and the end of most measured ranges."""
 LOAD_MAX = 0.80
