@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,14 +41,14 @@ START = {
     "comm_efficiency": 0.8,
     "ttft_fixed_s": 0.027,
     "ttft_efficiency": 0.5,
-    "ttft_burst": 0.0146,
-    "ttft_burst_power": 1.31,
+    "ttft_burst": 0.05,
+    "ttft_burst_power": 1.0,
     "ttft_iterations": 3.0,
 }
 TTFT_NAMES = [name for name in START if name.startswith("ttft")]
 TPOT_NAMES = [name for name in START if name not in TTFT_NAMES]
 PRIOR_SD, OFFSET_SD = 1.0, 0.5
-ROBUST, NOISE = 0.15, 0.10
+ROBUST, STEP = 0.15, 1e-5
 
 Array = NDArray[Any]
 Logs = dict[tuple[str, str], float]
@@ -105,9 +105,9 @@ class Points:
             "sequence_s": [*families, *engines, "static"],
             "decode_efficiency": [*families, *precisions, "moe"],
             "prefill_efficiency": [*families, *engines, *precisions, "moe"],
-            "ttft_fixed_s": [*engines, *families, "static"],
-            "ttft_efficiency": [*engines, *families, *precisions, "moe", "static"],
-            "ttft_burst": [*engines, "median", "moe", "static"],
+            "ttft_fixed_s": [*engines, "static"],
+            "ttft_efficiency": [*families, *precisions, "moe", "static"],
+            "ttft_burst": ["median", "static"],
             "ttft_iterations": [*engines, "median", "static"],
         }
         combination = (frame["llm"] + "|" + frame["accelerator"]).to_numpy(str)
@@ -129,12 +129,25 @@ class Points:
                 values[field][self.groups[group]] *= np.exp(log)
         return Coefficients(**values)
 
-    def predict(self, logs: dict[tuple[str, str], float]) -> tuple[np.ndarray, np.ndarray]:
+    def take(self, index: NDArray[np.int64]) -> Points:
+        llm, card = self.shape
+        return Points(
+            self.frame.iloc[index].reset_index(drop=True),
+            {name: member[index] for name, member in self.groups.items()},
+            self.spec,
+            self.combination[index],
+            (llm.take(index), card.take(index)),
+        )
+
+    def predict(self, logs: Logs) -> Law:
+        return self.run(self.coefficients(logs))
+
+    def run(self, coefficients: Coefficients) -> Law:
         llm, card = self.shape
         f = self.frame
         point = closed_loop_from_coefficients(
             llm, card, f["accelerators"].to_numpy(float), f["precision"].to_numpy(str),
-            self.coefficients(logs), f["input_tokens"].to_numpy(float),
+            coefficients, f["input_tokens"].to_numpy(float),
             f["output_tokens"].to_numpy(float), f["concurrency"].to_numpy(float),
             split_layers=self.groups["llama.cpp"],
             interference=1.0 - self.groups["static"],
@@ -160,18 +173,44 @@ def _fit(
     names = points.names(fields)
     start = np.array([np.log(START[f]) if g == "base" else 0.0 for f, g in names])
     spread = np.array([PRIOR_SD if g == "base" else OFFSET_SD for _, g in names])
-    rows = np.flatnonzero(mask & np.isfinite(target) & (target > 0.0))
-    counts = pd.Series(points.combination[rows])
+    points = points.take(np.flatnonzero(mask & np.isfinite(target) & (target > 0.0)))
+    logs = np.log(target[mask & np.isfinite(target) & (target > 0.0)])
+    counts = pd.Series(points.combination)
     weight = counts.map(counts.value_counts()).to_numpy(float) ** -0.35
     weight /= np.sqrt((weight**2).mean())
+    member = np.stack(
+        [np.ones(len(logs)) if g == "base" else 1.0 * points.groups[g] for _, g in names], axis=1
+    )
+    columns = {f: np.array([f == name for name, _ in names]) for f in fields}
+
+    def predicted(values: dict[str, Array]) -> Array:
+        known = points.coefficients(fixed)
+        return np.log(points.run(replace(known, **values))[which])
+
+    def values_of(x: Array) -> dict[str, Array]:
+        return {f: np.exp(member[:, at] @ x[at]) for f, at in columns.items()}
 
     def residual(x: Array) -> Array:
-        prediction = points.predict({**fixed, **dict(zip(names, x, strict=True))})[which]
-        z = np.log(prediction[rows] / target[rows]) * weight / ROBUST
+        z = (predicted(values_of(x)) - logs) * weight / ROBUST
         bent = ROBUST * np.sign(z) * np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))
         return np.concatenate([bent / 0.15, (x - start) / spread * 1.5])
 
-    found = least_squares(residual, start, max_nfev=15, xtol=1e-4, ftol=1e-4)
+    def slopes(x: Array) -> Array:
+        """A coefficient acts row by row: one difference serves all its groups."""
+        values = values_of(x)
+        here = predicted(values)
+        z = np.abs(here - logs) * weight / ROBUST
+        root = np.sqrt(1.0 + z * z)
+        bend = np.sqrt((root + 1.0) / 2.0) / root
+        out = np.zeros((len(logs) + len(x), len(x)))
+        for f, at in columns.items():
+            moved = predicted({**values, f: values[f] * np.exp(STEP)})
+            slope = (moved - here) / STEP * bend * weight / 0.15
+            out[: len(logs), at] = slope[:, None] * member[:, at]
+        out[len(logs) :] = np.diag(1.5 / spread)
+        return out
+
+    found = least_squares(residual, start, slopes, max_nfev=25, xtol=1e-4, ftol=1e-4)
     return dict(zip(names, found.x, strict=True))
 
 

@@ -40,7 +40,10 @@ WORKSPACE_BYTES = 2.0e9
 """Activations, graphs and communication buffers per accelerator, an assumption."""
 MOST_UTILISATION = 0.95
 LEAST_WORKSPACE_BYTES = 1.0e9
-"""What a tuned engine reaches: used to predict a given point, never to size a plan."""
+TUNED_CACHE_BITS: Mapping[str, float] = {"fp8": 8.0, "fp4": 8.0}
+"""What a tuned engine reaches: used to predict a given point, never to size a plan. An
+8-bit cache with fp8 and fp4 weights is inferred: Little's law on measured queues at the memory's
+limit needs about twice what a 16-bit cache would hold. The engine's setting decides."""
 MAX_BATCH = 256.0
 """Sequences per iteration: the engines' usual cap and the end of most measured ranges."""
 LOAD_MAX = 0.80
@@ -498,7 +501,9 @@ def closed_loop_from_coefficients(
         llm, accelerator, tp, precision,
         memory_utilisation=MOST_UTILISATION, workspace_bytes=LEAST_WORKSPACE_BYTES,
     )  # fmt: skip
-    fits = np.maximum(max_concurrent_tokens(capacity, llm.kv_bytes_per_token) / (n + m / 2.0), 1.0)
+    bits = np.vectorize(lambda name: TUNED_CACHE_BITS.get(str(name), 16.0), otypes=[np.float64])
+    per_token = llm.kv_bytes_per_token * bits(np.asarray(precision)) / 16.0
+    fits = np.maximum(max_concurrent_tokens(capacity, per_token) / (n + m / 2.0), 1.0)
     batch = np.minimum(np.minimum(c, fits), _array(max_batch))
     law = law_from_coefficients(
         llm, accelerator, tp, precision, coefficients, sequences=batch, split_layers=split_layers
