@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from planner.front.run import FrontProgress
     from planner.replan.check import Replan
     from planner.report.files import Report
+    from planner.solve.bound import Prices
     from planner.solve.options import Progress
+    from planner.solve.solution import Solution
     from planner.verify import Proof, VerificationReport
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
@@ -381,8 +383,11 @@ def answer(
         bench = Bench(facts, incumbent, objective, start_proof, candidates)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data) if bench is None else bench.index
-    with _timed("start", timings, log):
-        begin, known = (None, ()) if bench is None else bench.beginning(start)
+    begin: Solution | None = None
+    known: tuple[Prices, ...] = ()
+    if bench is not None:
+        with _timed("start", timings, log):
+            begin, known = bench.beginning(start)
 
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)

@@ -16,7 +16,7 @@ from planner.plan import Objectives, Plan
 
 if TYPE_CHECKING:
     from planner.front.front import Front
-    from planner.incumbent import Incumbent, incumbent_of
+    from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 
 SENSITIVITY = "sensitivity.json"
@@ -135,6 +135,7 @@ def _same(one: Objectives, other: Objectives) -> bool:
 
 def _read_current(facts: Facts, given: Path | None) -> Current | None:
     from planner.front.front import FILE_NAME
+    from planner.incumbent import incumbent_of
 
     plan: Incumbent | None
     if given is None:

@@ -37,7 +37,7 @@ EXTRAS = {
 }
 WITH_EXTRAS = (
     *("planner/feeds/", "planner/serve/", "planner/schedule/", "planner/cli/serve.py"),
-    "planner/front/cluster.py",
+    *("planner/front/cluster.py", "planner/replan/cycle.py"),
 )
 """Who may use extras; the core never imports them."""
 
