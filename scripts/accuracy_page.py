@@ -49,7 +49,7 @@ def main() -> None:
         "# Accuracy of the serving predictions",
         "",
         "Made by `python scripts/accuracy_page.py`; the tables it judges are written by",
-        "`python scripts/fit_serving.py`. Do not edit by hand.",
+        "`python scripts/fit_serving.py`. Do not edit by hand, save for waiting.",
         "",
         f"{len(points.frame)} measured points (`serving_points.csv.gz`, use = latency), "
         f"{len(anchors)} distinct ones anchor the known combinations. Static batches help the fit",
@@ -109,7 +109,9 @@ def main() -> None:
         "",
     ]  # fmt: skip
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text("\n".join(lines), encoding="utf-8")
+    by_hand = PAGE.read_text(encoding="utf-8").partition("## Waiting\n")
+    page = "\n".join(lines) + "\n" + "".join(by_hand[1:])
+    PAGE.write_text(page.rstrip("\n") + "\n", encoding="utf-8")
     print(PAGE)
 
 
