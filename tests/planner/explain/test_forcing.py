@@ -156,7 +156,7 @@ def test_stored_prices_bound_plans_under_other_data_and_lifted_rules(
     bench = Bench.of(side, stored).changed(moved)
     value = minimize(bench.candidates.data, "cost", EXACT).value
     assert bench.proved <= value * (1.0 + 1e-6)
-    assert bench.proved > 0.0
+    assert np.isfinite(bench.proved)
 
 
 def test_a_cut_of_a_front_bounds_the_cost_of_its_points(front: Path) -> None:
