@@ -70,6 +70,8 @@ LEAST_DEPTH = 0.5
 """Of the target: what need not be looked at by branch and bound."""
 WHOLE_S = 6.0
 """Most seconds for that, at the first try."""
+END_S = 1.5
+"""Most seconds for the same of each end."""
 PROVE_S = 5.0
 """Most seconds for boxes of each kind, once the search is over."""
 PROVE_SHARE = 0.03
@@ -120,8 +122,8 @@ class Proposals(Protocol):
     def propose(self, enclosure: Enclosure) -> Work:
         """A task to do now."""
 
-    def take(self, work: Work, plan: Solution) -> None:
-        """Learn from a plan, whatever work it came of."""
+    def take(self, work: Work, plan: Solution, routes: IntArray, kept: bool) -> None:
+        """Learn from a plan, whatever work it came of, and whether it was kept."""
 
 
 Accept = Callable[[Solution, IntArray, str, str], Floats | None]
@@ -188,7 +190,7 @@ class Certified:
             for objective in range(3):
                 aim = unit_aim(objective, ideal, END_SHARE, SCALE)
                 every = np.flatnonzero(self.index.variant_complete)
-                self._begin(Work("end", WholeTask(aim, every, min(WHOLE_S, 0.3 * self._left()))))
+                self._begin(Work("end", WholeTask(aim, every, min(END_S, 0.3 * self._left()))))
             ends += self._plans()
         for objective in (1, 2):
             aim = unit_aim(objective, ideal, END_SHARE, SCALE)
@@ -433,8 +435,8 @@ class Certified:
         before = self.numbered, self.numbered_cuts, self.numbered_boxes
         if isinstance(result, BoundResult):
             self._take_cut(result.cut)
-        if isinstance(result, Searched):
-            assert isinstance(work.task, WholeTask) and work.corner is not None
+        if isinstance(result, Searched) and work.corner is not None:
+            assert isinstance(work.task, WholeTask)
             self._take_search(work, work.task.aim, result.bound)
         plan = result if isinstance(result, Solution) else result.plan
         if plan is not None:
@@ -444,7 +446,8 @@ class Certified:
             if isinstance(work.task, BoundTask) and work.corner is not None:
                 self._try_again(work.corner, work.task.goal, plan)
             if self.proposals is not None:
-                self.proposals.take(work, plan)
+                kept = self._enclosure.points[-1].solution is plan
+                self.proposals.take(work, plan, routes, kept)
         if before != (self.numbered, self.numbered_cuts, self.numbered_boxes):
             self.on_news()
 

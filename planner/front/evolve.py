@@ -13,6 +13,7 @@ after its check, and the certificate rests on the cuts alone.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from models.fleet.data import FloatArray, IntArray
 from planner.front.certified import SCALE, TIE, Work
 from planner.front.enclosure import Enclosure
 from planner.front.geometry import Floats
-from planner.front.tasks import PointTask
+from planner.front.tasks import PlanTask, PointTask, Task, WholeTask
 from planner.solve.aim import Aim
 from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
@@ -39,8 +40,11 @@ from planner.solve.solution import Solution
 
 SHARES = {"evolve": 0.9, "hybrid": 0.3}
 """Of the workers' time, for evolution; the rest is for the certified search."""
-LEAST_CUTS = 8
+LEAST_CUTS = 5
 """Cuts that must be known before it begins: their prices make the plans."""
+POLISH_S = 1.0
+"""Seconds to improve a plan that was kept."""
+WHOLE = 0
 NEAREST_CUTS = 3
 """Cuts whose prices a plan is made from."""
 PARTITIONS = 12
@@ -209,25 +213,40 @@ class Evolution:
         self.index, self.share, self.seed = index, share, seed
         self.asked: dict[Work, Any] = {}
         """work under way -> pymoo's individual"""
+        self.kept: deque[Work] = deque()
+        """plans to be improved"""
+        self.spent_before: float | None = None
         self.algorithm: Any = None
         """None until there are cuts and plans to begin with"""
 
     def is_due(self, enclosure: Enclosure, spent: dict[str, float]) -> bool:
         """See `Proposals`."""
         known = sum(cut.prices is not None for cut in enclosure.cuts)
-        return known >= LEAST_CUTS and spent["evolved"] < self.share * sum(spent.values())
+        if known < LEAST_CUTS:
+            return False
+        total = sum(spent.values())
+        if self.spent_before is None:
+            self.spent_before = total
+        return spent["evolved"] <= self.share * (total - self.spent_before)
 
     def propose(self, enclosure: Enclosure) -> Work:
         """See `Proposals`."""
         if self.algorithm is None:
             self._begin(enclosure)
+        if self.kept:
+            return self.kept.popleft()
         individual = self.algorithm.ask()[0]
         work = Work("evolved", self.problem.task(Genome.of(individual.X)))
         self.asked[work] = individual
         return work
 
-    def take(self, work: Work, plan: Solution) -> None:
+    def take(self, work: Work, plan: Solution, routes: IntArray, kept: bool) -> None:
         """See `Proposals`."""
+        if kept and POLISH_S > 0.0 and isinstance(work.task, PointTask) and work.kind == "evolved":
+            task: Task = PlanTask(work.task.goal, plan, routes, POLISH_S)
+            if WHOLE:
+                task = WholeTask(work.task.goal, plan.adopt, POLISH_S, plan)
+            self.kept.append(Work("evolved", task))
         individual = self.asked.pop(work, None)
         if self.algorithm is None:
             return
