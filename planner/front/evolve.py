@@ -32,7 +32,7 @@ from models.fleet.data import FloatArray, IntArray
 from planner.front.certified import SCALE, TIE, Work
 from planner.front.enclosure import Enclosure
 from planner.front.geometry import Floats
-from planner.front.tasks import PlanTask, PointTask, Task, WholeTask
+from planner.front.tasks import PlanTask, PointTask
 from planner.solve.aim import Aim
 from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
@@ -42,9 +42,8 @@ SHARES = {"evolve": 0.9, "hybrid": 0.3}
 """Of the workers' time, for evolution; the rest is for the certified search."""
 LEAST_CUTS = 5
 """Cuts that must be known before it begins: their prices make the plans."""
-POLISH_S = 1.0
+POLISH_S = 0.5
 """Seconds to improve a plan that was kept."""
-WHOLE = 0
 NEAREST_CUTS = 3
 """Cuts whose prices a plan is made from."""
 PARTITIONS = 12
@@ -213,8 +212,9 @@ class Evolution:
         self.index, self.share, self.seed = index, share, seed
         self.asked: dict[Work, Any] = {}
         """work under way -> pymoo's individual"""
-        self.kept: deque[Work] = deque()
+        self.kept: deque[PlanTask] = deque()
         """plans to be improved"""
+        self.missed = False
         self.spent_before: float | None = None
         self.algorithm: Any = None
         """None until there are cuts and plans to begin with"""
@@ -233,8 +233,11 @@ class Evolution:
         """See `Proposals`."""
         if self.algorithm is None:
             self._begin(enclosure)
-        if self.kept:
-            return self.kept.popleft()
+        listed = {id(point.solution) for point in enclosure.listed()}
+        self.kept = deque(task for task in self.kept if id(task.start) in listed)
+        if self.missed and self.kept:
+            self.missed = False
+            return Work("evolved", self.kept.popleft())
         individual = self.algorithm.ask()[0]
         work = Work("evolved", self.problem.task(Genome.of(individual.X)))
         self.asked[work] = individual
@@ -243,10 +246,9 @@ class Evolution:
     def take(self, work: Work, plan: Solution, routes: IntArray, kept: bool) -> None:
         """See `Proposals`."""
         if kept and POLISH_S > 0.0 and isinstance(work.task, PointTask) and work.kind == "evolved":
-            task: Task = PlanTask(work.task.goal, plan, routes, POLISH_S)
-            if WHOLE:
-                task = WholeTask(work.task.goal, plan.adopt, POLISH_S, plan)
-            self.kept.append(Work("evolved", task))
+            self.kept.append(PlanTask(work.task.goal, plan, routes, POLISH_S))
+        if isinstance(work.task, PointTask) and work.kind == "evolved":
+            self.missed = not kept
         individual = self.asked.pop(work, None)
         if self.algorithm is None:
             return
