@@ -122,8 +122,8 @@ class Proposals(Protocol):
     def propose(self, enclosure: Enclosure) -> Work:
         """A task to do now."""
 
-    def take(self, work: Work, plan: Solution, routes: IntArray, kept: bool) -> None:
-        """Learn from a plan, whatever work it came of, and whether it was kept."""
+    def take(self, work: Work, plan: Solution, routes: IntArray) -> None:
+        """Learn from a plan, whatever work it came of: the last point of the enclosure, if kept."""
 
 
 Accept = Callable[[Solution, IntArray, str, str], Floats | None]
@@ -446,8 +446,7 @@ class Certified:
             if isinstance(work.task, BoundTask) and work.corner is not None:
                 self._try_again(work.corner, work.task.goal, plan)
             if self.proposals is not None:
-                kept = self._enclosure.points[-1].solution is plan
-                self.proposals.take(work, plan, routes, kept)
+                self.proposals.take(work, plan, routes)
         if before != (self.numbered, self.numbered_cuts, self.numbered_boxes):
             self.on_news()
 

@@ -13,7 +13,6 @@ after its check, and the certificate rests on the cuts alone.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +37,7 @@ from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 
-SHARES = {"evolve": 0.9, "hybrid": 0.3}
+SHARES = {"evolve": 0.9, "hybrid": 0.5}
 """Of the workers' time, for evolution; the rest is for the certified search."""
 LEAST_CUTS = 5
 """Cuts that must be known before it begins: their prices make the plans."""
@@ -210,12 +209,14 @@ class Evolution:
 
     def __init__(self, index: FleetIndex, share: float, seed: int) -> None:
         self.index, self.share, self.seed = index, share, seed
-        self.asked: dict[Work, Any] = {}
-        """work under way -> pymoo's individual"""
-        self.kept: deque[PlanTask] = deque()
-        """plans to be improved"""
+        self.asked: dict[Work, Genome] = {}
+        """under way"""
+        self.rough: list[PlanTask] = []
+        """what would improve the plans that were kept"""
         self.missed = False
+        """the last genome came to nothing new"""
         self.spent_before: float | None = None
+        """seconds of workers before it began"""
         self.algorithm: Any = None
         """None until there are cuts and plans to begin with"""
 
@@ -230,29 +231,29 @@ class Evolution:
         return spent["evolved"] <= self.share * (total - self.spent_before)
 
     def propose(self, enclosure: Enclosure) -> Work:
-        """See `Proposals`."""
+        """A genome's plan; where the last came to nothing new, a better one of those kept."""
         if self.algorithm is None:
             self._begin(enclosure)
         listed = {id(point.solution) for point in enclosure.listed()}
-        self.kept = deque(task for task in self.kept if id(task.start) in listed)
-        if self.missed and self.kept:
+        self.rough = [task for task in self.rough if id(task.start) in listed]
+        if self.missed and self.rough:
             self.missed = False
-            return Work("evolved", self.kept.popleft())
-        individual = self.algorithm.ask()[0]
-        work = Work("evolved", self.problem.task(Genome.of(individual.X)))
-        self.asked[work] = individual
+            return Work("evolved", self.rough.pop(0))
+        genome = Genome.of(self.algorithm.ask()[0].X)
+        work = Work("evolved", self.problem.task(genome))
+        self.asked[work], self.missed = genome, True
         return work
 
-    def take(self, work: Work, plan: Solution, routes: IntArray, kept: bool) -> None:
-        """See `Proposals`."""
-        if kept and POLISH_S > 0.0 and isinstance(work.task, PointTask) and work.kind == "evolved":
-            self.kept.append(PlanTask(work.task.goal, plan, routes, POLISH_S))
-        if isinstance(work.task, PointTask) and work.kind == "evolved":
-            self.missed = not kept
-        individual = self.asked.pop(work, None)
+    def take(self, work: Work, plan: Solution, routes: IntArray) -> None:
+        """Plans of any kind of work compete; those of genomes, where kept, are to be improved."""
         if self.algorithm is None:
             return
-        second = plan.adopt if individual is None else Genome.of(individual.X).second
+        genome = self.asked.pop(work, None)
+        if genome is not None and self.problem.enclosure.points[-1].solution is plan:
+            assert isinstance(work.task, PointTask)
+            self.rough.append(PlanTask(work.task.goal, plan, routes, POLISH_S))
+            self.missed = False
+        second = plan.adopt if genome is None else genome.second
         self.algorithm.tell(infills=self._evaluated([self._genome(plan, second)], [plan]))
 
     def _begin(self, enclosure: Enclosure) -> None:

@@ -30,6 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from planner.errors import SolverError
 from planner.front.front import as_minimised
 from planner.front.geometry import hypervolume_interval, nondominated
 from planner.front.run import METHODS, FrontProgress, FrontRequest, FrontRun
@@ -38,6 +39,8 @@ AT_S = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0)
 GRIDS = (2, 4, 8, 16)
 """Caps per objective of the epsilon-constraint grids, one after the other."""
 GRID_GAP = 0.01
+GRID_SOLVE_S = 60.0
+"""Limit of one of its solves, whose best plan then counts."""
 TIE = 1e-3
 """Weight of the capped objectives beside cost."""
 DASHED = 'stroke-dasharray="4 3"'
@@ -89,7 +92,11 @@ def ours(folder: Path, method: str, seconds: float, seed: int) -> tuple[Trace, F
             epsilon=1e-3, gap=1e-4, time_limit_s=seconds, seed=seed, method=method
         )
         run = FrontRun(folder, request, Path(place) / "run", on_progress=note)
-        front = run.run()
+        try:
+            front = run.run()
+        except SolverError as error:
+            trace.said = f"nothing: {error}"
+            return trace, run
     certificate = front.certificate
     trace.said = (
         f"{len(front.points)} plans, epsilon {certificate.epsilon}, "
@@ -113,7 +120,7 @@ def epsilon_constraint(folder: Path, seed: int, send: Callable[[Any], None]) -> 
     program = build_program(build_candidates(load(folder)).data)
     solver = appsi.solvers.Highs()
     solver.config.load_solution = False
-    solver.config.mip_gap = GRID_GAP
+    solver.config.mip_gap, solver.config.time_limit = GRID_GAP, GRID_SOLVE_S
     solver.highs_options = {"threads": 2, "random_seed": seed}
     names = ("cost", "carbon", "qoe-loss")
 
@@ -130,8 +137,9 @@ def epsilon_constraint(folder: Path, seed: int, send: Callable[[Any], None]) -> 
     for name in names:
         minimize(program, name)
         ends.append(solve())
-    if any(end is None for end in ends):
-        return
+    ends = [end for end in ends if end is not None]
+    if len(ends) < len(names):
+        return  # no ranges to lay a grid over
     low, high = np.min(ends, axis=0), np.max(ends, axis=0)
     span = np.maximum(high - low, 1e-12)
     tie = {name: TIE * span[0] / span[i] for i, name in enumerate(names) if i}
@@ -330,10 +338,10 @@ def main() -> None:
         if method in METHODS:
             trace, run = ours(given.instance, method, given.seconds, given.seed)
             enclosure = run.search.enclosure
-            assert enclosure is not None
-            scaled = scaled if scaled is not None else enclosure.reference
-            volume = float(np.prod(enclosure.reference - as_minimised(run.front().ideal)))
-            trace.upper = [(at, upper / volume) for at, upper in trace.upper]
+            if enclosure is not None:
+                scaled = scaled if scaled is not None else enclosure.reference
+                volume = float(np.prod(enclosure.reference - as_minimised(run.front().ideal)))
+                trace.upper = [(at, upper / volume) for at, upper in trace.upper]
         else:
             grid = method == "epsilon-constraint" and given.grid_seconds
             trace = other(given.instance, method, grid or given.seconds, given.seed)
