@@ -145,6 +145,7 @@ class Certified:
     enclosure: Enclosure | None = None
     """None until the ends are known; given where a front is resumed"""
     proposals: Proposals | None = None
+    """None: corners and cheaper plans alone"""
     began: float = field(default_factory=time.monotonic)
     stop: threading.Event = field(default_factory=threading.Event)
     timings: dict[str, float] = field(default_factory=dict)
@@ -435,8 +436,8 @@ class Certified:
         before = self.numbered, self.numbered_cuts, self.numbered_boxes
         if isinstance(result, BoundResult):
             self._take_cut(result.cut)
-        if isinstance(result, Searched) and work.corner is not None:
-            assert isinstance(work.task, WholeTask)
+        if isinstance(result, Searched):
+            assert isinstance(work.task, WholeTask) and work.corner is not None
             self._take_search(work, work.task.aim, result.bound)
         plan = result if isinstance(result, Solution) else result.plan
         if plan is not None:

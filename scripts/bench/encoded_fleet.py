@@ -168,7 +168,7 @@ class EncodedFleet(ElementwiseProblem):  # type: ignore[misc]
         replicas = replicas_needed(self.index, routes, serve)
         need = np.zeros((len(data.machines), len(data.slices)))
         np.add.at(need, data.pool_machine, replicas * data.pool_accelerators[:, None])
-        need = np.maximum(need / data.machine_size[:, None] - data.machine_fixed[:, None], 0.0)
+        need = np.maximum(need / data.machine_size[:, None] - data.machine_fixed, 0.0)
         buy = np.zeros(len(data.purchase_machine), dtype=np.int64)
         rent = np.zeros((len(buy), len(data.slices)))
         for h in np.flatnonzero(need.any(axis=1)):

@@ -285,7 +285,7 @@ def picture(title: str, lines: dict[str, list[tuple[float, float]]], uppers: dic
     for share in np.linspace(0.0, 1.0, 6):
         parts.append(_line(left, right, y(share), y(share), "#eee"))
         parts.append(
-            f'<text x="{left - 8}" y="{y(share):.1f}" text-anchor="end">{share:.1f}</text>'
+            f'<text x="{left - 8}" y="{y(share) + 4:.1f}" text-anchor="end">{share:.1f}</text>'
         )
     for at in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000):
         if at <= most:
