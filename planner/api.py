@@ -159,6 +159,7 @@ def front(
     *,
     epsilon: float = 0.03,
     time_limit: float = 300.0,
+    method: str = "hybrid",
     workers: int = 2,
     seed: int = 0,
     output: str | Path | None = None,
@@ -167,7 +168,8 @@ def front(
     """The certified front of cost, carbon and QoE; its plans and proofs are in a run folder.
 
     Stops when no plan at all can beat the list by more than `epsilon` of each range at once, or
-    after `time_limit` seconds; `output` is the folder, by default a new one under ``runs/``.
+    after `time_limit` seconds; `method` is ``certified``, ``evolve`` or ``hybrid`` (docs/front.md);
+    `output` is the folder, by default a new one under ``runs/``.
     Raises InstanceError, InfeasibleError, SolverError, RunError.
     """
     from planner.front.run import FrontRequest, FrontRun
@@ -176,7 +178,9 @@ def front(
     facts = instance if isinstance(instance, Facts) else load(instance)
     name = f"{facts.instance.settings.name}-front"
     folder = new_folder(name) if output is None else Path(output)
-    request = FrontRequest(epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed)
+    request = FrontRequest(
+        epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed, method=method
+    )
     return FrontRun(facts, request, folder.absolute(), on_progress=on_progress).run()
 
 

@@ -28,6 +28,9 @@ def front(
     epsilon: Annotated[
         float, typer.Option(help="Stop when no plan at all can beat the list by more than this.")
     ] = 0.03,
+    method: Annotated[
+        str, typer.Option(help="certified, evolve or hybrid: see docs/front.md.")
+    ] = "hybrid",
     workers: Annotated[int, typer.Option(help="Programs solved at a time.")] = 2,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
@@ -46,7 +49,9 @@ def front(
     from planner.front.run import FrontRequest, FrontRun
     from planner.runs import INSTANCE, new_folder
 
-    request = FrontRequest(epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed)
+    request = FrontRequest(
+        epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed, method=method
+    )
     if resume is not None:
         if folder is not None or output is not None:
             raise PlannerError("--resume RUN_DIR goes on in that folder: name no other")

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -69,6 +70,8 @@ LEAST_DEPTH = 0.5
 """Of the target: what need not be looked at by branch and bound."""
 WHOLE_S = 6.0
 """Most seconds for that, at the first try."""
+END_S = 1.5
+"""Most seconds for the same of each end."""
 PROVE_S = 5.0
 """Most seconds for boxes of each kind, once the search is over."""
 PROVE_SHARE = 0.03
@@ -102,12 +105,25 @@ class Work:
     """A task under way, and what it is for."""
 
     kind: str
-    """``ideal``, ``end``, ``corner``, ``below`` or ``cheaper``"""
+    """``ideal``, ``end``, ``corner``, ``below``, ``cheaper`` or ``evolved``"""
     task: Task
     corner: Floats | None = None
     point: str = ""
     enough: float = 0.0
     """depth below the corner that variants left out of the task do not reach"""
+
+
+class Proposals(Protocol):
+    """Another source of work, which shares the time of the workers."""
+
+    def is_due(self, enclosure: Enclosure, spent: dict[str, float]) -> bool:
+        """Whether it is its turn, by the seconds that each kind of work has had."""
+
+    def propose(self, enclosure: Enclosure) -> Work:
+        """A task to do now."""
+
+    def take(self, work: Work, plan: Solution, routes: IntArray) -> None:
+        """Learn from a plan, whatever work it came of: the last point of the enclosure, if kept."""
 
 
 Accept = Callable[[Solution, IntArray, str, str], Floats | None]
@@ -128,6 +144,8 @@ class Certified:
     on_news: Callable[[], None]
     enclosure: Enclosure | None = None
     """None until the ends are known; given where a front is resumed"""
+    proposals: Proposals | None = None
+    """None: corners and cheaper plans alone"""
     began: float = field(default_factory=time.monotonic)
     stop: threading.Event = field(default_factory=threading.Event)
     timings: dict[str, float] = field(default_factory=dict)
@@ -142,7 +160,7 @@ class Certified:
     def __post_init__(self) -> None:
         self.running: dict[int, Work] = {}
         self.started: dict[int, float] = {}
-        self.spent = {"corner": 0.0, "cheaper": 0.0}
+        self.spent = {"corner": 0.0, "cheaper": 0.0, "evolved": 0.0}
         """seconds of workers by kind of work"""
         self.tasks = 0
         self.early: list[FoundCut] = []
@@ -173,7 +191,7 @@ class Certified:
             for objective in range(3):
                 aim = unit_aim(objective, ideal, END_SHARE, SCALE)
                 every = np.flatnonzero(self.index.variant_complete)
-                self._begin(Work("end", WholeTask(aim, every, min(WHOLE_S, 0.3 * self._left()))))
+                self._begin(Work("end", WholeTask(aim, every, min(END_S, 0.3 * self._left()))))
             ends += self._plans()
         for objective in (1, 2):
             aim = unit_aim(objective, ideal, END_SHARE, SCALE)
@@ -257,7 +275,9 @@ class Certified:
         turns by the time they have had."""
         if self.ready:
             return self.ready.popleft()
-        total = sum(self.spent.values())
+        if self.proposals is not None and self.proposals.is_due(self._enclosure, self.spent):
+            return self.proposals.propose(self._enclosure)
+        total = self.spent["corner"] + self.spent["cheaper"]
         late = self.spent["cheaper"] < (1.0 - CORNER_SHARE) * total
         first, second = (self._cheaper, self._corner) if late else (self._corner, self._cheaper)
         return first() or second()
@@ -402,7 +422,7 @@ class Certified:
         found = []
         for number, outcome in self.workers.wait(min(WAIT_S, max(self._left(), 0.0))):
             work = self.running.pop(number)
-            kind = "cheaper" if work.kind == "cheaper" else "corner"
+            kind = work.kind if work.kind in self.spent else "corner"
             self.spent[kind] += time.monotonic() - self.started.pop(number)
             self.solves += 1
             if isinstance(outcome, Exception):
@@ -413,6 +433,7 @@ class Certified:
 
     def _take(self, work: Work, result: Result) -> None:
         """Cuts and plans of a task; a plan that is not below its corner is to be improved."""
+        before = self.numbered, self.numbered_cuts, self.numbered_boxes
         if isinstance(result, BoundResult):
             self._take_cut(result.cut)
         if isinstance(result, Searched):
@@ -425,7 +446,10 @@ class Certified:
             self._add_point(plan, routes, work.kind)
             if isinstance(work.task, BoundTask) and work.corner is not None:
                 self._try_again(work.corner, work.task.goal, plan)
-        self.on_news()
+            if self.proposals is not None:
+                self.proposals.take(work, plan, routes)
+        if before != (self.numbered, self.numbered_cuts, self.numbered_boxes):
+            self.on_news()
 
     def _take_search(self, work: Work, aim: Aim, bound: float) -> None:
         """The box that branch and bound proves empty: a plan below the corner has no more than its

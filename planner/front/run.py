@@ -31,7 +31,7 @@ from planner.api import load
 from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
 from planner.front import store
-from planner.front.certified import Certified, CertifiedOptions
+from planner.front.certified import Certified, CertifiedOptions, Proposals
 from planner.front.enclosure import LEAST_RANGE, Enclosure, FoundBox, FoundCut, FoundPoint
 from planner.front.executor import chosen
 from planner.front.front import (
@@ -71,7 +71,7 @@ from planner.solve.solution import Solution
 from planner.verify import verify_plan
 from planner.verify.bound import statement
 
-METHOD = "certified"
+METHODS = ("certified", "evolve", "hybrid")
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
 HYPERVOLUME_EVERY_S = 5.0
@@ -90,6 +90,9 @@ class FrontRequest:
     seed: int = 0
     scheduler: str | None = None
     """address of a Dask scheduler whose workers to use"""
+    method: str = "hybrid"
+    """``certified``: cuts and plans at the widest corners; ``evolve``: plans by evolution;
+    ``hybrid``: both in turn"""
 
     def __post_init__(self) -> None:
         problems = []
@@ -101,6 +104,8 @@ class FrontRequest:
             problems.append(f"time limit {self.time_limit_s!r}: seconds above 0")
         if self.workers < 1:
             problems.append(f"workers {self.workers!r}: at least 1")
+        if self.method not in METHODS:
+            problems.append(f"method {self.method!r}: one of {', '.join(METHODS)}")
         if problems:
             raise PlannerError("; ".join(problems))
 
@@ -153,6 +158,7 @@ class FrontRun:
             self._keep_box,
             self._checkpoint,
             began=self.began,
+            proposals=self._proposals(),
         )
         if resume:
             self._read_back()
@@ -167,6 +173,13 @@ class FrontRun:
     def stop(self) -> None:
         """Ask the search to end at the next step; what is held is kept."""
         self.search.stop.set()
+
+    def _proposals(self) -> Proposals | None:
+        if self.request.method == "certified":
+            return None
+        from planner.front.evolve import SHARES, Evolution
+
+        return Evolution(self.index, SHARES[self.request.method], self.request.seed)
 
     # ------------------------------------------------------------------ the folder
 
@@ -332,7 +345,7 @@ class FrontRun:
                 for point, bound, gap in zip(points, bounds, gaps, strict=True)
             ),
             certificate=FrontCertificate(
-                method=METHOD,
+                method=self.request.method,
                 complete=epsilon <= self.request.epsilon,
                 epsilon=known(epsilon),
                 cost_gap_relative_median=known(float(np.median(gaps))),
