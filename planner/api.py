@@ -159,16 +159,19 @@ def front(
     *,
     epsilon: float = 0.03,
     time_limit: float = 300.0,
+    gap: float = 0.02,
     method: str = "hybrid",
     workers: int = 2,
+    scheduler: str | None = None,
     seed: int = 0,
     output: str | Path | None = None,
     on_progress: Callable[[FrontProgress], None] | None = None,
 ) -> Front:
     """The certified front of cost, carbon and QoE; its plans and proofs are in a run folder.
 
-    Stops when no plan at all can beat the list by more than `epsilon` of each range at once, or
-    after `time_limit` seconds; `method` is ``certified``, ``evolve`` or ``hybrid`` (docs/front.md);
+    Stops when no plan at all can beat the list by more than `epsilon` of each range at once and the
+    median gap in cost is `gap`, or after `time_limit` seconds; `workers` are processes of this
+    machine unless a Dask `scheduler` is named; `method` is ``certified``, ``evolve`` or ``hybrid`` (docs/front.md);
     `output` is the folder, by default a new one under ``runs/``.
     Raises InstanceError, InfeasibleError, SolverError, RunError.
     """
@@ -179,7 +182,13 @@ def front(
     name = f"{facts.instance.settings.name}-front"
     folder = new_folder(name) if output is None else Path(output)
     request = FrontRequest(
-        epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed, method=method
+        epsilon=epsilon,
+        gap=gap,
+        time_limit_s=time_limit,
+        workers=workers,
+        seed=seed,
+        scheduler=scheduler,
+        method=method,
     )
     return FrontRun(facts, request, folder.absolute(), on_progress=on_progress).run()
 

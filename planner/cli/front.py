@@ -28,10 +28,16 @@ def front(
     epsilon: Annotated[
         float, typer.Option(help="Stop when no plan at all can beat the list by more than this.")
     ] = 0.03,
+    gap: Annotated[
+        float, typer.Option(help="Stop when, beside that, the median gap in cost is this.")
+    ] = 0.02,
     method: Annotated[
         str, typer.Option(help="certified, evolve or hybrid: see docs/front.md.")
     ] = "hybrid",
     workers: Annotated[int, typer.Option(help="Programs solved at a time.")] = 2,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers to use: tcp://host:port.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
@@ -50,7 +56,13 @@ def front(
     from planner.runs import INSTANCE, new_folder
 
     request = FrontRequest(
-        epsilon=epsilon, time_limit_s=time_limit, workers=workers, seed=seed, method=method
+        epsilon=epsilon,
+        gap=gap,
+        time_limit_s=time_limit,
+        workers=workers,
+        seed=seed,
+        scheduler=scheduler,
+        method=method,
     )
     if resume is not None:
         if folder is not None or output is not None:

@@ -37,8 +37,10 @@ from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 
-SHARES = {"evolve": 0.9, "hybrid": 0.5}
-"""Of the workers' time, for evolution; the rest is for the certified search."""
+EVOLVED, HYBRID, HYBRID_LARGE = 0.9, 0.5, 0.1
+"""Of the workers' time, for evolution; the rest is for the certified search. Where a relaxation
+says nearly all, as in large fleets, evolution has little to add."""
+LARGE_ROUTES = 30_000
 LEAST_CUTS = 5
 """Cuts that must be known before it begins: their prices make the plans."""
 POLISH_S = 0.5
@@ -280,3 +282,10 @@ class Evolution:
         population = Population.new("X", np.array([genome.x for genome in genomes]))
         f = np.array([self.problem.objectives(plan) for plan in plans])
         return Evaluator().eval(StaticProblem(self.problem, F=f), population)
+
+
+def share_of(method: str, index: FleetIndex) -> float:
+    """Of the workers' time, what evolution gets under a method."""
+    if method == "evolve":
+        return EVOLVED
+    return HYBRID if len(index.pool) <= LARGE_ROUTES else HYBRID_LARGE

@@ -177,9 +177,10 @@ class FrontRun:
     def _proposals(self) -> Proposals | None:
         if self.request.method == "certified":
             return None
-        from planner.front.evolve import SHARES, Evolution
+        from planner.front.evolve import Evolution, share_of
 
-        return Evolution(self.index, SHARES[self.request.method], self.request.seed)
+        share = share_of(self.request.method, self.index)
+        return Evolution(self.index, share, self.request.seed)
 
     # ------------------------------------------------------------------ the folder
 

@@ -190,7 +190,8 @@ class Restricted(Master):
         adopt[data.variant_workload[adopted]] = adopted
         routes = self.routes()
         serve = x[self.col_route[routes]]
-        used = serve > SERVE_TOLERANCE
+        # Within tolerances a variant that is not adopted may answer a trace.
+        used = (serve > SERVE_TOLERANCE) & np.isin(index.route_variant[routes], adopted)
         options = np.flatnonzero(self.col_train >= 0)
         options = options[np.argsort(x[self.col_train[options]], kind="stable")]
         train = np.full(len(data.variants), -1)
