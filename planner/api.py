@@ -171,8 +171,8 @@ def front(
 
     Stops when no plan at all can beat the list by more than `epsilon` of each range at once and the
     median gap in cost is `gap`, or after `time_limit` seconds; `workers` are processes of this
-    machine unless a Dask `scheduler` is named; `method` is ``certified``, ``evolve`` or ``hybrid`` (docs/front.md);
-    `output` is the folder, by default a new one under ``runs/``.
+    machine unless a Dask `scheduler` is named; `method` is ``certified``, ``evolve`` or ``hybrid``
+    (docs/front.md); `output` is the folder, by default a new one under ``runs/``.
     Raises InstanceError, InfeasibleError, SolverError, RunError.
     """
     from planner.front.run import FrontRequest, FrontRun
