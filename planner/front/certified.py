@@ -86,7 +86,7 @@ ONE_CUT = 0.9
 TIRED = 0.6
 """What every try at a corner leaves of its claim to be the widest."""
 MOST_TRIES = 6
-CORNER_SHARE = 0.5
+CORNER_SHARE = 0.7
 """Of the time, for corners that are still open; the rest for cheaper plans."""
 
 
