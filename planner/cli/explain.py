@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -74,24 +72,17 @@ def explain(
 @contextmanager
 def _watched(clock: Clock) -> Iterator[None]:
     """Ctrl-C keeps what is held, a second one leaves; a live line where stderr is a terminal."""
+    from planner.cli.live import live_line
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
+    def interrupted() -> None:
         clock.stopped.set()
         raise KeyboardInterrupt
 
-    def show(what: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{what[:100]}  {clock.left_s:.0f} s left")
-        sys.stderr.flush()
-
-    before = signal.signal(signal.SIGINT, interrupted)
     shows = sys.stderr.isatty()
-    clock.news = show if shows else None
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with live_line(interrupted, shows=shows) as show:
         if shows:
-            sys.stderr.write("\r\x1b[K")
+            clock.news = lambda what: show(f"{what[:100]}  {clock.left_s:.0f} s left")
+        yield
 
 
 def lines(found: Explanation, kept: Path | None) -> list[str]:

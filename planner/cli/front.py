@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,25 +88,17 @@ def front(
 @contextmanager
 def _watched(run: FrontRun, *, shows: bool) -> Iterator[None]:
     """Ctrl-C asks the run to stop, a second one leaves at once; a live line on a terminal."""
+    from planner.cli.live import live_line
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
+    def interrupted() -> None:
         if run.search.stop.is_set():
             raise KeyboardInterrupt
         run.stop()
 
-    def show(progress: FrontProgress) -> None:
-        sys.stderr.write(f"\r\x1b[K{progress_line(progress)}")
-        sys.stderr.flush()
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    if shows:
-        run.on_progress = show
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with live_line(interrupted, shows=shows) as show:
         if shows:
-            sys.stderr.write("\r\x1b[K")
+            run.on_progress = lambda progress: show(progress_line(progress))
+        yield
 
 
 def progress_line(progress: FrontProgress) -> str:

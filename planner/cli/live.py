@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +54,23 @@ class Interrupts:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
+
+
+@contextmanager
+def live_line(interrupted: Callable[[], None], *, shows: bool) -> Iterator[Callable[[str], None]]:
+    """Ctrl-C calls `interrupted`; gives what writes a line to stderr, which goes at the end."""
+
+    def show(text: str) -> None:
+        if shows:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupted())
+    try:
+        yield show
+    finally:
+        signal.signal(signal.SIGINT, before)
+        show("")
 
 
 class LiveProgress:

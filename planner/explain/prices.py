@@ -18,7 +18,7 @@ from planner.candidates.kinds import Candidates
 from planner.front.front import Front, FrontPoint, as_minimised
 from planner.instance.facts import Facts
 from planner.solve.assignments import mixed_bound
-from planner.solve.bound import Bound, Prices, affordable, with_main_rows
+from planner.solve.bound import Bound, Prices, affordable, fair, with_main_rows
 from planner.solve.index import FleetIndex
 from planner.verify import DualPrices, Proof
 from planner.verify.proof import covers
@@ -49,7 +49,7 @@ def engine_prices(
     for name in ("open_count", "keep_count", "added_total", "changed"):
         found[name] = float(found[name].sum())
     prices = replace(Prices.zero(index, stored.weights), cap=stored.cap, **found)
-    return with_main_rows(index, affordable(index, _of_rules_that_exist(index, prices)))
+    return fair(index, _of_rules_that_exist(index, prices))
 
 
 def _with_stand_ins(index: FleetIndex, machine: FloatArray, known: set[str]) -> FloatArray:

@@ -18,14 +18,19 @@ from planner.candidates import build_candidates
 from planner.errors import SolverError
 from planner.front.front import Front, as_minimised
 from planner.front.geometry import Floats
-from planner.front.tasks import BoundTask, WholeTask, bounded, searched
+from planner.front.tasks import (
+    BoundTask,
+    WholeTask,
+    bounded,
+    depth_aim,
+    searched,
+    weighted_aim,
+)
 from planner.instance.facts import Facts
 from planner.solve.aim import Aim
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 
-SCALE = 1e3
-TIE = 1e-3
 SMALL_ROUTES = 2_000
 """Fleets of no more routes than that are solved whole."""
 SOLVE_S = 5.0
@@ -100,14 +105,13 @@ def attack(
 def _aim(kind: str, front: Front, rng: np.random.Generator) -> Aim:
     """A random direction of the kind."""
     ideal, ranges = as_minimised(front.ideal), np.maximum(front.ranges, 1e-12)
-    tie = TIE * np.append(1.0 / ranges, 0.0)
     shares = rng.dirichlet(np.full(3, 0.7))
     if kind == "weighted sum":
-        return Aim(np.append(shares / ranges, 0.0), SCALE)
+        return weighted_aim(shares / ranges)
     if kind == "Chebyshev":
-        return Aim(tie, SCALE, ideal, ranges / np.maximum(shares, 0.02) / 3.0)
+        return depth_aim(ideal, ranges / np.maximum(shares, 0.02) / 3.0, ranges)
     corner = ideal + rng.uniform(0.02, 1.0, 3) * ranges
-    return Aim(tie, SCALE, corner, ranges * np.array([1.0, 1e-4, 1e-4]))
+    return depth_aim(corner, ranges * np.array([1.0, 1e-4, 1e-4]), ranges)
 
 
 def solved(index: FleetIndex, aim: Aim, front: Front, rng: np.random.Generator) -> Solution | None:
@@ -117,12 +121,12 @@ def solved(index: FleetIndex, aim: Aim, front: Front, rng: np.random.Generator) 
         plan = searched(index, WholeTask(aim, every, SOLVE_S)).plan
         if plan is not None:
             return plan
-    weights = aim.weights
+    relaxed = aim
     if aim.corner is not None:
         # A relaxation for weights of its own: what it leaves is planned for the aim.
         shares = rng.dirichlet(np.ones(3))
-        weights = np.append(shares / np.maximum(front.ranges, 1e-12), 0.0)
-    return bounded(index, BoundTask(Aim(weights, SCALE), None, (), 3.0 * SOLVE_S, aim)).plan
+        relaxed = weighted_aim(shares / np.maximum(front.ranges, 1e-12))
+    return bounded(index, BoundTask(relaxed, None, (), 3.0 * SOLVE_S, aim)).plan
 
 
 def broken_by(front: Front, f: Floats) -> str:

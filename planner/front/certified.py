@@ -29,6 +29,7 @@ from planner.front.enclosure import MARGIN, Depth, Enclosure, FoundBox, FoundCut
 from planner.front.executor import Workers
 from planner.front.geometry import Floats, cost_bounds, epsilons, relative_gaps
 from planner.front.tasks import (
+    SCALE,
     BoundResult,
     BoundTask,
     PlanTask,
@@ -37,24 +38,20 @@ from planner.front.tasks import (
     Searched,
     Task,
     WholeTask,
+    depth_aim,
     unit_aim,
+    weighted_aim,
 )
 from planner.solve.aim import Aim
 from planner.solve.assignments import VariantCut
-from planner.solve.bound import Prices
 from planner.solve.diagnose import explain
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 
-ENDS = ("cost", "carbon", "QoE")
 REFERENCE_MARGIN = 0.01
 """Share of each range between the worst of the ends and the reference."""
 END_SHARE = 1e-3
 """What cost weighs where another objective is minimised: of equal plans the cheaper."""
-SCALE = 1e3
-"""Of objectives inside HiGHS, which are of order one here."""
-TIE = 1e-3
-"""Weight of all objectives beside the depth: of equally deep plans the better."""
 NARROW, TIGHT = 1e-3, 1e-4
 """Share of the other ranges, where a plan is to become cheaper without becoming worse: in the
 relaxation, which wants some room, and in the plan."""
@@ -97,7 +94,6 @@ class CertifiedOptions:
     epsilon: float = 0.03
     gap: float = 0.02
     time_limit_s: float = 300.0
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +151,6 @@ class Certified:
     numbered_boxes: int = 0
     rejected: int = 0
     failures: list[str] = field(default_factory=list)
-    reached: bool = False
 
     def __post_init__(self) -> None:
         self.running: dict[int, Work] = {}
@@ -169,7 +164,6 @@ class Certified:
         """plan tasks that a bound task asked for"""
         self.tried: list[Floats] = []
         self.improved: dict[str, int] = {}
-        self.open = True
 
     # ------------------------------------------------------------------ the algorithm
 
@@ -186,7 +180,7 @@ class Certified:
 
     def _ends(self) -> None:
         """Ideal values, then the best plan of each objective; ranges and reference from them."""
-        ideal, prices, ends = self._ideals()
+        ideal, ends = self._ideals()
         if self._is_small():
             for objective in range(3):
                 aim = unit_aim(objective, ideal, END_SHARE, SCALE)
@@ -195,10 +189,9 @@ class Certified:
             ends += self._plans()
         for objective in (1, 2):
             aim = unit_aim(objective, ideal, END_SHARE, SCALE)
-            known = (1.0 / ideal[objective], prices[objective]), (END_SHARE / ideal[0], prices[0])
-            self._begin(Work("end", BoundTask(aim, None, known, self._left(), aim)))
+            self._begin(Work("end", BoundTask(aim, None, (), self._left(), aim)))
         ends += self._plans()
-        if len(ends) < len(ENDS):
+        if len(ends) < 3:
             raise SolverError(
                 "the time was too short for the plan that is best in each objective, which a "
                 "front starts from: allow more (--time-limit). " + self._said()
@@ -215,25 +208,24 @@ class Certified:
             self._add_point(plan, routes, "end")
         self.on_news()
 
-    def _ideals(self) -> tuple[Floats, dict[int, Prices], list[tuple[Solution, IntArray]]]:
-        """(ideal values (3,), the prices that prove them, a plan of least cost)."""
+    def _ideals(self) -> tuple[Floats, list[tuple[Solution, IntArray]]]:
+        """(ideal values (3,), a plan of least cost if one was found)."""
         for objective in range(3):
             aim = unit_aim(objective, np.ones(3), 0.0, 1.0)
             goal = aim if objective == 0 else None
             self._begin(Work(f"ideal {objective}", BoundTask(aim, None, (), self._left(), goal)))
-        ideal, prices, plans = np.full(3, np.nan), dict[int, Prices](), []
+        ideal, plans = np.full(3, np.nan), []
         for work, result in self._all():
             assert isinstance(result, BoundResult)
             if not result.feasible:
                 raise explain(self.index, self.began + self.options.time_limit_s)
             objective = int(work.kind[-1])
             ideal[objective] = max(self._take_cut(result.cut).level, 1e-12)
-            prices[objective] = result.cut.prices
             if result.plan is not None:
                 plans.append((result.plan, result.routes))
         if np.isnan(ideal).any():
             raise SolverError("no bound was found in the time given; " + self._said())
-        return ideal, prices, plans
+        return ideal, plans
 
     def _plans(self) -> list[tuple[Solution, IntArray]]:
         """Plans, and routes to improve them with, of all running tasks; their cuts are kept."""
@@ -263,7 +255,6 @@ class Certified:
                     break
                 self._begin(work)
             if not self.running:
-                self.reached = not self.open
                 return
             for work, result in self._collect():
                 self._take(work, result)
@@ -287,7 +278,6 @@ class Certified:
         than the target."""
         enclosure = self._enclosure
         corners, width = enclosure.widths()
-        self.open = bool(width.max(initial=0.0) > self.options.epsilon)
         span = enclosure.span()
         tries = np.array([self._tries(corner, span) for corner in corners])
         claim = width * TIRED**tries
@@ -304,15 +294,13 @@ class Certified:
             self.tried.append(corner)
             task = self._aimed(corner, span, depth, int(tries[i]))
             return Work("corner", task, corner, "", LEAST_DEPTH * self.options.epsilon)
-        corners, width = enclosure.widths()
-        self.open = bool(width.max(initial=0.0) > self.options.epsilon)
         return None
 
     def _aimed(self, corner: Floats, span: Floats, depth: Depth, tries: int) -> Task:
         """What to do at a corner: prove a cut for the weights between those that say most of it;
         where these are known already, a plan for the assignment that may reach below it, then a cut
         for that assignment, then one for the ray. Small fleets are searched whole instead."""
-        goal = Aim(TIE * np.append(1.0 / span, 0.0), SCALE, corner, span)
+        goal = depth_aim(corner, span, span)
         known, limit = self._enclosure.prices_at(corner), min(BOUND_S, self._left())
         shares = np.array([share * float(p.weights[:3] @ span) for share, p in known])
         new = len(known) > 1 and shares[0] < ONE_CUT * shares.sum()
@@ -320,8 +308,8 @@ class Certified:
             near = self._enclosure.reachable(corner, span, LEAST_DEPTH * self.options.epsilon)
             return WholeTask(goal, near, min(WHOLE_S * (1 + tries), self._left()))
         if tries % 3 == 0 and new:
-            weights = np.sum([share * p.weights for share, p in known], axis=0)
-            return BoundTask(Aim(weights, SCALE), None, known, limit, goal, depth.adopt)
+            weights = np.sum([share * p.weights[:3] for share, p in known], axis=0)
+            return BoundTask(weighted_aim(weights), None, (), limit, goal, depth.adopt)
         if tries % 3 == 0:
             return PointTask(goal, depth.adopt, known)
         allowed = depth.adopt if tries % 3 == 1 else None
@@ -381,20 +369,20 @@ class Certified:
             if least >= point.f[0] * (1.0 - self.options.gap):
                 continue
             self.improved[point.id] = tries + 1
-            span, tie = enclosure.span(), TIE * np.append(1.0 / enclosure.span(), 0.0)
-            aim = Aim(tie, SCALE, point.f, span * np.array([1.0, NARROW, NARROW]))
-            goal = Aim(tie, SCALE, point.f, span * np.array([1.0, TIGHT, TIGHT]))
+            span = enclosure.span()
+            tight = span * np.array([1.0, TIGHT, TIGHT])
             if self._is_small() and tries > 0:
                 # A little more carbon and loss are allowed, so that the box holds the point.
-                corner, room = point.f.copy(), span * np.array([1.0, TIGHT, TIGHT])
-                corner[1:] += room[1:]
-                goal = Aim(tie, SCALE, corner, room)
+                corner = point.f + tight * np.array([0.0, 1.0, 1.0])
+                goal = depth_aim(corner, tight, span)
                 enough = LEAST_DEPTH * self.options.gap * point.f[0] / span[0]
-                near = enclosure.reachable(corner, room, enough)
+                near = enclosure.reachable(corner, tight, enough)
                 task = WholeTask(goal, near, min(WHOLE_S, self._left()), point.solution)
                 return Work("cheaper", task, corner, point.id, enough)
             known, limit = enclosure.prices_at(point.f), min(BOUND_S, self._left())
             polish = min(PLAN_S, self._left())
+            aim = depth_aim(point.f, span * np.array([1.0, NARROW, NARROW]), span)
+            goal = depth_aim(point.f, tight, span)
             bound = BoundTask(aim, adopt, known, limit, goal, adopt, polish)
             return Work("cheaper", bound, None, point.id)
         return None

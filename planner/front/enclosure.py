@@ -60,8 +60,8 @@ class FoundPoint:
     f: Floats
     solution: Solution
     found_by: str
-    routes: IntArray | None = None
-    """int (n,) routes to improve the plan with; None where it was read back"""
+    routes: IntArray
+    """int (n,) routes to improve the plan with"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,8 @@ class FoundCut:
     """float (V,); inf: no plan adopts the variant"""
     level: float
     """whatever the assignment"""
-    prices: Prices | None = None
-    """what proves it; None where it was read back"""
+    prices: Prices
+    """what proves it"""
 
     @property
     def cut(self) -> Cut:
@@ -175,6 +175,7 @@ class Enclosure:
         self.bounds.insert_all(np.array([p.f for p in self.points]).reshape(-1, 3))
         self._depths: dict[bytes, Depth] = {}
         self._least_costs: dict[str, float] = {}
+        self._last: tuple[tuple[bytes, bytes, bytes, int], Seen] | None = None
 
     # ------------------------------------------------------------------ inside
 
@@ -262,7 +263,7 @@ class Enclosure:
         the best mixture of cuts excludes the others."""
         seen = self._seen_from(origin, step)
         every = np.asarray(np.isfinite(seen.worth).all(axis=0))
-        shares = best_mixture(self.index, seen.level, seen.worth, every)
+        shares = best_mixture(self.index, seen.level, seen.worth)
         worth = np.where(every, shares @ np.where(every, seen.worth, 0.0), np.inf)
         least = np.array([worth[v].min() for v in self.index.workload_variants])
         above = worth - least[self.index.data.variant_workload]
@@ -271,8 +272,15 @@ class Enclosure:
 
     def _seen_from(self, origin: Floats, step: Floats) -> Seen:
         """The cuts that say most of the line ``origin - t step``, and how far down it plans may
-        lie: the least over assignments of the largest cut, cuts added as assignments ask."""
+        lie: the least over assignments of the largest cut, cuts added as assignments ask. The last
+        answer is kept: what is asked of a line is mostly asked in a row."""
         span = self.span()
+        asked = (origin.tobytes(), step.tobytes(), span.tobytes(), len(self.cuts))
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, self._look(origin, step, span)
+        return self._last[1]
+
+    def _look(self, origin: Floats, step: Floats, span: Floats) -> Seen:
         weights = np.array([cut.weights for cut in self.cuts])
         levels = np.array([cut.level for cut in self.cuts])
         slope = weights @ step
@@ -290,33 +298,19 @@ class Enclosure:
                 return Seen(able[chosen], rest[chosen], worth[chosen], least, adopt)
             chosen = np.append(chosen, new)
 
-    def prices_for(self, weights: Floats) -> tuple[tuple[float, Prices], ...]:
-        """Prices of the cut whose weights (3,) are most like these, as `prices_at`."""
-        span = self.span()
-        wanted = weights * span / (weights @ span)
-        known = [cut for cut in self.cuts if cut.prices is not None]
-        apart = [np.abs(c.weights * span / (c.weights @ span) - wanted).max() for c in known]
-        if not known:
-            return ()
-        nearest = known[int(np.argmin(apart))]
-        assert nearest.prices is not None
-        return ((1.0 / float(nearest.weights @ span), nearest.prices),)
-
     def prices_at(self, corner: Floats) -> tuple[tuple[float, Prices], ...]:
         """Shares and prices of the cuts whose mixture says most of a corner, the largest share
-        first; of those that are known."""
-        seen = self._seen_from(corner, self.span())
-        every = np.asarray(np.isfinite(seen.worth).all(axis=0))
-        shares = best_mixture(self.index, seen.level, seen.worth, every)
+        first."""
+        span = self.span()
+        seen = self._seen_from(corner, span)
+        shares = best_mixture(self.index, seen.level, seen.worth)
         order = np.argsort(-shares, kind="stable")
         order = order[(shares[order] > LEAST_SHARE) | (np.arange(len(order)) < LEAST_CUTS)]
-        span = self.span()
         found = []
         for k in order:
             cut = self.cuts[seen.cuts[k]]
-            if cut.prices is not None:
-                share = max(float(shares[k]), 1e-9) / float(cut.weights @ span)
-                found.append((share, cut.prices))
+            share = max(float(shares[k]), 1e-9) / float(cut.weights @ span)
+            found.append((share, cut.prices))
         return tuple(found)
 
     def prove(self, name: str, origin: Floats, step: Floats, enough: float) -> FoundBox | None:

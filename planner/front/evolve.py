@@ -28,11 +28,10 @@ from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
 from models.fleet.data import FloatArray, IntArray
-from planner.front.certified import SCALE, TIE, Work
+from planner.front.certified import SMALL_ROUTES, Work
 from planner.front.enclosure import Enclosure
 from planner.front.geometry import Floats
-from planner.front.tasks import PlanTask, PointTask
-from planner.solve.aim import Aim
+from planner.front.tasks import PlanTask, PointTask, depth_aim
 from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
@@ -40,7 +39,6 @@ from planner.solve.solution import Solution
 EVOLVED, HYBRID, HYBRID_LARGE = 0.9, 0.5, 0.1
 """Of the workers' time, for evolution; the rest is for the certified search. Where a relaxation
 says nearly all, as in large fleets, evolution has little to add."""
-LARGE_ROUTES = 30_000
 LEAST_CUTS = 5
 """Cuts that must be known before it begins: their prices make the plans."""
 POLISH_S = 0.5
@@ -105,7 +103,7 @@ class FrontProblem(Problem):  # type: ignore[misc]
     def task(self, genome: Genome) -> PointTask:
         """The work of evaluating a genome."""
         corner = self.ideal + genome.corner * self.span
-        goal = Aim(TIE * np.append(1.0 / self.span, 0.0), SCALE, corner, self.span)
+        goal = depth_aim(corner, self.span, self.span)
         variants = np.union1d(genome.first, genome.second)
         return PointTask(goal, variants, self._prices(corner))
 
@@ -138,21 +136,16 @@ class FrontProblem(Problem):  # type: ignore[misc]
         return np.array(chosen)
 
     def _nearest(self, corner: Floats) -> IntArray:
-        """Places of the cuts, of known prices, that say most of a corner."""
+        """Places of the cuts that say most of a corner."""
         cuts = self.enclosure.cuts
         weights = np.array([cut.weights for cut in cuts])
         levels = np.array([cut.level for cut in cuts])
         said = (levels - weights @ corner) / (weights @ self.span)
-        said[[cut.prices is None for cut in cuts]] = -np.inf
         return np.argsort(-said, kind="stable")[:NEAREST_CUTS]
 
     def _prices(self, corner: Floats) -> tuple[tuple[float, Prices], ...]:
-        found = []
-        for k in self._nearest(corner):
-            cut = self.enclosure.cuts[k]
-            if cut.prices is not None:
-                found.append((1.0 / float(cut.weights @ self.span), cut.prices))
-        return tuple(found)
+        near = [self.enclosure.cuts[k] for k in self._nearest(corner)]
+        return tuple((1.0 / float(cut.weights @ self.span), cut.prices) for cut in near)
 
 
 class WorkloadCrossover(Crossover):  # type: ignore[misc]
@@ -224,8 +217,7 @@ class Evolution:
 
     def is_due(self, enclosure: Enclosure, spent: dict[str, float]) -> bool:
         """See `Proposals`."""
-        known = sum(cut.prices is not None for cut in enclosure.cuts)
-        if known < LEAST_CUTS:
+        if len(enclosure.cuts) < LEAST_CUTS:
             return False
         total = sum(spent.values())
         if self.spent_before is None:
@@ -288,4 +280,4 @@ def share_of(method: str, index: FleetIndex) -> float:
     """Of the workers' time, what evolution gets under a method."""
     if method == "evolve":
         return EVOLVED
-    return HYBRID if len(index.pool) <= LARGE_ROUTES else HYBRID_LARGE
+    return HYBRID if len(index.pool) <= SMALL_ROUTES else HYBRID_LARGE

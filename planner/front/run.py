@@ -151,7 +151,7 @@ class FrontRun:
         data = self.candidates.data
         self.search = Certified(
             self.index,
-            CertifiedOptions(request.epsilon, request.gap, request.time_limit_s, request.seed),
+            CertifiedOptions(request.epsilon, request.gap, request.time_limit_s),
             lambda: chosen(data, self.index, request.workers, request.scheduler),
             self._accept,
             self._keep_cut,
@@ -263,7 +263,6 @@ class FrontRun:
 
     def _keep_cut(self, found: FoundCut) -> FoundCut:
         """Store the prices; the cut says no more than the independent checker proves from them."""
-        assert found.prices is not None
         stored = dual_prices(self.facts, self.candidates, self.index, found.prices)
         said = statement(self.facts, stored, self.incumbent)
         proved = np.array([said.worth[name] for name in self.index.data.variants])
@@ -279,7 +278,6 @@ class FrontRun:
         """The best bound on cost alone, and its prices: what the plans are explained with."""
         weights = found.weights
         if weights[0] > 0 and not weights[1:].any():
-            assert found.prices is not None
             unit = 1.0 / float(weights[0])
             cut = VariantCut(unit * found.rest, unit * found.worth, found.prices.scaled(unit))
             if unit * found.level > self.cost_cases.bound:

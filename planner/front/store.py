@@ -74,7 +74,6 @@ def load_point(folder: Path) -> tuple[Solution, IntArray]:
 
 def save_cut(folder: Path, found: FoundCut, stored: DualPrices) -> None:
     """The proof of a cut, and what a resumed search needs of it."""
-    assert found.prices is not None
     stored.save(folder / f"{found.id}.npz")
     prices = {f"price {f.name}": getattr(found.prices, f.name) for f in fields(Prices)}
     arrays = {"rest": found.rest, "worth": found.worth, "level": found.level, **prices}

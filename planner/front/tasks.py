@@ -17,7 +17,7 @@ import numpy as np
 from models.fleet.data import FloatArray, IntArray
 from planner.solve.aim import Aim
 from planner.solve.assignments import VariantCut
-from planner.solve.bound import Prices, affordable, evaluate_bound, with_main_rows
+from planner.solve.bound import Prices, evaluate_bound, fair
 from planner.solve.decode import around, bought, decoded, leading_variants
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
@@ -34,6 +34,10 @@ ROUND_S = 10.0
 WHOLE_GAP = 1e-4
 SLICE_S = 0.6
 BUY_S = 0.5
+SCALE = 1e3
+"""Of objectives inside HiGHS, which are of order one here."""
+TIE = 1e-3
+"""Weight of all objectives beside the depth: of equally deep plans the better."""
 INFEASIBLE = 1e-6
 """Sum of artificial columns above which the relaxation has no solution."""
 MIXED = 0.02
@@ -51,7 +55,8 @@ class BoundTask:
     allowed: IntArray | None
     """int (n,) variants, or None for all"""
     known: tuple[tuple[float, Prices], ...]
-    """shares, and prices of cuts near the aim, to start from; none: from scratch"""
+    """shares, and prices of cuts near the aim, to start from where it has a corner or variants are
+    left out; a weighted sum over all variants is quicker from scratch"""
     limit_s: float
     goal: Aim | None = None
     """what the decoded plan aims at; None: no plan is wanted"""
@@ -185,7 +190,7 @@ def near_routes(
     chosen = [np.zeros(0, dtype=np.int64)]
     for _, prices in known:
         reduced = np.full(len(index.pool), np.inf)
-        reduced[span.routes] = evaluate_bound(index, _clean(index, prices), span).reduced
+        reduced[span.routes] = evaluate_bound(index, fair(index, prices), span).reduced
         best = best_per_group(index, reduced[span.routes], span.routes, 1)
         chosen.append(around(index, best, reduced, span.variants))
     return np.unique(np.concatenate(chosen))
@@ -199,11 +204,6 @@ def mixture(known: Sequence[tuple[float, Prices]]) -> Prices:
     for share, prices in known[1:]:
         mixed = mixed.plus(prices.scaled(share / total))
     return mixed
-
-
-def _clean(index: FleetIndex, prices: Prices) -> Prices:
-    """The prices without what rounding may have made of them."""
-    return with_main_rows(index, affordable(index, prices))
 
 
 def searched(index: FleetIndex, task: WholeTask) -> Searched:
@@ -247,3 +247,14 @@ def unit_aim(objective: int, best: FloatArray, share: float, scale: float) -> Ai
     weights[0] = share / best[0]
     weights[objective] = 1.0 / best[objective]
     return Aim(weights, scale)
+
+
+def weighted_aim(weights: FloatArray) -> Aim:
+    """A weighted sum of cost, carbon and loss, (3,)."""
+    return Aim(np.append(weights, 0.0), SCALE)
+
+
+def depth_aim(corner: FloatArray, step: FloatArray, ranges: FloatArray) -> Aim:
+    """The depth below a corner (3,) in steps (3,); of equally deep plans the better in shares of
+    the ranges (3,)."""
+    return Aim(TIE * np.append(1.0 / ranges, 0.0), SCALE, corner, step)

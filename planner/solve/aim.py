@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
-from planner.solve.bound import Prices, affordable, with_main_rows
+from planner.solve.bound import Prices, fair
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.restricted import Restricted
@@ -52,7 +52,7 @@ class Aim:
             prices = prices.scaled(1.0 / max(float(prices.weights[:3] @ self.ranges), 1e-300))
         else:
             prices = replace(prices, weights=self.weights)
-        return with_main_rows(index, affordable(index, prices))
+        return fair(index, prices)
 
     def program(self, index: FleetIndex, variants: IntArray, routes: IntArray) -> Restricted:
         """The restricted program for it."""

@@ -130,11 +130,10 @@ def least_assignment(
     return value, np.array([v[np.argmax(x[v])] for v in index.workload_variants])
 
 
-def best_mixture(
-    index: FleetIndex, level: FloatArray, worth: FloatArray, allowed: BoolArray
-) -> FloatArray:
-    """Shares (K,) of the mixture of cuts that says most of the allowed variants, bool (V,)."""
-    shares, _ = _Program(index, level, worth, allowed).mixture()
+def best_mixture(index: FleetIndex, level: FloatArray, worth: FloatArray) -> FloatArray:
+    """Shares (K,) of the mixture of cuts, (K,) and (K, V), that says most of all variants."""
+    every = np.ones(worth.shape[1], dtype=bool)
+    shares, _ = _Program(index, level, worth, every).mixture()
     return shares
 
 

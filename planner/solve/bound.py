@@ -190,6 +190,12 @@ def affordable(index: FleetIndex, prices: Prices) -> Prices:
     return replace(safe, machine=price)
 
 
+def fair(index: FleetIndex, prices: Prices) -> Prices:
+    """The prices without bargains that rounding, or another objective, made of them: no purchase
+    below its cost, and every pool priced."""
+    return with_main_rows(index, affordable(index, prices))
+
+
 def with_main_rows(index: FleetIndex, prices: Prices) -> Prices:
     """Give every pool's main row what its machine price leaves over the other rows' prices.
 

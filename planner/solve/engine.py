@@ -23,7 +23,7 @@ from models.fleet.data import FleetData, FloatArray, IntArray
 from planner.errors import SolverError
 from planner.solve.aim import Aim
 from planner.solve.assignments import Assignments, Cases
-from planner.solve.bound import Bound, Prices, affordable, evaluate_bound, with_main_rows
+from planner.solve.bound import Bound, Prices, evaluate_bound, fair
 from planner.solve.decode import around, decoded, leading_variants
 from planner.solve.diagnose import explain
 from planner.solve.generation import Generation, Relaxation
@@ -171,7 +171,7 @@ class Search:
         """The plan to begin from, and what the known prices prove of these data."""
         self.assignments = Assignments(self.index)
         for prices in self.known:
-            fitting = with_main_rows(self.index, affordable(self.index, prices))
+            fitting = fair(self.index, prices)
             found = evaluate_bound(self.index, fitting)
             if np.isfinite(found.value):
                 self._keep_bound(found)

@@ -9,7 +9,7 @@ few rounds, and before anything is claimed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,21 +91,18 @@ class Generation:
         self.centre = found
         return found
 
-    def start_from(self, centre: Prices, near: Sequence[Prices] = ()) -> None:
-        """First columns at known prices for this master's objective, and at prices near them."""
+    def start_from(self, centre: Prices) -> None:
+        """First columns at known prices for this master's objective."""
         master, index = self.master, self.master.index
         master.open_loose(False)
-        found = [self._price(prices, every=True) for prices in (centre, *near)]
+        found = self._price(centre, every=True)
         if self.allowed is None:
-            for bound in found:
-                for variants in index.workload_variants:
-                    master.add_variants(variants[np.argsort(bound.variant_value[variants])[:2]])
+            for variants in index.workload_variants:
+                master.add_variants(variants[np.argsort(found.variant_value[variants])[:2]])
         active = Span.of(index, self._active())
-        for bound in found:
-            own = bound.span is not None
-            reduced = bound.reduced if own else bound.reduced[active.routes]
-            master.add_routes(best_per_group(index, reduced, active.routes, STARTING))
-        self.centre = found[0]
+        reduced = found.reduced if found.span is not None else found.reduced[active.routes]
+        master.add_routes(best_per_group(index, reduced, active.routes, STARTING))
+        self.centre = found
 
     def settle(self, deadline: float = float("inf"), on_bound: BoundListener | None = None) -> None:
         """A first phase with commitments by the slice: cheap, and its columns and prices last."""

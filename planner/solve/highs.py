@@ -92,7 +92,8 @@ def outcome(highs: highspy.Highs) -> Outcome:
     }
     status = status_of.get(model_status, "unknown")
     objective = float(info.objective_function_value) if feasible else float("inf")
-    bound = float(getattr(info, "mip_dual_bound", -np.inf))
+    # Where HiGHS does not know why it stopped, its information may be blank: a bound of 0.
+    bound = -float("inf") if status == "unknown" else float(info.mip_dual_bound)
     return Outcome(status, feasible, objective, bound)
 
 

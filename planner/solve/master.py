@@ -14,7 +14,7 @@ import highspy
 import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
-from planner.solve.bound import Bound, Prices, affordable, caps_of, with_main_rows
+from planner.solve.bound import Bound, Prices, caps_of, fair
 from planner.solve.highs import INFINITY, add_columns, add_rows, new_highs, run
 from planner.solve.index import FleetIndex
 
@@ -670,7 +670,7 @@ class Master:
             added_total=single(self.row_added_total),
             changed=single(self.row_changed),
         ).clipped()
-        return with_main_rows(index, affordable(index, raw))
+        return fair(index, raw)
 
     def goal(self, bound: Bound) -> float:
         """What the bound says of this master's objective: of t, when a corner is set."""
@@ -713,7 +713,7 @@ class Master:
             same = sold & (kind == kind[h])
             price[h] = price[same].mean(axis=0) if same.any() else price.max(axis=0)
         guess = replace(Prices.zero(self.index, self.weights), machine=price, spot=prices.spot)
-        return with_main_rows(self.index, affordable(self.index, guess))
+        return fair(self.index, guess)
 
     def _bound_machines(self, upper: FloatArray) -> None:
         rows = self.row_machine.ravel().astype(np.int32)

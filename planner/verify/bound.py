@@ -722,7 +722,11 @@ def verify_bound(facts: Facts, prices: DualPrices, incumbent: Incumbent | None =
 
     In the unit of what is minimised. Raises as `statement`.
     """
-    said = statement(facts, prices, incumbent)
+    return level(facts, statement(facts, prices, incumbent))
+
+
+def level(facts: Facts, said: Statement) -> float:
+    """What a statement proves whatever is adopted."""
     return said.rest + math.fsum(_least(facts, said.worth))
 
 

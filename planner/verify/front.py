@@ -19,6 +19,7 @@ from planner.errors import PlannerError, RunError
 from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Plan
+from planner.verify.bound import level
 from planner.verify.case import Case
 from planner.verify.check import check_decisions
 from planner.verify.front_proofs import Row, Statements, least_cost
@@ -242,13 +243,11 @@ def _check_cut(row: Row, said: Statements, findings: _Findings) -> None:
     """The stored prices prove the cut as it is stated."""
     name = str(row["proof"])
     try:
-        weights, statement_ = said.of(name)
+        weights, found = said.of(name)
     except PlannerError as error:
         findings.add("cut", name, "prices that prove", "none", str(error))
         return
-    worth = np.array([statement_.worth[v.variant] for v in said.facts.variants])
-    least = [float(worth[mine].min(initial=np.inf)) for mine in said.members()]
-    proved = statement_.rest + sum(least)
+    proved = level(said.facts, found)
     if not np.array_equal(weights, [*row["weights"], 0.0]):
         text = f"the prices are for weights {weights}, not {row['weights']}"
         findings.add("cut", name, row["weights"], weights, text)

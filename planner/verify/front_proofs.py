@@ -14,7 +14,7 @@ from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.verify.bound import Statement, statement
 from planner.verify.prices import DualPrices, load_arrays
-from planner.verify.proof import covers
+from planner.verify.proof import case_bounds
 
 Array = NDArray[np.float64]
 Row = Mapping[str, Any]
@@ -37,11 +37,6 @@ class Statements:
             )
         return self.known[name]
 
-    def members(self) -> list[NDArray[np.int64]]:
-        """Variants of each workload that the facts list, in the facts' order of variants."""
-        names = [v.workload for v in self.facts.variants]
-        return [np.flatnonzero([n == name for n in names]) for name in dict.fromkeys(names)]
-
 
 def inside(folder: Path, name: str) -> Path:
     """A path in the run folder; RunError for one outside of it."""
@@ -60,35 +55,15 @@ def least_cost(row: Row, said: Statements) -> float:
     arrays = load_arrays(inside(said.folder, str(row["proof"])), dict)
     found = [said.of(str(cut)) for cut in arrays["cuts"].tolist()]
     weights = np.array([w for w, _ in found]).reshape(-1, 4)
-    rest = np.array([s.rest for _, s in found])
-    names = [v.variant for v in said.facts.variants]
-    worth = np.array([[s.worth[v] for v in names] for _, s in found])
+    if weights[:, 3].any():
+        raise ValueError("a statement weighs water")
+    variants = [str(name) for name in arrays["variants"].tolist()]
     shares = np.asarray(arrays["shares"], dtype=float).reshape(-1, len(found))
-    stored = arrays["variants"].tolist()
-    place = {str(v): i for i, v in enumerate(stored)}
-    cases = np.asarray(arrays["allowed"], dtype=bool).reshape(len(shares), len(stored))
-    allowed = np.zeros((len(shares), len(names)), dtype=bool)
-    for i, v in enumerate(names):
-        if v in place:
-            allowed[:, i] = cases[:, place[v]]
-    if not (np.isfinite(shares).all() and (shares >= 0).all()):
-        raise ValueError("the shares of a mixture are not finite numbers >= 0")
-    able = np.isfinite(worth).all(axis=0)
-    members = [mine[able[mine]] for mine in said.members()]
-    if not covers(allowed, members):
-        raise ValueError("the cases leave out assignments that could serve all demand")
-    least = np.inf
-    carbon, loss = float(row["upper"][1]), float(row["upper"][2])
-    for left, share in zip(allowed & able, shares, strict=True):
-        w, mixed = share @ weights, share @ np.where(able, worth, 0.0)
-        proved = float(share @ rest) + sum(
-            float(np.where(left, mixed, np.inf)[mine].min(initial=np.inf)) for mine in members
-        )
-        over = proved - w[1] * carbon - w[2] * loss
-        if w[3] != 0:
-            raise ValueError("a statement weighs water")
-        if w[0] > 0:
-            least = min(least, over / float(w[0]))
-        elif not over > 0:
-            return -np.inf
-    return least
+    allowed = np.asarray(arrays["allowed"], dtype=bool).reshape(-1, len(variants))
+    proved = case_bounds(said.facts, [s for _, s in found], variants, allowed, shares)
+    mixed = shares @ weights
+    over = proved - mixed[:, 1] * float(row["upper"][1]) - mixed[:, 2] * float(row["upper"][2])
+    # A case that does not weigh cost holds no such plan, or proves nothing.
+    free = np.where(over > 0.0, np.inf, -np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.where(mixed[:, 0] > 0.0, over / mixed[:, 0], free).min(initial=np.inf))

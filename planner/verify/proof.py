@@ -100,20 +100,36 @@ def verify_proof(facts: Facts, proof: Proof, incumbent: Incumbent | None = None)
     assignment that could serve all demand.
     """
     _ = proof.weights
-    known = {v.variant: v.workload for v in facts.variants}
     statements = [statement(facts, prices, incumbent) for prices in proof.prices]
-    shares = proof.shares
-    if not (np.isfinite(shares).all() and (shares >= 0.0).all()):
-        raise VerificationError("the shares of a mixture are not finite numbers >= 0")
-    if (np.abs(shares.sum(axis=1) - 1.0) > SHARES).any() or len(shares) != len(proof.allowed):
+    bounds = case_bounds(facts, statements, proof.variants, proof.allowed, proof.shares)
+    if (np.abs(proof.shares.sum(axis=1) - 1.0) > SHARES).any():
         raise VerificationError("the shares of a mixture do not add up to 1")
-    stray = [name for name in proof.variants if name not in known]
-    if stray or len(set(proof.variants)) < len(proof.variants):
+    return float(bounds.min())
+
+
+def case_bounds(
+    facts: Facts,
+    statements: Sequence[Statement],
+    variants: Sequence[str],
+    allowed: BoolArray,
+    shares: Array,
+) -> Array:
+    """What each case proves of the plans in it, float (N,): the mixture of the K statements, by
+    `shares` (N, K), over `allowed` (N, V) of the named variants.
+
+    VerificationError where a share is no number >= 0, a variant is unknown, or the cases leave out
+    an assignment that could serve all demand.
+    """
+    known = {v.variant: v.workload for v in facts.variants}
+    if not (np.isfinite(shares).all() and (shares >= 0.0).all()) or len(shares) != len(allowed):
+        raise VerificationError("the shares of a mixture are not finite numbers >= 0, one per case")
+    stray = [name for name in variants if name not in known]
+    if stray or len(set(variants)) < len(variants):
         raise VerificationError(f"the cases name no variants of the instance: {stray[:3]}")
     # A variant that no case names is left out of all of them.
-    names = [*proof.variants, *(name for name in known if name not in proof.variants)]
-    absent = np.zeros((len(proof.allowed), len(names) - len(proof.variants)), dtype=bool)
-    allowed = np.concatenate([proof.allowed, absent], axis=1)
+    names = [*variants, *(name for name in known if name not in variants)]
+    absent = np.zeros((len(allowed), len(names) - len(variants)), dtype=bool)
+    allowed = np.concatenate([allowed, absent], axis=1)
     worth = np.array([[said.worth[name] for name in names] for said in statements])
     workloads = [known[name] for name in names]
     members = [
@@ -124,9 +140,11 @@ def verify_proof(facts: Facts, proof: Proof, incumbent: Incumbent | None = None)
     if not covers(allowed, members):
         raise VerificationError("the cases leave out assignments that could serve all demand")
     rest = np.array([said.rest for said in statements])
-    return min(
-        _case_bound(rest, worth, left & able, share, members)
-        for left, share in zip(allowed, shares, strict=True)
+    return np.array(
+        [
+            _case_bound(rest, worth, left & able, share, members)
+            for left, share in zip(allowed, shares, strict=True)
+        ]
     )
 
 

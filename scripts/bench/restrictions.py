@@ -13,60 +13,46 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from plain_highs import fleet_of
-
 from models.fleet.data import BoolArray, FleetData
+from planner.api import load
+from planner.candidates import Candidates, build_candidates
 from planner.errors import PlannerError
+from planner.explain.restrict import Keep
+from planner.explain.restrict import restricted as kept
 from planner.solve.engine import minimize
 from planner.solve.options import EngineOptions
 
 ADAPTATIONS = {"all base": "base", "all RAG": "rag", "all fine-tune": "fine-tune"}
 
 
-def with_routes(data: FleetData, keep: BoolArray) -> FleetData:
+def with_routes(candidates: Candidates, keep: BoolArray) -> FleetData:
     """The fleet with the given routes only, bool (J,), and the variants they serve completely."""
-    left = np.bincount(data.route_group[keep], minlength=len(data.group_item))
-    variant = np.ones(len(data.variants), dtype=bool)
-    np.logical_and.at(variant, data.group_variant, left > 0)
-    group = variant[data.group_variant]
-    keep = keep & group[data.route_group]
-    training = variant[data.training_variant]
-    kept = {
-        "variant_": variant, "host_": variant, "training_": training,
-        "group_": group, "route_": keep,
-    }  # fmt: skip
-    values: dict[str, Any] = {
-        name: getattr(data, name)[rows]
-        for prefix, rows in kept.items()
-        for name in vars(data)
-        if name.startswith(prefix)
-    }
-    values["variants"] = tuple(np.array(data.variants)[variant].tolist())
-    values["route_group"] = (np.cumsum(group) - 1)[values["route_group"]]
-    for name in ("group_variant", "training_variant"):
-        values[name] = (np.cumsum(variant) - 1)[values[name]]
-    return replace(data, **values)
+    everything = Keep.everything(candidates.data)
+    return kept(candidates, replace(everything, routes=keep)).data
 
 
-def restricted(data: FleetData) -> list[tuple[str, str, FleetData]]:
+def restrictions(candidates: Candidates) -> list[tuple[str, str, FleetData]]:
     """(family, name, fleet) of every restriction."""
+    data = candidates.data
     machine = data.pool_machine[np.maximum(data.route_pool, 0)]
     accelerator = np.array(data.machine_accelerator)
     fleets = [
         ("single accelerator", str(one),
-         with_routes(data, (data.route_pool < 0) | (accelerator[machine] == one)))
+         with_routes(candidates, (data.route_pool < 0) | (accelerator[machine] == one)))
         for one in np.unique(accelerator)
     ]  # fmt: skip
     one_region = replace(
-        data,
-        region_share_max=np.full(len(data.workloads), np.nan),
-        min_regions=np.ones(len(data.workloads), dtype=np.int64),
+        candidates,
+        data=replace(
+            data,
+            region_share_max=np.full(len(data.workloads), np.nan),
+            min_regions=np.ones(len(data.workloads), dtype=np.int64),
+        ),
     )
     fleets += [
         ("single region", name, with_routes(one_region, data.route_region == r))
@@ -76,7 +62,7 @@ def restricted(data: FleetData) -> list[tuple[str, str, FleetData]]:
     parts = [name.split("/") for name in data.variants]
     for label, kind in ADAPTATIONS.items():
         wanted = np.array([kind in part for part in parts])
-        fleets.append((label, label, with_routes(data, wanted[variant])))
+        fleets.append((label, label, with_routes(candidates, wanted[variant])))
     return fleets
 
 
@@ -86,12 +72,13 @@ def main() -> int:
     parser.add_argument("--minimise", choices=("cost", "carbon", "qoe-loss"), default="cost")
     parser.add_argument("--seconds", type=float, default=30.0)
     args = parser.parse_args()
-    data = fleet_of(args.folder)
+    candidates = build_candidates(load(args.folder))
+    data = candidates.data
     options = EngineOptions(time_limit_s=args.seconds)
     free = minimize(data, args.minimise, options)
     best: dict[str, tuple[float, float, str]] = {}
     why: dict[str, str] = {}
-    for family, name, fleet in restricted(data):
+    for family, name, fleet in restrictions(candidates):
         try:
             lost = np.setdiff1d(np.arange(len(fleet.workloads)), fleet.variant_workload)
             if len(lost):
