@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from planner.report.panels import lay_out, page
+
 if TYPE_CHECKING:
     from planner.backtest.results import Backtest, Row
 
-INK, GRID = "#16191f", "#e9ecf0"
 COLOURS = {"never": "#8a8f98", "always": "#c2571a", "threshold": "#7a5fb5", "ours": "#0b4f9c"}
-FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 PANELS = ("Cumulative cost above the bound, USD", "Cumulative carbon, kgCO2e", "QoE")
 HEIGHT_PX, PANEL_GAP = 820, 0.07
 
@@ -35,15 +35,8 @@ def backtest_figure(found: Backtest) -> go.Figure:
         for at, values in enumerate(series, start=1):
             figure.add_trace(_line(policy, rows, values, shows=at == 1), row=at, col=1)
         figure.add_trace(_moves(policy, rows, series[0]), row=1, col=1)
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    lay_out(figure, f"{found.instance}: policies of re-planning", HEIGHT_PX)
     figure.update_layout(
-        template=go.layout.Template(),
-        title={"text": f"{found.instance}: policies of re-planning", "font": {"size": 17}},
-        font={"family": FONT, "size": 12, "color": INK},
-        paper_bgcolor="#ffffff",
-        plot_bgcolor="#ffffff",
-        height=HEIGHT_PX,
         margin={"l": 90, "r": 30, "t": 110, "b": 50},
         legend={"orientation": "h", "x": 0, "y": 1.06, "yanchor": "bottom"},
     )
@@ -52,8 +45,7 @@ def backtest_figure(found: Backtest) -> go.Figure:
 
 def backtest_page(found: Backtest) -> str:
     """One self-contained HTML page with the figure; no network."""
-    config = {"displaylogo": False, "responsive": True}
-    return str(backtest_figure(found).to_html(full_html=True, include_plotlyjs=True, config=config))
+    return page(backtest_figure(found))
 
 
 def _line(policy: str, rows: tuple[Row, ...], values: list[float], *, shows: bool) -> go.Scatter:

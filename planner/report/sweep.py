@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from planner.report.panels import INK, lay_out, page
+
 if TYPE_CHECKING:
     from planner.explain.sweep import Sweep, SweepPoint
 
-ACCENT, INK, MUTED, GRID, BAND = "#0b4f9c", "#16191f", "#565d68", "#e9ecf0", "#dce9f7"
-FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
+ACCENT, MUTED, BAND = "#0b4f9c", "#565d68", "#dce9f7"
 PANELS = (
     ("cost", "Cost, USD", ",.0f"),
     ("carbon", "Carbon, kgCO2e", ",.0f"),
@@ -34,18 +35,11 @@ def sweep_figure(found: Sweep) -> go.Figure:
         figure.add_trace(_line(points, name, title, shape), row=row, col=1)
         figure.add_trace(_rings(changed, name, shows=row == 1), row=row, col=1)
         figure.update_yaxes(
-            title={"text": title, "font": {"size": 13}}, tickformat=shape, gridcolor=GRID,
-            zeroline=False, row=row, col=1,
+            title={"text": title, "font": {"size": 13}}, tickformat=shape, row=row, col=1,
         )  # fmt: skip
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
+    lay_out(figure, f"{found.instance}: the plan at {_axis(found)}", HEIGHT_PX)
     figure.update_xaxes(title={"text": _axis(found), "font": {"size": 13}}, row=3, col=1)
     figure.update_layout(
-        template=go.layout.Template(),
-        title={"text": f"{found.instance}: the plan at {_axis(found)}", "font": {"size": 17}},
-        font={"family": FONT, "size": 12, "color": INK},
-        paper_bgcolor="#ffffff",
-        plot_bgcolor="#ffffff",
-        height=HEIGHT_PX,
         margin={"l": 90, "r": 30, "t": 80, "b": 60},
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         hovermode="closest",
@@ -55,8 +49,7 @@ def sweep_figure(found: Sweep) -> go.Figure:
 
 def sweep_page(found: Sweep) -> str:
     """One self-contained HTML page with the figure; no network."""
-    config = {"displaylogo": False, "responsive": True}
-    return str(sweep_figure(found).to_html(full_html=True, include_plotlyjs=True, config=config))
+    return page(sweep_figure(found))
 
 
 def _axis(found: Sweep) -> str:
