@@ -149,7 +149,7 @@ class Bench:
 
     def carry(self, plan: Plan) -> tuple[Solution, Plan] | None:
         """The plan's decisions here, checked; None where they keep no rule of these candidates."""
-        found = carried(self.index, self.bound, plan)
+        found = carried(self.index, self.bound, plan, self.candidates.dominated_machines)
         if found is None:
             return None
         weights = unit_weights(self.objective)

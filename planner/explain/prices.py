@@ -6,6 +6,7 @@ at once what any restriction of it, or its old decisions under other data, must 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -44,31 +45,35 @@ def engine_prices(
             if None not in places:
                 values[tuple(places)] = price
         found[family.replace("-", "_")] = values
-    known = {key[0] for key in stored.of("machine")}
-    found["machine"] = _with_stand_ins(index, found["machine"], known)
+    found["machine"] = _with_stand_ins(facts, index, found["machine"], stored)
     for name in ("open_count", "keep_count", "added_total", "changed"):
         found[name] = float(found[name].sum())
     prices = replace(Prices.zero(index, stored.weights), cap=stored.cap, **found)
     return fair(index, _of_rules_that_exist(index, prices))
 
 
-def _with_stand_ins(index: FleetIndex, machine: FloatArray, known: set[str]) -> FloatArray:
+def _with_stand_ins(
+    facts: Facts, index: FleetIndex, machine: FloatArray, stored: DualPrices
+) -> FloatArray:
     """Prices (H, T) per accelerator; of machines that the proof does not know, those of the dearest
     one that it knows with the same accelerator in the same region.
 
     Which offers are dominated, and so left out of a proof, moves with prices.
     """
     data = index.data
-    places = list(zip(data.machine_region, data.machine_accelerator, strict=True))
+    when = {name: t for t, name in enumerate(data.slices)}
+    place = {m.machine: (m.region, m.accelerator) for m in facts.machines}
+    known: dict[str, FloatArray] = defaultdict(lambda: np.zeros(len(when)))
+    for (name, part), price in stored.of("machine").items():
+        if part in when:
+            known[name][when[part]] = price
+    dearest: dict[tuple[str, str], FloatArray] = {}
+    for name in sorted(known.keys() & place.keys(), key=lambda name: known[name].sum()):
+        dearest[place[name]] = known[name]
     filled = machine.copy()
     for h, name in enumerate(data.machines):
-        if name not in known:
-            same = [
-                k for k, place in enumerate(places)
-                if place == places[h] and data.machines[k] in known
-            ]  # fmt: skip
-            if same:
-                filled[h] = machine[max(same, key=lambda k: machine[k].sum())]
+        if name not in known and place[name] in dearest:
+            filled[h] = dearest[place[name]]
     return filled
 
 
