@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,12 +86,13 @@ class Terms:
 
 
 def step(
-    terms: Terms, kind: Kind, instance: Path, current: Path | None, hint: Path | None = None
+    terms: Terms, kind: Kind, instance: Path, current: Path | None, hints: Sequence[Path] = ()
 ) -> Step:
     """The step, made or read back. `current` is the run folder of the plan in force.
 
-    `hint` is the run folder of a plan for similar data to begin the search from. Where what is in
-    force cannot be kept, `keep` makes a new plan instead.
+    `hints` are run folders of plans for the same or similar data to begin the search from, the
+    first one with its proof. Where what is in force cannot be kept, `keep` makes a new plan
+    instead.
     """
     place = terms.folder / "steps" / _key(terms, kind, instance, current)
     if (place / STEP).is_file():
@@ -99,7 +100,7 @@ def step(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     began = time.monotonic()
-    run, decision, found = MAKERS[kind](terms, Given(instance, current, hint), place)
+    run, decision, found = MAKERS[kind](terms, Given(instance, current, tuple(hints)), place)
     made = _figures(kind, found, None if current is None else Plan.read(current))
     made = dataclasses.replace(
         made,
@@ -131,29 +132,34 @@ class Given:
 
     instance: Path
     current: Path | None
-    hint: Path | None
+    hints: tuple[Path, ...]
 
     @property
     def certificate(self) -> Path | None:
-        """Of the hint."""
-        return None if self.hint is None else self.hint / CERTIFICATE
+        """Of the first hint."""
+        return self.hints[0] / CERTIFICATE if self.hints else None
+
+    @property
+    def known(self) -> tuple[Plan, ...]:
+        """The plans of the hints."""
+        return tuple(Plan.read(hint) for hint in self.hints)
 
     @property
     def proof(self) -> Proof | None:
-        """Of the hint."""
+        """Of the first hint."""
         return None if self.certificate is None else Proof.load(self.certificate)
 
 
 def _plan(terms: Terms, given: Given, place: Path) -> Made:
     """The best plan, with what it costs to change what is in force."""
     if given.current is None:
-        known = None if given.hint is None else Plan.read(given.hint)
-        found = answer(given.instance, terms.request, start=known, start_proof=given.proof)
+        found = answer(given.instance, terms.request, start=given.known, start_proof=given.proof)
         return write_run(place / RUN, found), "", found
     with tempfile.TemporaryDirectory(dir=place) as scratch:
         ready = prepare(given.instance, given.current, None, Path(scratch) / INSTANCE)
         held = _standing(ready, terms.request)
-        found = answer(ready.facts, terms.request, start=held, start_proof=given.proof)
+        begin = (*([] if held is None else [held]), *given.known)
+        found = answer(ready.facts, terms.request, start=begin, start_proof=given.proof)
         return write_run(place / RUN, found), "", found
 
 
@@ -172,6 +178,7 @@ def _keep(terms: Terms, given: Given, place: Path) -> Made:
         kept = best_kept(
             *(ready.facts, terms.request, _standing(ready, terms.request), KEEP_GAP_MARGIN),
             *(Clock(terms.time_limit_s), EventLog(), lambda _: None, given.proof),
+            hints=given.known,
         )
         if kept.answer is not None:
             return write_run(place / RUN, kept.answer), "", kept.answer
@@ -186,6 +193,7 @@ def _check(terms: Terms, given: Given, place: Path) -> Made:
         time_limit_s=terms.time_limit_s,
         threads=terms.threads,
         proof=given.certificate,
+        hints=given.known,
     )
     found = run_check(given.instance, given.current, None, ask, output=place / CHECK)
     decided = found.decision.decision

@@ -58,7 +58,7 @@ def timed(instance: Path, request: Request, before: Answer | None = None) -> tup
     if before is None:
         found = answer(instance, request)
     else:
-        found = answer(instance, request, start=before.plan, start_proof=before.proof)
+        found = answer(instance, request, start=(before.plan,), start_proof=before.proof)
     return found, time.process_time() - began
 
 
