@@ -21,7 +21,7 @@ from planner.api import Answer, Request, answer, load, with_request
 from planner.incumbent import incumbent_of, peak_accelerators
 from planner.logs import EventLog
 from planner.plan import Plan
-from planner.replan.check import MIGRATION, Ask, run_check
+from planner.replan.check import MIGRATION, Ask, Replan, run_check
 from planner.replan.prepare import Prepared, prepare
 from planner.replan.search import Clock, best_kept
 from planner.replan.standing import standing_plan
@@ -30,6 +30,8 @@ from planner.verify import Proof
 
 Kind = Literal["free", "plan", "keep", "check"]
 STEP, RUN, CHECK = "step.json", "run", "check"
+MARGIN = 0.0
+"""Of a check. A margin stands for what a change costs beside what is counted: nothing, here."""
 KEEP_GAP_MARGIN = 0.01
 """As a margin to `best_kept`: its plan is proved within a fifth of it."""
 
@@ -186,21 +188,30 @@ def _keep(terms: Terms, given: Given, place: Path) -> Made:
 
 
 def _check(terms: Terms, given: Given, place: Path) -> Made:
-    """As `planner replan` decides; undecided stays."""
+    """As `planner replan` decides; what it leaves undecided, the two plans in hand decide."""
     assert given.current is not None
     ask = Ask(
         gap=terms.gap,
         time_limit_s=terms.time_limit_s,
         threads=terms.threads,
+        margin=MARGIN,
         proof=given.certificate,
         hints=given.known,
     )
     found = run_check(given.instance, given.current, None, ask, output=place / CHECK)
-    decided = found.decision.decision
+    decided: str = found.decision.decision
+    if decided == "undecided" and _pays(found):
+        decided = "move"
     if decided == "move" or found.kept is None:
         # Nothing that keeps what was decided can go on, or was found in time.
         return found.run_folder, decided, found.proposed
     return write_run(place / RUN, found.kept), decided, found.kept
+
+
+def _pays(found: Replan) -> bool:
+    """Whether the change found is better than the plan that keeps, by more than the threshold."""
+    kept, proposed = found.decision.kept.proved, found.decision.proposed
+    return kept is not None and kept.value - proposed.value > found.decision.least
 
 
 Maker = Callable[[Terms, Given, Path], Made]
