@@ -22,6 +22,7 @@ from planner.solve.assignments import mixed_bound
 from planner.solve.bound import Bound, Prices, affordable, fair, with_main_rows
 from planner.solve.index import FleetIndex
 from planner.verify import DualPrices, Proof
+from planner.verify.case import CAPACITY_ROWS
 from planner.verify.proof import covers
 
 
@@ -45,36 +46,61 @@ def engine_prices(
             if None not in places:
                 values[tuple(places)] = price
         found[family.replace("-", "_")] = values
-    found["machine"] = _with_stand_ins(facts, index, found["machine"], stored)
+    found = _with_stand_ins(index, stored, found, _stand_ins(facts, index, stored))
     for name in ("open_count", "keep_count", "added_total", "changed"):
         found[name] = float(found[name].sum())
     prices = replace(Prices.zero(index, stored.weights), cap=stored.cap, **found)
     return fair(index, _of_rules_that_exist(index, prices))
 
 
-def _with_stand_ins(
-    facts: Facts, index: FleetIndex, machine: FloatArray, stored: DualPrices
-) -> FloatArray:
-    """Prices (H, T) per accelerator; of machines that the proof does not know, those of the dearest
-    one that it knows with the same accelerator in the same region.
+def _stand_ins(facts: Facts, index: FleetIndex, stored: DualPrices) -> dict[str, str]:
+    """Machine that the proof does not know -> the dearest one that it knows with the same
+    accelerator in the same region.
 
     Which offers are dominated, and so left out of a proof, moves with prices.
     """
+    place = {m.machine: (m.region, m.accelerator) for m in facts.machines}
+    worth: dict[str, float] = defaultdict(float)
+    for (name, _), price in stored.of("machine").items():
+        worth[name] += price
+    dearest: dict[tuple[str, str], str] = {}
+    for name in sorted(worth.keys() & place.keys(), key=lambda name: worth[name]):
+        dearest[place[name]] = name
+    return {
+        name: dearest[place[name]]
+        for name in index.data.machines
+        if name not in worth and place[name] in dearest
+    }
+
+
+def _with_stand_ins(
+    index: FleetIndex, stored: DualPrices, known: dict[str, Any], stand_in: dict[str, str]
+) -> dict[str, Any]:
+    """The prices `known` of machines (H, T) and capacity rows (P, T, 4), where a machine has a
+    stand-in those of it: per accelerator, and of its pools with the same configuration."""
+    if not stand_in:
+        return known
     data = index.data
     when = {name: t for t, name in enumerate(data.slices)}
-    place = {m.machine: (m.region, m.accelerator) for m in facts.machines}
-    known: dict[str, FloatArray] = defaultdict(lambda: np.zeros(len(when)))
+    row = {name: i for i, name in enumerate(CAPACITY_ROWS)}
+    of_machine: dict[str, FloatArray] = defaultdict(lambda: np.zeros(len(when)))
     for (name, part), price in stored.of("machine").items():
         if part in when:
-            known[name][when[part]] = price
-    dearest: dict[tuple[str, str], FloatArray] = {}
-    for name in sorted(known.keys() & place.keys(), key=lambda name: known[name].sum()):
-        dearest[place[name]] = known[name]
-    filled = machine.copy()
+            of_machine[name][when[part]] = price
+    of_pool: dict[str, FloatArray] = defaultdict(lambda: np.zeros((len(when), len(row))))
+    for (name, part, which), price in stored.of("replica").items():
+        if part in when:
+            of_pool[name][when[part], row[which]] = price
+    machine, replica = known["machine"].copy(), known["replica"].copy()
     for h, name in enumerate(data.machines):
-        if name not in known and place[name] in dearest:
-            filled[h] = dearest[place[name]]
-    return filled
+        if name in stand_in:
+            machine[h] = of_machine[stand_in[name]]
+    for p, (h, name) in enumerate(zip(data.pool_machine, data.pools, strict=True)):
+        other = stand_in.get(data.machines[h])
+        twin = f"{other}/{name.split('/', maxsplit=2)[2]}"
+        if other is not None and twin in of_pool:
+            replica[p] = of_pool[twin]
+    return {**known, "machine": machine, "replica": replica}
 
 
 def without_bargains(index: FleetIndex, prices: Prices) -> Prices:
