@@ -30,6 +30,8 @@ from planner.verify import Proof
 
 Kind = Literal["free", "plan", "keep", "check"]
 STEP, RUN, CHECK = "step.json", "run", "check"
+IN_HAND = "in hand"
+"""Decision of a move that the check leaves undecided and the two plans in hand decide."""
 MARGIN = 0.0
 """Of a check. A margin stands for what a change costs beside what is counted: nothing, here."""
 KEEP_GAP_MARGIN = 0.01
@@ -55,7 +57,7 @@ class Step:
     committed: int
     """instances newly committed to"""
     decision: str
-    """of a check: keep, move or undecided; else empty"""
+    """of a check: keep, move, in hand (`IN_HAND`) or undecided; else empty"""
     bound_usd: float
     """no plan of these data costs less (with its share of the costs of a change)"""
     seconds: float
@@ -201,8 +203,8 @@ def _check(terms: Terms, given: Given, place: Path) -> Made:
     found = run_check(given.instance, given.current, None, ask, output=place / CHECK)
     decided: str = found.decision.decision
     if decided == "undecided" and _pays(found):
-        decided = "move"
-    if decided == "move" or found.kept is None:
+        decided = IN_HAND
+    if decided in ("move", IN_HAND) or found.kept is None:
         # Nothing that keeps what was decided can go on, or was found in time.
         return found.run_folder, decided, found.proposed
     return write_run(place / RUN, found.kept), decided, found.kept
