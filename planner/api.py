@@ -123,12 +123,9 @@ def load(folder: str | Path) -> Facts:
 
     `facts.instance` is the user's own words. Raises InstanceError with every finding.
     """
-    from planner.catalog import load_catalog
-    from planner.instance.load import load_instance
-    from planner.instance.resolve import resolve
+    from planner.instance.load import load_facts
 
-    catalog = load_catalog()
-    return resolve(load_instance(Path(folder), catalog), catalog)
+    return load_facts(Path(folder))
 
 
 def plan(
