@@ -20,14 +20,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from planner.api import load
+from planner.candidates import build_candidates
 from planner.errors import PlannerError
 from planner.solve.engine import minimize
 from planner.solve.options import EngineOptions, relative_gap
-from scripts.bench.plain_highs import fleet_of
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000)
-Point = tuple[int, float, float, float, float]
-"""routes, seconds to build and to solve, relative gap (inf without a plan), peak memory (GB)"""
+Point = tuple[int, int, float, float, float, float]
+"""eligible routes before and after pruning, seconds to build and to solve, relative gap (inf
+without a plan), peak memory (GB)"""
 
 
 def generate(folder: Path, routes: int, seed: int) -> None:
@@ -40,17 +42,18 @@ def generate(folder: Path, routes: int, seed: int) -> None:
 def measure(folder: Path, seconds: float) -> Point:
     """Build and solve one instance for cost."""
     began = time.monotonic()
-    data = fleet_of(folder)
+    candidates = build_candidates(load(folder))
     built = time.monotonic()
     try:
-        found = minimize(data, "cost", EngineOptions(time_limit_s=seconds))
+        found = minimize(candidates.data, "cost", EngineOptions(time_limit_s=seconds))
         gap = relative_gap(found.value, found.bound)
     except PlannerError as error:
         print(f"{folder}: {error}", file=sys.stderr)
         gap = math.inf
     solved = time.monotonic()
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return len(data.route_group), built - began, solved - built, gap, peak_gb
+    routes = candidates.eligible_before_pruning, candidates.eligible_after_pruning
+    return *routes, built - began, solved - built, gap, peak_gb
 
 
 def measured_apart(routes: int, seconds: float, seed: int) -> Point | None:
@@ -69,11 +72,15 @@ def measured_apart(routes: int, seconds: float, seed: int) -> Point | None:
 
 def table(points: Sequence[Point]) -> str:
     """The points as markdown."""
-    head = "| routes | build, s | solve, s | proven gap | peak memory, GB |"
-    lines = [head, "|---:|---:|---:|---:|---:|"]
-    for routes, build, solve, gap, peak in points:
+    head = (
+        "| eligible routes | after pruning | build, s | solve, s | proven gap | peak memory, GB |"
+    )
+    lines = [head, "|---:|---:|---:|---:|---:|---:|"]
+    for routes, pruned, build, solve, gap, peak in points:
         shown = f"{gap:.2%}" if math.isfinite(gap) else "no plan"
-        lines.append(f"| {routes:,} | {build:.1f} | {solve:.1f} | {shown} | {peak:.1f} |")
+        lines.append(
+            f"| {routes:,} | {pruned:,} | {build:.1f} | {solve:.1f} | {shown} | {peak:.1f} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -91,9 +98,9 @@ def picture(points: Sequence[Point]) -> str:
         parts.append(f'<text x="{x(10**power):.0f}" y="320">{10**power:,}</text>')
     for power in range(-1, 4):
         parts.append(f'<text x="10" y="{y(10.0**power):.0f}">{10.0**power:g} s</text>')
-    line = " ".join(f"{x(p[0]):.1f},{y(p[2]):.1f}" for p in points)
+    line = " ".join(f"{x(p[0]):.1f},{y(p[3]):.1f}" for p in points)
     parts.append(f'<polyline points="{line}" fill="none" stroke="#246"/>')
-    for routes, _, solve, gap, _ in points:
+    for routes, _, _, solve, gap, _ in points:
         words = f"{gap:.2%}" if math.isfinite(gap) else "no plan"
         parts.append(f'<circle cx="{x(routes):.1f}" cy="{y(solve):.1f}" r="4" fill="#246"/>')
         parts.append(f'<text x="{x(routes) + 6:.1f}" y="{y(solve) - 6:.1f}">{words}</text>')
