@@ -93,9 +93,11 @@ def picture(points: Sequence[Point]) -> str:
     def y(seconds: float) -> float:
         return 300 - 70 * (math.log10(max(seconds, 0.1)) + 1)
 
-    parts = ['<svg xmlns="http://www.w3.org/2000/svg" width="620" height="350" font-size="12">']
+    parts = ['<svg xmlns="http://www.w3.org/2000/svg" width="660" height="350" font-size="12">']
     for power in range(3, 8):
-        parts.append(f'<text x="{x(10**power):.0f}" y="320">{10**power:,}</text>')
+        parts.append(
+            f'<text x="{x(10**power):.0f}" y="320" text-anchor="middle">{10**power:,}</text>'
+        )
     for power in range(-1, 4):
         parts.append(f'<text x="10" y="{y(10.0**power):.0f}">{10.0**power:g} s</text>')
     line = " ".join(f"{x(p[0]):.1f},{y(p[3]):.1f}" for p in points)
