@@ -365,13 +365,13 @@ def answer(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     log: EventLog | None = None,
-    start: Plan | None = None,
+    start: Sequence[Plan] = (),
     start_proof: Proof | None = None,
 ) -> Answer:
     """Load, make candidates, search, build the plan, check it; every phase timed.
 
-    The search begins from `start`, a plan for the same or similar data, where that can be made to
-    keep every rule; `start_proof` proves its bound. Raises VerificationError, listing the
+    The search begins from the best of `start`, plans for the same or similar data, that can be made
+    to keep every rule; `start_proof` proves the bound of one. Raises VerificationError, listing the
     violations, where the check fails: such a plan is never returned.
     """
     from planner.answer import build_plan
@@ -392,7 +392,7 @@ def answer(
     with _timed("candidates", timings, log):
         candidates = build_candidates(facts)
     bench = None
-    if start is not None or start_proof is not None:
+    if start or start_proof is not None:
         from planner.explain.bench import Bench
 
         bench = Bench(facts, incumbent, objective, start_proof, candidates)

@@ -6,7 +6,9 @@
     always      the best plan of every date
     threshold   the best plan where a price that is paid, or a demand, moved by more than so much
                 since the last one
-    ours        `planner replan`: a move only if its gain is proved to be worth it
+    ours        `planner replan` without a margin: a move if its gain is proved to be worth it;
+                where time is up before that is known, if its plan is better than the one that
+                keeps by more than the threshold
 
 All pay what their changes cost, and all know those costs when they plan.
 """

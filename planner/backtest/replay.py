@@ -125,10 +125,11 @@ class Replay:
         rows: list[Row] = []
         bounds: list[Bound] = []
         left = len(self.moments) * (len(self.policies) + 1)
-        hint = places[self.policies[0]]
+        hints = [places[self.policies[0]]]
         for at, moment in enumerate(self.moments):
-            free = self._step(moment, "free", None, hint)
-            hint = self.terms.folder / free.folder
+            free = self._step(moment, "free", None, hints)
+            # All policies begin from the same plans: none is luckier than another.
+            hints = list(dict.fromkeys([self.terms.folder / free.folder, *places.values()]))
             left -= 1
             self.listener(Progress(moment.date.isoformat(), "bound for all", free, left))
             hours = self._hours(moment)
@@ -136,7 +137,7 @@ class Replay:
             bounds.append(Bound(moment.date.isoformat(), hours, free.bound_usd * scale))
             for policy in self.policies:
                 kind: Kind = "plan" if at == 0 else next_kind(policy, stands[policy], moment)
-                done = first if at == 0 else self._step(moment, kind, places[policy], hint)
+                done = first if at == 0 else self._step(moment, kind, places[policy], hints)
                 places[policy] = self.terms.folder / done.folder
                 planned = moment if done.kind == "plan" or done.moved else stands[policy].planned
                 stands[policy] = Stand(self._plan(done), planned)
@@ -162,7 +163,7 @@ class Replay:
         return self._period_h if moment.hours is None else moment.hours
 
     def _step(
-        self, moment: Moment, kind: Kind, current: Path | None, hint: Path | None = None
+        self, moment: Moment, kind: Kind, current: Path | None, hints: Sequence[Path] = ()
     ) -> Step:
         free = kind == "free"
         name = f"{moment.date.isoformat()}{'-free' if free else ''}"
@@ -170,7 +171,7 @@ class Replay:
         if not folder.is_dir():
             shutil.rmtree(folder.parent, ignore_errors=True)
             write_moment(self.facts, self.history, moment, folder, free=free)
-        return step(self.terms, kind, folder, current, hint)
+        return step(self.terms, kind, folder, current, hints)
 
     def _plan(self, done: Step) -> Plan:
         return Plan.read(self.terms.folder / done.folder)

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from planner.api import Answer, Request, answer, load, with_request
 from planner.incumbent import incumbent_of, peak_accelerators
 from planner.logs import EventLog
 from planner.plan import Plan
-from planner.replan.check import MIGRATION, Ask, run_check
+from planner.replan.check import MIGRATION, Ask, Replan, run_check
 from planner.replan.prepare import Prepared, prepare
 from planner.replan.search import Clock, best_kept
 from planner.replan.standing import standing_plan
@@ -30,6 +30,8 @@ from planner.verify import Proof
 
 Kind = Literal["free", "plan", "keep", "check"]
 STEP, RUN, CHECK = "step.json", "run", "check"
+MARGIN = 0.0
+"""Of a check. A margin stands for what a change costs beside what is counted: nothing, here."""
 KEEP_GAP_MARGIN = 0.01
 """As a margin to `best_kept`: its plan is proved within a fifth of it."""
 
@@ -86,12 +88,13 @@ class Terms:
 
 
 def step(
-    terms: Terms, kind: Kind, instance: Path, current: Path | None, hint: Path | None = None
+    terms: Terms, kind: Kind, instance: Path, current: Path | None, hints: Sequence[Path] = ()
 ) -> Step:
     """The step, made or read back. `current` is the run folder of the plan in force.
 
-    `hint` is the run folder of a plan for similar data to begin the search from. Where what is in
-    force cannot be kept, `keep` makes a new plan instead.
+    `hints` are run folders of plans for the same or similar data to begin the search from, the
+    first one with its proof. Where what is in force cannot be kept, `keep` makes a new plan
+    instead.
     """
     place = terms.folder / "steps" / _key(terms, kind, instance, current)
     if (place / STEP).is_file():
@@ -99,7 +102,7 @@ def step(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     began = time.monotonic()
-    run, decision, found = MAKERS[kind](terms, Given(instance, current, hint), place)
+    run, decision, found = MAKERS[kind](terms, Given(instance, current, tuple(hints)), place)
     made = _figures(kind, found, None if current is None else Plan.read(current))
     made = dataclasses.replace(
         made,
@@ -131,29 +134,34 @@ class Given:
 
     instance: Path
     current: Path | None
-    hint: Path | None
+    hints: tuple[Path, ...]
 
     @property
     def certificate(self) -> Path | None:
-        """Of the hint."""
-        return None if self.hint is None else self.hint / CERTIFICATE
+        """Of the first hint."""
+        return self.hints[0] / CERTIFICATE if self.hints else None
+
+    @property
+    def known(self) -> tuple[Plan, ...]:
+        """The plans of the hints."""
+        return tuple(Plan.read(hint) for hint in self.hints)
 
     @property
     def proof(self) -> Proof | None:
-        """Of the hint."""
+        """Of the first hint."""
         return None if self.certificate is None else Proof.load(self.certificate)
 
 
 def _plan(terms: Terms, given: Given, place: Path) -> Made:
     """The best plan, with what it costs to change what is in force."""
     if given.current is None:
-        known = None if given.hint is None else Plan.read(given.hint)
-        found = answer(given.instance, terms.request, start=known, start_proof=given.proof)
+        found = answer(given.instance, terms.request, start=given.known, start_proof=given.proof)
         return write_run(place / RUN, found), "", found
     with tempfile.TemporaryDirectory(dir=place) as scratch:
         ready = prepare(given.instance, given.current, None, Path(scratch) / INSTANCE)
         held = _standing(ready, terms.request)
-        found = answer(ready.facts, terms.request, start=held, start_proof=given.proof)
+        begin = (*([] if held is None else [held]), *given.known)
+        found = answer(ready.facts, terms.request, start=begin, start_proof=given.proof)
         return write_run(place / RUN, found), "", found
 
 
@@ -172,6 +180,7 @@ def _keep(terms: Terms, given: Given, place: Path) -> Made:
         kept = best_kept(
             *(ready.facts, terms.request, _standing(ready, terms.request), KEEP_GAP_MARGIN),
             *(Clock(terms.time_limit_s), EventLog(), lambda _: None, given.proof),
+            hints=given.known,
         )
         if kept.answer is not None:
             return write_run(place / RUN, kept.answer), "", kept.answer
@@ -179,20 +188,30 @@ def _keep(terms: Terms, given: Given, place: Path) -> Made:
 
 
 def _check(terms: Terms, given: Given, place: Path) -> Made:
-    """As `planner replan` decides; undecided stays."""
+    """As `planner replan` decides; what it leaves undecided, the two plans in hand decide."""
     assert given.current is not None
     ask = Ask(
         gap=terms.gap,
         time_limit_s=terms.time_limit_s,
         threads=terms.threads,
+        margin=MARGIN,
         proof=given.certificate,
+        hints=given.known,
     )
     found = run_check(given.instance, given.current, None, ask, output=place / CHECK)
-    decided = found.decision.decision
+    decided: str = found.decision.decision
+    if decided == "undecided" and _pays(found):
+        decided = "move"
     if decided == "move" or found.kept is None:
         # Nothing that keeps what was decided can go on, or was found in time.
         return found.run_folder, decided, found.proposed
     return write_run(place / RUN, found.kept), decided, found.kept
+
+
+def _pays(found: Replan) -> bool:
+    """Whether the change found is better than the plan that keeps, by more than the threshold."""
+    kept, proposed = found.decision.kept.proved, found.decision.proposed
+    return kept is not None and kept.value - proposed.value > found.decision.least
 
 
 Maker = Callable[[Terms, Given, Path], Made]

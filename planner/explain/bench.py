@@ -7,7 +7,7 @@ by branch and bound, as for `planner plan`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -149,7 +149,7 @@ class Bench:
 
     def carry(self, plan: Plan) -> tuple[Solution, Plan] | None:
         """The plan's decisions here, checked; None where they keep no rule of these candidates."""
-        found = carried(self.index, self.bound, plan)
+        found = carried(self.index, self.bound, plan, self.candidates.dominated_machines)
         if found is None:
             return None
         weights = unit_weights(self.objective)
@@ -170,10 +170,12 @@ class Bench:
             return None
         return found, made
 
-    def beginning(self, start: Plan | None) -> tuple[Solution | None, tuple[Prices, ...]]:
-        """What a search here may begin from: the plan carried over, and the stored prices."""
-        carried = None if start is None else self.carry(start)
-        return None if carried is None else carried[0], self.known
+    def beginning(self, plans: Iterable[Plan]) -> tuple[Solution | None, tuple[Prices, ...]]:
+        """What a search here may begin from: the best of the plans carried over, and the stored
+        prices."""
+        found = [pair for pair in map(self.carry, plans) if pair is not None]
+        best = min(found, key=lambda pair: self.worth(pair[1]), default=None)
+        return None if best is None else best[0], self.known
 
     def quick(self, *plans: Plan) -> Solved | None:
         """The best of these plans carried over, beside the bound of the stored prices."""

@@ -9,23 +9,32 @@ independent checker to say.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from models.fleet.data import MARKETS, FloatArray, IntArray
-from planner.plan import Plan
+from planner.plan import FleetLine, Plan, RoutingLine
 from planner.solve.bound import Bound
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution, finished, obeys_limits, replicas_needed
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 ItemKey = tuple[str, str, str, str | None]
 
 
-def carried(index: FleetIndex, bound: Bound, plan: Plan) -> Solution | None:
+def carried(
+    index: FleetIndex, bound: Bound, plan: Plan, dominated: Mapping[str, str] = NOTHING
+) -> Solution | None:
     """The plan's decisions on the data of `index`; None where limits on machines do not allow it.
 
-    `bound` says what routes and variants cost at prices.
+    `bound` says what routes and variants cost at prices. What the plan has on a machine that is
+    `dominated` here goes to the one that dominates it.
     """
+    plan = _on_undominated(index, plan, dominated)
     adopt = _adopted(index, bound, plan)
     if adopt is None:
         return None
@@ -38,6 +47,37 @@ def carried(index: FleetIndex, bound: Bound, plan: Plan) -> Solution | None:
         if obeys_limits(index, found):
             return found
     return None
+
+
+def _on_undominated(index: FleetIndex, plan: Plan, dominated: Mapping[str, str]) -> Plan:
+    """The same accelerators held and used, on machines that are not dominated: the size of a
+    dominated one is a multiple of theirs, and its replicas run on them too."""
+    size = dict(zip(index.data.machines, index.data.machine_size.tolist(), strict=True))
+    there = {name: other for name, other in dominated.items() if other in size}
+
+    def routed(line: RoutingLine) -> RoutingLine:
+        if line.pool is None:
+            return line
+        region, offer, config = line.pool.split("/", maxsplit=2)
+        other = there.get(f"{region}/{offer}")
+        return line if other is None else replace(line, pool=f"{other}/{config}")
+
+    def held(line: FleetLine) -> FleetLine:
+        other = there.get(f"{line.region}/{line.offer}")
+        if other is None:
+            return line
+        return replace(
+            line,
+            offer=other.partition("/")[2],
+            accelerators=size[other],
+            instances=line.instances * line.accelerators // size[other],
+        )
+
+    return replace(
+        plan,
+        routing=tuple(map(routed, plan.routing)),
+        fleet=tuple(map(held, plan.fleet)),
+    )
 
 
 def _adopted(index: FleetIndex, bound: Bound, plan: Plan) -> IntArray | None:

@@ -6,6 +6,7 @@ at once what any restriction of it, or its old decisions under other data, must 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from planner.solve.assignments import mixed_bound
 from planner.solve.bound import Bound, Prices, affordable, fair, with_main_rows
 from planner.solve.index import FleetIndex
 from planner.verify import DualPrices, Proof
+from planner.verify.case import CAPACITY_ROWS
 from planner.verify.proof import covers
 
 
@@ -44,32 +46,61 @@ def engine_prices(
             if None not in places:
                 values[tuple(places)] = price
         found[family.replace("-", "_")] = values
-    known = {key[0] for key in stored.of("machine")}
-    found["machine"] = _with_stand_ins(index, found["machine"], known)
+    found = _with_stand_ins(index, stored, found, _stand_ins(facts, index, stored))
     for name in ("open_count", "keep_count", "added_total", "changed"):
         found[name] = float(found[name].sum())
     prices = replace(Prices.zero(index, stored.weights), cap=stored.cap, **found)
     return fair(index, _of_rules_that_exist(index, prices))
 
 
-def _with_stand_ins(index: FleetIndex, machine: FloatArray, known: set[str]) -> FloatArray:
-    """Prices (H, T) per accelerator; of machines that the proof does not know, those of the dearest
-    one that it knows with the same accelerator in the same region.
+def _stand_ins(facts: Facts, index: FleetIndex, stored: DualPrices) -> dict[str, str]:
+    """Machine that the proof does not know -> the dearest one that it knows with the same
+    accelerator in the same region.
 
     Which offers are dominated, and so left out of a proof, moves with prices.
     """
+    place = {m.machine: (m.region, m.accelerator) for m in facts.machines}
+    worth: dict[str, float] = defaultdict(float)
+    for (name, _), price in stored.of("machine").items():
+        worth[name] += price
+    dearest: dict[tuple[str, str], str] = {}
+    for name in sorted(worth.keys() & place.keys(), key=lambda name: worth[name]):
+        dearest[place[name]] = name
+    return {
+        name: dearest[place[name]]
+        for name in index.data.machines
+        if name not in worth and place[name] in dearest
+    }
+
+
+def _with_stand_ins(
+    index: FleetIndex, stored: DualPrices, known: dict[str, Any], stand_in: dict[str, str]
+) -> dict[str, Any]:
+    """The prices `known` of machines (H, T) and capacity rows (P, T, 4), where a machine has a
+    stand-in those of it: per accelerator, and of its pools with the same configuration."""
+    if not stand_in:
+        return known
     data = index.data
-    places = list(zip(data.machine_region, data.machine_accelerator, strict=True))
-    filled = machine.copy()
+    when = {name: t for t, name in enumerate(data.slices)}
+    row = {name: i for i, name in enumerate(CAPACITY_ROWS)}
+    of_machine: dict[str, FloatArray] = defaultdict(lambda: np.zeros(len(when)))
+    for (name, part), price in stored.of("machine").items():
+        if part in when:
+            of_machine[name][when[part]] = price
+    of_pool: dict[str, FloatArray] = defaultdict(lambda: np.zeros((len(when), len(row))))
+    for (name, part, which), price in stored.of("replica").items():
+        if part in when:
+            of_pool[name][when[part], row[which]] = price
+    machine, replica = known["machine"].copy(), known["replica"].copy()
     for h, name in enumerate(data.machines):
-        if name not in known:
-            same = [
-                k for k, place in enumerate(places)
-                if place == places[h] and data.machines[k] in known
-            ]  # fmt: skip
-            if same:
-                filled[h] = machine[max(same, key=lambda k: machine[k].sum())]
-    return filled
+        if name in stand_in:
+            machine[h] = of_machine[stand_in[name]]
+    for p, (h, name) in enumerate(zip(data.pool_machine, data.pools, strict=True)):
+        other = stand_in.get(data.machines[h])
+        twin = f"{other}/{name.split('/', maxsplit=2)[2]}"
+        if other is not None and twin in of_pool:
+            replica[p] = of_pool[twin]
+    return {**known, "machine": machine, "replica": replica}
 
 
 def without_bargains(index: FleetIndex, prices: Prices) -> Prices:

@@ -69,7 +69,7 @@ def run_whatif(
     side, proof = read_proof(folder, point)
     facts, applied = base_facts(folder, side, changes)
     request = changed_request(side, changes, time_limit_s)
-    found = answer(facts, request, start=side.plan, start_proof=proof, on_progress=on_progress)
+    found = answer(facts, request, start=(side.plan,), start_proof=proof, on_progress=on_progress)
     name = f"{facts.instance.settings.name}-whatif"
     place = write_run(output or new_folder(name), found)
     new = PlanSide(str(place), found.facts, found.request, found.plan, incumbent_of(found.facts))

@@ -78,6 +78,8 @@ class Ask:
     """what runs today, as people call it; None: by its path"""
     proof: Path | None = None
     """certificate of a plan for similar data to begin from; None: that of what runs today"""
+    hints: tuple[Plan, ...] = ()
+    """plans for similar data to begin from, beside what runs today"""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ class Terms:
     listener: Listener
     proof: Proof | None
     """of similar data, to begin from"""
+    hints: tuple[Plan, ...]
+    """likewise"""
 
     @property
     def objective(self) -> str:
@@ -194,7 +198,7 @@ def run_check(
         settings = _settings(facts, ask, memory)
         listener = on_progress or (lambda _: None)
         proof = _known_proof(ready, ask.proof)
-        terms = Terms(ready, facts, request, settings, clock, log, listener, proof)
+        terms = Terms(ready, facts, request, settings, clock, log, listener, proof, ask.hints)
         return _concluded(terms, standing, run, memory, new_front, ask.notes)
 
 
@@ -213,6 +217,7 @@ def _concluded(
     kept = best_kept(
         *(terms.ready.facts, terms.request, as_it_stands, margin),
         *(terms.clock, terms.log, terms.listener, terms.proof),
+        hints=terms.hints,
     )
     proposed, found = _proposed(terms, kept)
     decided, reason, confirmed = _decided(terms, kept, found, memory, run.current_sha256)
@@ -332,7 +337,10 @@ def _proposed(terms: Terms, kept: KeepResult) -> tuple[Answer, Finding]:
     facts, request, clock = terms.ready.facts, terms.request, terms.clock
     keep = kept.proved
     least = 0.0 if keep is None else threshold(keep, 0.0, terms.settings.margin, 1.0)
-    found = best_change(facts, request, kept, least, clock, terms.log, terms.listener, terms.proof)
+    found = best_change(
+        *(facts, request, kept, least, clock, terms.log, terms.listener, terms.proof),
+        hints=terms.hints,
+    )
     finding = _finding(terms, kept, found)
     if finding.verdict == "undecided" and clock.left_s > LEAST_SECOND_SEARCH_S:
         found = best_change(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from planner.answer.build import minimised_value
@@ -80,8 +80,10 @@ def best_kept(
     log: EventLog,
     listener: Listener,
     proof: Proof | None = None,
+    hints: Sequence[Plan] = (),
 ) -> KeepResult:
-    """Solve with all that was decided held, from the running plan as it stands."""
+    """Solve with all that was decided held, from the running plan as it stands or one of `hints`,
+    plans for similar data, as is `proof`."""
     asked = dataclasses.replace(
         request,
         changes=(*request.changes, KEEP),
@@ -94,7 +96,7 @@ def best_kept(
                 *(facts, asked),
                 on_progress=listener,
                 log=log,
-                start=running,
+                start=(*([] if running is None else [running]), *hints),
                 start_proof=proof,
             )
         )
@@ -115,10 +117,11 @@ def best_change(
     listener: Listener,
     proof: Proof | None = None,
     start: Answer | None = None,
+    hints: Sequence[Plan] = (),
 ) -> Answer:
     """Solve with everything free to change, until the rule can decide against `least`.
 
-    `proof`, of similar data, is what to begin from, as is the plan of `start`.
+    `proof` and `hints`, of similar data, are what to begin from, as is the plan of `start`.
 
     Raises as `planner.api.answer`. The plan that keeps everything is never bettered by the result:
     where nothing better was found it is the result.
@@ -138,7 +141,7 @@ def best_change(
     found = answer(
         *(facts, asked),
         on_progress=watch, log=log,
-        start=None if begin is None else begin.plan, start_proof=proof,
+        start=(*([] if begin is None else [begin.plan]), *hints), start_proof=proof,
     )  # fmt: skip
     found = _as_asked(found, request)
     best = min(

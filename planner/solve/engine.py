@@ -29,6 +29,7 @@ from planner.solve.diagnose import explain
 from planner.solve.generation import Generation, Relaxation
 from planner.solve.improve import (
     KINDS,
+    NO_ROUTES,
     grafted,
     polished_slice,
     random_neighbourhood,
@@ -56,6 +57,8 @@ POOR_GAP = 0.08
 ASSIGNED_TOLERANCE = 3e-4
 """Where the relaxation of one assignment stops."""
 
+KNOWN_SHARE = 0.5
+"""Of the neighbourhoods, those whose alternatives are the routes of the plan begun from."""
 SLICE_S = 0.6
 """Most seconds for a slice alone."""
 ROUNDING_S = 10.0
@@ -183,7 +186,7 @@ class Search:
 
     def _relax(self) -> bool:
         """The bound, then the relaxation in the search's own taste, on the same columns; False:
-        time ran out before."""
+        time ran out before, or the bound is good enough for the plan that is known."""
         self.master = Master(self.index, self.weights)
         self.generation = Generation(self.master)
         deadline = self.began + 0.6 * self.options.time_limit_s
@@ -192,11 +195,19 @@ class Search:
             self.generation.settle(deadline, self._keep_bound)
         else:
             self.master.scale_to(self.bound.value)
-            self.generation.start_from(self.bound.prices)
+            self.generation.start_from(self.bound.prices, self.start)
+            if self._gap() > POOR_GAP:
+                self.generation.settle(deadline, self._keep_bound)
         tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
         relaxation = self.generation.generate(
-            tolerance, deadline, must_solve=False, on_bound=self._keep_bound
+            tolerance,
+            deadline,
+            enough=self._enough(self.options.gap_relative),
+            must_solve=False,
+            on_bound=self._keep_bound,
         )
+        if self.best is not None and not self._open():
+            return False
         if np.isinf(relaxation.artificial) or (relaxation.artificial > 1e-6 and self.best):
             return False
         if relaxation.artificial > 1e-6:
@@ -253,6 +264,8 @@ class Search:
         self.assigning, self.searching = True, False
         self.slices: list[tuple[int, bool]] = []
         self.lumps: Callable[[], None] | None = None
+        self.crossing = self.start is not None
+        self.offered = np.union1d(self.attempts[0].routes, self._known_routes())
         last = ""
 
         def choose(busy: set[str]) -> tuple[str, Callable[[], None] | None]:
@@ -260,7 +273,9 @@ class Search:
             poor = self.best is None or self._gap() > POOR_GAP
             job: Callable[[], None] | None = None
             name = ""
-            if poor and self.attempts and "plan" not in busy:
+            if self.crossing and (busy or last == "assign" or not self.assigning):
+                name, job, self.crossing = "cross", self._cross, False
+            elif poor and not self.crossing and self.attempts and "plan" not in busy:
                 name, job = "plan", partial(self._plan, self.attempts.pop(0))
             elif self.assigning and "assign" not in busy and (busy or last != "assign"):
                 name, job = "assign", self._assign
@@ -284,10 +299,8 @@ class Search:
 
     def _plan(self, attempt: Attempt) -> None:
         """A plan from the relaxation's own variants and routes: rounded, or searched for."""
-        self.offered = attempt.routes
-        found = decoded(
-            self.index, self.aim, attempt.variants, attempt.routes, attempt.share * self._left()
-        )
+        self.offered = np.union1d(attempt.routes, self._known_routes())
+        found = self._decoded(attempt)
         if found is None:
             program = self.aim.program(self.index, attempt.variants, attempt.routes)
             found, _ = program.solve(attempt.share * self._left(), 0.002)
@@ -295,6 +308,31 @@ class Search:
             self._keep_solution("first plan", found)
             self.lumps = partial(self._round, attempt)
             self.slices = [(t, False) for t in slices_by_length(self.index)]
+
+    def _decoded(self, attempt: Attempt) -> Solution | None:
+        limit = attempt.share * self._left()
+        return decoded(self.index, self.aim, attempt.variants, attempt.routes, limit)
+
+    def _cross(self) -> None:
+        """A first plan for these data, its slices decided again over its own routes and those of
+        the plan begun from (what either does well), then over more. Where that is no better, the
+        slices of the plan begun from are next."""
+        attempt, order = self.attempts[0], slices_by_length(self.index)
+        found = self._decoded(attempt)
+        if found is not None:
+            few = np.union1d(found.routes, self._known_routes())
+            for routes, batch in ((few, False), (self.offered, False), (few, True)):
+                for t in order:
+                    limit = min(max(self._left(), 0.01), SLICE_S)
+                    found = polished_slice(
+                        *(self.index, self.aim, found, routes, t, limit), batch=batch
+                    ) or found  # fmt: skip
+                self._keep_solution("crossed", found)
+                if not self._open():
+                    return
+        if self.best is not found:
+            self.slices = [(t, False) for t in order]
+        self.lumps = partial(self._round, attempt)
 
     def _round(self, attempt: Attempt) -> None:
         """Another plan over the same columns, with better lumps; then all slices again."""
@@ -326,7 +364,7 @@ class Search:
             adopt, self.unassigned = self.leading, False
         proved = self.assignments.bound_at(adopt)
         # Above this an assignment keeps no plan from being good enough.
-        wanted = self._value() - 0.9 * self.options.gap_relative * abs(self._value())
+        wanted = self._enough(0.9 * self.options.gap_relative)
         enough = max(wanted, proved) if np.isfinite(wanted) else 1.02 * proved
         generation = self.generation
         best = max(self.assignments.cuts, key=lambda cut: cut.at(adopt))
@@ -375,8 +413,12 @@ class Search:
         """One neighbourhood of the best plan."""
         assert self.best is not None
         base, kind = self.best, str(rng.choice(KINDS))
+        # Few columns get further at first, many do in the end.
+        known = self._known_routes() if rng.random() < KNOWN_SHARE else NO_ROUTES
         chosen = random_neighbourhood(
-            self.index, base, self.reduced, rng, kind, self.sizes[kind], self.worth
+            *(self.index, base, self.reduced, rng, kind, self.sizes[kind]),
+            variant_value=self.worth,
+            known=known,
         )
         program = self.aim.program(self.index, chosen.variants, chosen.routes)
         program.keep(base, chosen.freed)
@@ -405,6 +447,10 @@ class Search:
                 everything, generated[np.isin(index.route_variant[generated], everything)], 0.9
             ),
         ]
+
+    def _known_routes(self) -> IntArray:
+        """Those of the plan to begin from."""
+        return NO_ROUTES if self.start is None else self.start.routes
 
     def _keep_solution(self, phase: str, found: Solution) -> None:
         with self.lock:
@@ -439,6 +485,11 @@ class Search:
 
     def _value(self) -> float:
         return float(self.best.totals @ self.weights) if self.best is not None else float("inf")
+
+    def _enough(self, gap: float) -> float:
+        """The bound that leaves such a gap to the best plan; inf without a plan."""
+        value = self._value()
+        return value - gap * abs(value) if np.isfinite(value) else value
 
     def _proved(self) -> float:
         """The best bound held."""

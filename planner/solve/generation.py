@@ -20,6 +20,7 @@ from planner.solve.bound import Bound, Prices, evaluate_bound, route_reduced_cos
 from planner.solve.highs import run
 from planner.solve.index import FleetIndex, RouteView, Span, best_per_group, routes_of
 from planner.solve.master import Master
+from planner.solve.solution import Solution
 
 KEEP_ROUTES = 2000
 """Routes that stay in the master when it is thinned out, at twice as many."""
@@ -91,10 +92,14 @@ class Generation:
         self.centre = found
         return found
 
-    def start_from(self, centre: Prices) -> None:
-        """First columns at known prices for this master's objective."""
+    def start_from(self, centre: Prices, plan: Solution | None = None) -> None:
+        """First columns at known prices for this master's objective, and those of a known plan:
+        they make the first programs feasible."""
         master, index = self.master, self.master.index
         master.open_loose(False)
+        if plan is not None:
+            master.add_variants(np.unique(plan.adopt))
+            master.add_routes(plan.routes)
         found = self._price(centre, every=True)
         if self.allowed is None:
             for variants in index.workload_variants:

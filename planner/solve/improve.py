@@ -19,6 +19,7 @@ from planner.solve.solution import Solution, finished, keeps_promises, obeys_lim
 
 KINDS = ("slices", "workloads", "machines")
 SLICE_GAP = 1e-4
+NO_ROUTES: IntArray = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,26 +95,32 @@ def neighbourhood(
     variants: IntArray,
     name: str,
     allowed: BoolArray,
+    known: IntArray,
     *,
     most_routes: int = 6000,
 ) -> Neighbourhood:
     """The plan's routes, and for freed groups (bool (Q,)) the best routes of `variants`.
 
     Only pools in `allowed` (bool (P,)) are offered. Half of the alternatives come from pools that
-    already run, half from all pools.
+    already run, half from all pools. Where the routes of another good plan are `known`, they are
+    the alternatives, beside the best ones of pools that run: a smaller program gets further.
     """
     mine = routes_of(index, variants)
+    other = known[freed[index.route_group[known]] & np.isin(index.route_variant[known], variants)]
     mine = mine[freed[index.route_group[mine]] & allowed[np.maximum(index.pool[mine], 0)]]
     groups = max(len(np.unique(index.route_group[mine])), 1)
     keep = int(np.clip(most_routes // (2 * groups), 1, 12))
     running = open_pools(index, solution)
     pool_slice = index.pool_slice[mine]
     hot = mine[(pool_slice < 0) | running[np.maximum(pool_slice, 0)]]
-    chosen = [
-        solution.routes,
-        best_per_group(index, reduced[hot], hot, keep),
-        best_per_group(index, reduced[mine], mine, keep),
-    ]
+    if len(known):
+        chosen = [solution.routes, other, best_per_group(index, reduced[hot], hot, 1)]
+    else:
+        chosen = [
+            solution.routes,
+            best_per_group(index, reduced[hot], hot, keep),
+            best_per_group(index, reduced[mine], mine, keep),
+        ]
     every = np.unique(np.concatenate([variants, solution.adopt]))
     return Neighbourhood(name, every, np.unique(np.concatenate(chosen)), freed)
 
@@ -125,12 +132,14 @@ def random_neighbourhood(
     rng: np.random.Generator,
     kind: str,
     share: float,
+    *,
     variant_value: FloatArray | None = None,
+    known: IntArray = NO_ROUTES,
 ) -> Neighbourhood:
     """Free about `share` of the slices, workloads or machines in use, drawn at random.
 
     Freed workloads may also change to one of their next best variants at the prices
-    (`variant_value`, float (V,)).
+    (`variant_value`, float (V,)). `known`: routes of another good plan.
     """
     data = index.data
     variants = [np.unique(solution.adopt)]
@@ -155,7 +164,7 @@ def random_neighbourhood(
     machines = _some_machines(index, solution, rng)
     allowed = np.isin(data.pool_machine, machines)
     several = np.unique(np.concatenate(variants))
-    return neighbourhood(index, solution, reduced, freed, several, kind, allowed)
+    return neighbourhood(index, solution, reduced, freed, several, kind, allowed, known)
 
 
 def _some_machines(

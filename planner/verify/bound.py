@@ -228,6 +228,8 @@ class _Pricing:
         configs: dict[Config, int] = {}
         pairs: dict[tuple[int, int], int] = {}
         rows: list[tuple[int, int]] = []
+        named: dict[tuple[str, str], int] = {}
+        lent: dict[int, tuple[int, tuple[str, str]]] = {}
         splits: list[Array] = []
         prices: list[Array] = []
         nothing = np.zeros((len(self.slices), 4))
@@ -245,12 +247,24 @@ class _Pricing:
             ):
                 config = Config(llm, machine.accelerator, count, precision, tpot_s, lane)
                 at = configs.setdefault(config, len(configs))
+                own = config_key(config, weights)
+                named[machine.accelerator, own] = at
+                split, key = self._split(machine.machine, machine.accelerator, own)
+                if key != own:
+                    lent[len(rows)] = (at, (machine.accelerator, key))
                 rows.append((at, pairs.setdefault((at, region), len(pairs))))
-                split = self._split(machine.machine, config, weights)
                 splits.append(nothing if split is None else split)
                 prices.append(count * machine_price)
         table = ConfigTable.of(terms, list(configs))
         split = np.array(splits).reshape(-1, *nothing.shape)
+        if lent:
+            share = self._shares(weights, table)
+            moves: dict[tuple[int, int], Array] = {}
+            for row, (at, other) in lent.items():
+                beside = (at, named[other])
+                if beside not in moves:
+                    moves[beside] = _rows_above(share[beside[0]], share[beside[1]])
+                split[row] = split[row] @ moves[beside]
         total = split.sum(axis=2, keepdims=True)
         work = np.array([1.0, 0.0, 0.0, 0.0])
         split = np.where(total > 0, split / np.where(total > 0, total, 1.0), work)
@@ -259,22 +273,42 @@ class _Pricing:
         both = np.array(rows, dtype=np.int64).reshape(-1, 2)
         return _Pools(table, both[:, 0], both[:, 1], pair[:, 0], pair[:, 1], split * price)
 
-    def _split(self, machine: str, config: Config, weights: str) -> Array | None:
-        """Stored prices of the capacity rows of a pool (T, 4), or of the one that dominates it.
+    def _split(self, machine: str, accelerator: str, own: str) -> tuple[Array | None, str]:
+        """Stored prices of the capacity rows of a pool (T, 4), or of the one that dominates it, and
+        the configuration whose they are.
 
         Only their ratio is used, any ratio is valid: the four add up to G x the machine's price,
         which is what the replica column allows. Where nothing is stored all goes to the work row.
         """
-        key = config_key(config, weights)
-        split = self._splits.get(f"{machine}/{key}")
+        split = self._splits.get(f"{machine}/{own}")
         stand_in = self._stand_in(machine) if split is None else machine
+        key = own
         for _ in self.prices.dominated_configs:
-            if split is not None or not key:
-                break
+            if split is not None:
+                return split, key
             split = self._splits.get(f"{stand_in}/{key}")
-            better = self.prices.dominated_configs.get(f"{config.accelerator}/{key}", "")
+            better = self.prices.dominated_configs.get(f"{accelerator}/{key}", "")
+            if split is not None or not better:
+                break
             key = better.partition("/")[2]
-        return split
+        return split, own if split is None else key
+
+    def _shares(self, weights: str, table: ConfigTable) -> Array:
+        """Accelerators that a request per second of each class takes, over all that the weights
+        answer, by capacity row, float (K, C, 4); not finite where a configuration cannot."""
+        terms, items = self.terms, _items_by_workload(self.terms)
+        configs = np.arange(len(table.tpot_s))[:, None]
+        found = []
+        for variant in terms.variants.values():
+            lengths = list(dict.fromkeys(item.length for item in items[variant.workload]))
+            for leg in terms.legs(variant) if lengths else ():
+                if (
+                    not terms.leg_hosted(variant, leg)
+                    and terms.leg_weights(variant, leg) == weights
+                ):
+                    request = call(terms, variant, lengths, np.arange(len(lengths)))
+                    found.append(pool_loads(terms, variant, leg, request, table, configs).share)
+        return np.concatenate(found, axis=1) * table.accelerators[:, None, None]
 
     @cached_property
     def _splits(self) -> dict[str, Array]:
@@ -294,6 +328,23 @@ class _Pricing:
                 break
             machine = better
         return machine
+
+
+def _rows_above(ours: Array, better: Array) -> Array:
+    """Where the price of each capacity row of a better configuration goes, float (4, 4) of 0 and 1:
+    to the row of ours that takes most beside it; both (C, 4).
+
+    The better one is better because each of its rows is below one of ours, not always its
+    namesake: a large replica may lack work where a small one lacks memory.
+    """
+    known = np.isfinite(ours).all(axis=1) & np.isfinite(better).all(axis=1)
+    if not known.any():
+        return np.eye(4)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beside = ours[known][:, None, :] / better[known][:, :, None]
+    least = np.where(np.isnan(beside), np.inf, beside).min(axis=0)
+    moved: Array = np.eye(4)[least.argmax(axis=1)]
+    return moved
 
 
 def _lowered(price: Array, purchases: list[_Purchase]) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from planner.api import load
 from planner.feeds.tables import PRICE_COLUMNS
+from planner.instance.checks import PRICE_PER_ACCELERATOR_USD_PER_H
 from planner.instance.copy import write_table
 from planner.instance.facts import MachineFacts
 from planner.instance.schema import Offer
@@ -35,13 +36,14 @@ def with_workloads(source: Path, target: Path, names: Sequence[str]) -> Path:
 def with_prices(source: Path, target: Path, factor: Factor) -> Path:
     """A copy of an instance where every price of every machine is multiplied.
 
-    Nothing becomes dearer than on demand.
+    Nothing becomes dearer than on demand, or implausible.
     """
     shutil.copytree(source, target)
     rows = []
     for machine in load(source).machines:
+        least, dearest = (machine.accelerators * x for x in PRICE_PER_ACCELERATOR_USD_PER_H)
         prices = {
-            column: price * factor(machine, column)
+            column: min(max(price * factor(machine, column), least), dearest)
             for column in PRICE_COLUMNS
             if (price := getattr(machine, column)) is not None
         }
