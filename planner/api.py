@@ -123,12 +123,9 @@ def load(folder: str | Path) -> Facts:
 
     `facts.instance` is the user's own words. Raises InstanceError with every finding.
     """
-    from planner.catalog import load_catalog
-    from planner.instance.load import load_instance
-    from planner.instance.resolve import resolve
+    from planner.instance.load import load_facts
 
-    catalog = load_catalog()
-    return resolve(load_instance(Path(folder), catalog), catalog)
+    return load_facts(Path(folder))
 
 
 def plan(
@@ -160,6 +157,7 @@ def front(
     epsilon: float = 0.03,
     time_limit: float = 300.0,
     gap: float = 0.02,
+    hypervolume: float = 0.02,
     method: str = "hybrid",
     workers: int = 2,
     scheduler: str | None = None,
@@ -169,8 +167,9 @@ def front(
 ) -> Front:
     """The certified front of cost, carbon and QoE; its plans and proofs are in a run folder.
 
-    Stops when no plan at all can beat the list by more than `epsilon` of each range at once and the
-    median gap in cost is `gap`, or after `time_limit` seconds; `workers` are processes of this
+    Stops when no plan at all can beat the list by more than `epsilon` of each range at once, the
+    median gap in cost is `gap` and, for large fleets, no more than the share `hypervolume` of the
+    hypervolume can be missing, or after `time_limit` seconds; `workers` are processes of this
     machine unless a Dask `scheduler` is named; `method` is ``certified``, ``evolve`` or ``hybrid``
     (docs/front.md); `output` is the folder, by default a new one under ``runs/``.
     Raises InstanceError, InfeasibleError, SolverError, RunError.
@@ -184,6 +183,7 @@ def front(
     request = FrontRequest(
         epsilon=epsilon,
         gap=gap,
+        hypervolume=hypervolume,
         time_limit_s=time_limit,
         workers=workers,
         seed=seed,

@@ -17,7 +17,7 @@ from planner.backtest.results import Backtest
 from planner.report.backtest import COLOURS
 
 WIDTH, HEIGHT = 760, 400
-LEFT, RIGHT, TOP, BOTTOM = 84, 140, 62, 48
+LEFT, RIGHT, TOP, BOTTOM = 84, 156, 62, 48
 LABEL_PX = 15.0
 """Least distance of two names."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from planner.front.front import Front
 
 WIDTH, HEIGHT = 760, 460
-LEFT, RIGHT, TOP, BOTTOM = 84, 130, 56, 64
+LEFT, RIGHT, TOP, BOTTOM = 100, 130, 56, 64
 LOW, HIGH = (38, 70, 130), (240, 170, 40)
 """Colours of the least and the best QoE."""
 
@@ -77,7 +77,7 @@ def picture(front: Front) -> str:
     parts.append(
         f'<text x="{middle}" y="{HEIGHT - 18}" text-anchor="middle">'
         "cost of the period, USD (logarithmic)</text>"
-        f'<text transform="translate(20 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
+        f'<text transform="translate(14 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
         "carbon of the period, kg CO2e (logarithmic)</text>"
     )
     across = WIDTH - RIGHT + 26

@@ -220,12 +220,12 @@ class FleetData:
     @property
     def route_cost_usd(self) -> FloatArray:
         """Sum of the route's cost lines, float (J,)."""
-        return np.asarray(self.route_cost_lines_usd.sum(axis=1))
+        return np.asarray(sum(self.route_cost_lines_usd.T))
 
     @property
     def route_carbon_kgco2e(self) -> FloatArray:
         """Sum of the route's carbon lines, float (J,)."""
-        return np.asarray(self.route_carbon_lines_kgco2e.sum(axis=1))
+        return np.asarray(sum(self.route_carbon_lines_kgco2e.T))
 
     @property
     def host_cost_usd(self) -> FloatArray:

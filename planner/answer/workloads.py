@@ -124,7 +124,7 @@ def mixture_quantile_s(latency: Latency, mixture: FloatArray, probability: float
     low, high = 0.0, 1.0
     while part.ttft_within(high) @ weight < probability and high < 1e6:
         high *= 2.0
-    for _ in range(60):
+    for _ in range(40):
         middle = (low + high) / 2.0
         low, high = (
             (middle, high) if part.ttft_within(middle) @ weight < probability else (low, middle)

@@ -7,6 +7,7 @@ is computed per kernel, then kernels are spread over the items and slices. The o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -390,9 +391,13 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
     classes = facts.instance.length_classes
     usd = np.zeros((len(table), 3))
     api_kg = np.zeros(len(table))
-    key, place = np.unique(table[:, [0, 1, 4]], axis=0, return_inverse=True)
+    shape = (len(legs), len(classes), len(facts.apis) + 1)
+    code = np.ravel_multi_index((table[:, 0], table[:, 1], table[:, 4] - NOT_SERVED), shape)
+    present = np.zeros(math.prod(shape), dtype=np.bool_)  # far faster than sorting the kernels
+    present[code] = True
     rows = []
-    for at, length, api in key:
+    for at, length, above in zip(*np.unravel_index(np.flatnonzero(present), shape), strict=True):
+        api = above + NOT_SERVED
         leg, shape = legs[at], classes[length]
         retrieval = 0.0
         if leg.has_rag and leg.leg == 0:
@@ -417,7 +422,7 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
             kg = float(call.context_tokens) / 1e3 * vendor.gco2e_per_ktok / 1e3
         rows.append((tokens_usd, retrieval, sent_gb * price.egress_usd_per_gb, kg))
     if rows:
-        figures = np.array(rows)[place.reshape(-1)]
+        figures = np.array(rows)[(np.cumsum(present) - 1)[code]]
         usd, api_kg = figures[:, :3], figures[:, 3]
     return usd, api_kg
 

@@ -147,6 +147,10 @@ class Catalog:
         return {}
 
     @cached_property
+    def _cells(self) -> dict[str, dict[str, list[Any]]]:
+        return {}
+
+    @cached_property
     def _indexes(self) -> dict[str, dict[tuple[str, ...], int]]:
         return {}
 
@@ -209,12 +213,18 @@ class Catalog:
 
     def row(self, table: str, *key: str) -> Row:
         """The row with this id; raises CatalogError naming the nearest ids if there is none."""
-        frame = self.table(table)
         at = self._index(table).get(key)
         if at is None:
             known = ["/".join(parts) for parts in self._index(table)]
             raise CatalogError(_unknown(f"{table} id", "/".join(key), known))
-        return {column: _plain(frame[column].iat[at]) for column in frame.columns}
+        return {column: _plain(cells[at]) for column, cells in self._columns(table).items()}
+
+    def _columns(self, table: str) -> dict[str, list[Any]]:
+        """The cells of a table as lists: picking a row of a frame costs many times more."""
+        if table not in self._cells:
+            frame = self.table(table)
+            self._cells[table] = {column: frame[column].tolist() for column in frame.columns}
+        return self._cells[table]
 
     def _index(self, table: str) -> dict[tuple[str, ...], int]:
         if table not in self._indexes:

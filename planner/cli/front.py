@@ -29,6 +29,9 @@ def front(
     gap: Annotated[
         float, typer.Option(help="Stop when, beside that, the median gap in cost is this.")
     ] = 0.02,
+    hypervolume: Annotated[
+        float, typer.Option(help="And, for large fleets, when no more of it can be missing.")
+    ] = 0.02,
     method: Annotated[
         str, typer.Option(help="certified, evolve or hybrid: see docs/front.md.")
     ] = "hybrid",
@@ -56,6 +59,7 @@ def front(
     request = FrontRequest(
         epsilon=epsilon,
         gap=gap,
+        hypervolume=hypervolume,
         time_limit_s=time_limit,
         workers=workers,
         seed=seed,

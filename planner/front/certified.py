@@ -1,10 +1,11 @@
 """The certified front: tasks go where the enclosure is widest, plans and cuts come back.
 
-Reads top to bottom. The ends first: the best of each objective, from which ranges and reference
-follow. Then, as long as there is time, a task for every idle worker: at the widest corner a cut for
-the weights between those that say most of it, a plan for the assignment of variants that may still
-reach below it, a cut for that assignment; in turn, a cut and a plan for the listed plan whose cost
-lies furthest above what is proved. Small fleets are searched whole where cuts see no further.
+Reads top to bottom. The ends first: the best of each objective, from
+which ranges and reference follow. Then, as long as there is time, a task for every idle worker: at
+the widest corner a cut for the weights between those that say most of it, a plan for the assignment
+of variants that may still reach below it, a cut for that assignment; in turn, a cut and a plan
+where the cuts leave most room, and for the listed plan whose cost lies furthest above what is
+proved. Small fleets are searched whole where cuts see no further.
 Results may come in any order, late, or never: a lost one costs nothing but its time, and stopping
 at any moment leaves an enclosure that is true.
 
@@ -39,6 +40,8 @@ from planner.front.tasks import (
     Task,
     WholeTask,
     depth_aim,
+    mixed_weights,
+    priced_depth_aim,
     unit_aim,
     weighted_aim,
 )
@@ -83,16 +86,25 @@ ONE_CUT = 0.9
 TIRED = 0.6
 """What every try at a corner leaves of its claim to be the widest."""
 MOST_TRIES = 6
-CORNER_SHARE = 0.7
-"""Of the time, for corners that are still open; the rest for cheaper plans."""
+SHARES = {"corner": 0.6, "room": 0.3, "cheaper": 0.1}
+"""Of the time, by kind of work, as long as there is some of it: for the widest corners, for those
+with most room below them, for cheaper plans."""
+MOST_ROOMY = 3
+"""Tries at a corner for the room below it."""
+LEAST_REACH = 0.05
+"""Share of that room that an assignment must seem to reach for a try."""
+NEARLY = 0.7
+"""Share of the depth that variants must seem to reach to be planned with."""
 
 
 @dataclass(frozen=True)
 class CertifiedOptions:
-    """Stop at `epsilon` and at a median gap in cost, or after `time_limit_s` of wall clock."""
+    """Stop at `epsilon`, at a median gap in cost and, for large fleets, where the hypervolume is
+    known within a share of itself; or after `time_limit_s` of wall clock."""
 
     epsilon: float = 0.03
     gap: float = 0.02
+    hypervolume: float = 0.02
     time_limit_s: float = 300.0
 
 
@@ -101,7 +113,7 @@ class Work:
     """A task under way, and what it is for."""
 
     kind: str
-    """``ideal``, ``end``, ``corner``, ``below``, ``cheaper`` or ``evolved``"""
+    """``ideal``, ``end``, ``corner``, ``room``, ``below``, ``cheaper`` or ``evolved``"""
     task: Task
     corner: Floats | None = None
     point: str = ""
@@ -155,7 +167,7 @@ class Certified:
     def __post_init__(self) -> None:
         self.running: dict[int, Work] = {}
         self.started: dict[int, float] = {}
-        self.spent = {"corner": 0.0, "cheaper": 0.0, "evolved": 0.0}
+        self.spent = {"corner": 0.0, "room": 0.0, "cheaper": 0.0, "evolved": 0.0}
         """seconds of workers by kind of work"""
         self.tasks = 0
         self.early: list[FoundCut] = []
@@ -268,10 +280,9 @@ class Certified:
             return self.ready.popleft()
         if self.proposals is not None and self.proposals.is_due(self._enclosure, self.spent):
             return self.proposals.propose(self._enclosure)
-        total = self.spent["corner"] + self.spent["cheaper"]
-        late = self.spent["cheaper"] < (1.0 - CORNER_SHARE) * total
-        first, second = (self._cheaper, self._corner) if late else (self._corner, self._cheaper)
-        return first() or second()
+        kinds = {"corner": self._corner, "room": self._roomy, "cheaper": self._cheaper}
+        late = sorted(kinds, key=lambda kind: self.spent[kind] / SHARES[kind])
+        return next((work for kind in late if (work := kinds[kind]()) is not None), None)
 
     def _corner(self) -> Work | None:
         """A bound task at the widest corner that is not busy or given up; None where none is wider
@@ -296,6 +307,35 @@ class Certified:
             return Work("corner", task, corner, "", LEAST_DEPTH * self.options.epsilon)
         return None
 
+    def _roomy(self) -> Work | None:
+        """A bound task at the corner below which the cuts leave most room, for a plan in the midst
+        of it; None where the hypervolume is known well enough."""
+        enclosure = self._enclosure
+        if self._is_small() or enclosure.hypervolume().excess <= self.options.hypervolume:
+            return None
+        corners = enclosure.bounds.corners
+        rooms, span = enclosure.rooms(corners), enclosure.span()
+        tried = np.array(self.tried).reshape(-1, 3)
+        apart = np.abs(tried - corners[:, None, :]) / rooms[:, None, :]
+        tries = (apart.max(axis=2) < NEAR).sum(axis=1)
+        claim = (rooms / span).prod(axis=1) * TIRED**tries
+        busy = [w.corner for w in self.running.values() if w.corner is not None]
+        for i in np.argsort(-claim, kind="stable"):
+            corner, room = corners[i], rooms[i]
+            near = any(self._apart(corner, other, room) < NEAR for other in busy)
+            if near or tries[i] >= MOST_ROOMY:
+                continue
+            self.tried.append(corner)
+            reach, adopt, known = enclosure.seen_at(corner, room)
+            if reach <= LEAST_REACH:
+                continue
+            weights = mixed_weights(known)
+            goal = priced_depth_aim(corner, room, weights)
+            limit = min(BOUND_S, self._left())
+            task = BoundTask(weighted_aim(weights), None, (), limit, goal, adopt)
+            return Work("room", task, corner)
+        return None
+
     def _aimed(self, corner: Floats, span: Floats, depth: Depth, tries: int) -> Task:
         """What to do at a corner: prove a cut for the weights between those that say most of it;
         where these are known already, a plan for the assignment that may reach below it, then a cut
@@ -307,13 +347,14 @@ class Certified:
         if self._is_small() and tries > 0:
             near = self._enclosure.reachable(corner, span, LEAST_DEPTH * self.options.epsilon)
             return WholeTask(goal, near, min(WHOLE_S * (1 + tries), self._left()))
+        weights = mixed_weights(known)
+        wanted = priced_depth_aim(corner, span, weights)
         if tries % 3 == 0 and new:
-            weights = np.sum([share * p.weights[:3] for share, p in known], axis=0)
-            return BoundTask(weighted_aim(weights), None, (), limit, goal, depth.adopt)
+            return BoundTask(weighted_aim(weights), None, (), limit, wanted, depth.adopt)
         if tries % 3 == 0:
-            return PointTask(goal, depth.adopt, known)
+            return PointTask(wanted, depth.adopt, known)
         allowed = depth.adopt if tries % 3 == 1 else None
-        return BoundTask(goal, allowed, known, limit, goal, depth.adopt)
+        return BoundTask(goal, allowed, known, limit, wanted, depth.adopt)
 
     def _prove(self) -> None:
         """Boxes where whole assignments prove more than cuts: at the corners that are too wide by
@@ -461,7 +502,8 @@ class Certified:
         depth, span = self._enclosure.depth(corner), self._enclosure.span()
         if depth.of(span) > self.options.epsilon:
             known = self._enclosure.prices_at(corner)
-            variants = np.union1d(depth.adopt, plan.adopt)
+            near = self._enclosure.reachable(corner, span, NEARLY * depth.of(span))
+            variants = np.union1d(depth.adopt, near)
             self.ready.append(Work("below", PointTask(goal, variants, known), corner))
 
     def _take_cut(self, found: VariantCut) -> FoundCut:

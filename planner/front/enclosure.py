@@ -8,6 +8,7 @@ some assignment of variants obeys all cuts at u - t R: no plan lies deeper.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,9 +18,11 @@ from planner.front.geometry import (
     Box,
     Cut,
     Floats,
+    HypervolumeInterval,
     LocalUpperBounds,
     cost_bounds,
     epsilons,
+    hypervolume_interval,
     nondominated,
     relative_gaps,
 )
@@ -34,6 +37,13 @@ from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 
+Known = tuple[tuple[float, Prices], ...]
+"""shares and prices"""
+
+HYPERVOLUME_AGE_S = 5.0
+"""While the search runs."""
+LEAST_ROOM = 1e-3
+"""Of the span: less room is not told from it."""
 LEAST_RANGE = 1e-12
 """Where all points agree in an objective."""
 NEAREST_CUTS, MORE_CUTS = 12, 3
@@ -175,6 +185,7 @@ class Enclosure:
         self.bounds.insert_all(np.array([p.f for p in self.points]).reshape(-1, 3))
         self._depths: dict[bytes, Depth] = {}
         self._least_costs: dict[str, float] = {}
+        self._hypervolume: tuple[float, HypervolumeInterval] | None = None
         self._last: tuple[tuple[bytes, bytes, bytes, int], Seen] | None = None
 
     # ------------------------------------------------------------------ inside
@@ -203,6 +214,15 @@ class Enclosure:
         return between
 
     # ------------------------------------------------------------------ outside
+
+    def hypervolume(self, age_s: float = HYPERVOLUME_AGE_S) -> HypervolumeInterval:
+        """What plans, cuts and boxes leave of it; for so many seconds the last answer serves."""
+        now = time.monotonic()
+        if self._hypervolume is None or now - self._hypervolume[0] >= age_s:
+            f = np.array([point.f for point in self.listed()])
+            found = hypervolume_interval(f, self.plain_cuts(), self.plain_boxes(), self.reference)
+            self._hypervolume = time.monotonic(), found
+        return self._hypervolume[1]
 
     def add_cut(self, cut: FoundCut) -> None:
         """Take a proved cut in."""
@@ -239,6 +259,24 @@ class Enclosure:
             known = Depth(value, span, adopt, len(self.cuts))
             self._depths[key] = known
         return known
+
+    def rooms(self, corners: Floats) -> Floats:
+        """(k, 3) how far along each axis alone plans below the corners (k, 3) may lie, by the cuts;
+        never less than `LEAST_ROOM` of the span."""
+        weights = np.array([cut.weights for cut in self.cuts])
+        levels = np.array([cut.level for cut in self.cuts])
+        slack = corners @ weights.T - levels
+        with np.errstate(divide="ignore"):
+            room = (slack[:, :, None] / weights).min(axis=1)
+        ideal = np.array([point.f for point in self.listed()]).min(axis=0)
+        least: Floats = np.maximum(np.minimum(room, corners - ideal), LEAST_ROOM * self.span())
+        return least
+
+    def seen_at(self, corner: Floats, step: Floats) -> tuple[float, IntArray, Known]:
+        """(how far along ``corner - t step`` plans may lie, an assignment that may get there,
+        shares and prices of the cuts that say most of it)."""
+        seen = self._seen_from(corner, step)
+        return -seen.least + MARGIN, seen.adopt, self._prices(seen, step)
 
     def least_cost(self, point: FoundPoint) -> tuple[float, IntArray]:
         """(the least cost proved of plans with no more carbon and loss, an assignment that may get
@@ -298,18 +336,20 @@ class Enclosure:
                 return Seen(able[chosen], rest[chosen], worth[chosen], least, adopt)
             chosen = np.append(chosen, new)
 
-    def prices_at(self, corner: Floats) -> tuple[tuple[float, Prices], ...]:
+    def prices_at(self, corner: Floats) -> Known:
         """Shares and prices of the cuts whose mixture says most of a corner, the largest share
         first."""
         span = self.span()
-        seen = self._seen_from(corner, span)
+        return self._prices(self._seen_from(corner, span), span)
+
+    def _prices(self, seen: Seen, step: Floats) -> Known:
         shares = best_mixture(self.index, seen.level, seen.worth)
         order = np.argsort(-shares, kind="stable")
         order = order[(shares[order] > LEAST_SHARE) | (np.arange(len(order)) < LEAST_CUTS)]
         found = []
         for k in order:
             cut = self.cuts[seen.cuts[k]]
-            share = max(float(shares[k]), 1e-9) / float(cut.weights @ span)
+            share = max(float(shares[k]), 1e-9) / float(cut.weights @ step)
             found.append((share, cut.prices))
         return tuple(found)
 

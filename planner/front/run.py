@@ -32,7 +32,14 @@ from planner.candidates import build_candidates
 from planner.errors import PlannerError, RunError
 from planner.front import store
 from planner.front.certified import Certified, CertifiedOptions, Proposals
-from planner.front.enclosure import LEAST_RANGE, Enclosure, FoundBox, FoundCut, FoundPoint
+from planner.front.enclosure import (
+    HYPERVOLUME_AGE_S,
+    LEAST_RANGE,
+    Enclosure,
+    FoundBox,
+    FoundCut,
+    FoundPoint,
+)
 from planner.front.executor import chosen
 from planner.front.front import (
     FILE_NAME,
@@ -74,8 +81,6 @@ from planner.verify.bound import statement
 METHODS = ("certified", "evolve", "hybrid")
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
-HYPERVOLUME_EVERY_S = 5.0
-"""Least time between two computations of the upper hypervolume while the search runs."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class FrontRequest:
     epsilon: float = 0.03
     gap: float = 0.02
     """median gap in cost"""
+    hypervolume: float = 0.02
+    """share of the hypervolume that may be missing; large fleets go on until then"""
     time_limit_s: float = 300.0
     workers: int = 2
     seed: int = 0
@@ -100,6 +107,8 @@ class FrontRequest:
             problems.append(f"epsilon {self.epsilon!r}: a share of each range, e.g. 0.03")
         if not 0 < self.gap < 1:
             problems.append(f"gap {self.gap!r}: a share of a plan's cost, e.g. 0.02")
+        if not 0 < self.hypervolume < 1:
+            problems.append(f"hypervolume {self.hypervolume!r}: a share of it, e.g. 0.02")
         if not 0 < self.time_limit_s < math.inf:
             problems.append(f"time limit {self.time_limit_s!r}: seconds above 0")
         if self.workers < 1:
@@ -146,12 +155,13 @@ class FrontRun:
         self.index = FleetIndex.build(self.candidates.data)
         self.timings = {"prepare": time.monotonic() - self.began}
         self.before_s, self.before_solves = 0.0, 0
-        self.upper: tuple[float, float | None] = (-math.inf, None)
         self.cost_cases = _nothing_proved(self.index)
         data = self.candidates.data
         self.search = Certified(
             self.index,
-            CertifiedOptions(request.epsilon, request.gap, request.time_limit_s),
+            CertifiedOptions(
+                request.epsilon, request.gap, request.hypervolume, request.time_limit_s
+            ),
             lambda: chosen(data, self.index, request.workers, request.scheduler),
             self._accept,
             self._keep_cut,
@@ -382,14 +392,10 @@ class FrontRun:
         )
 
     def _hypervolume(self, f: Floats, enclosure: Enclosure, *, final: bool) -> Hypervolume:
-        """The interval; while the search runs the upper end is computed now and then only."""
-        now, (at, upper), reference = time.monotonic(), self.upper, enclosure.reference
-        if final or now - at >= HYPERVOLUME_EVERY_S:
-            cuts, boxes = enclosure.plain_cuts(), enclosure.plain_boxes()
-            upper = known(hypervolume_interval(f, cuts, boxes, reference).upper)
-            self.upper = (time.monotonic(), upper)
-        lower = hypervolume_interval(f, (), (), reference).lower
-        return Hypervolume(lower, upper, as_objectives(reference))
+        """The interval; while the search runs the upper end may be some seconds old."""
+        upper = enclosure.hypervolume(0.0 if final else HYPERVOLUME_AGE_S).upper
+        lower = hypervolume_interval(f, (), (), enclosure.reference).lower
+        return Hypervolume(lower, known(upper), as_objectives(enclosure.reference))
 
 
 def _nothing_proved(index: FleetIndex) -> Cases:

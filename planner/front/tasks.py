@@ -36,6 +36,8 @@ SLICE_S = 0.6
 BUY_S = 0.5
 SCALE = 1e3
 """Of objectives inside HiGHS, which are of order one here."""
+PRICED = 3.0
+"""Weight of what objectives are worth beside the depth."""
 TIE = 1e-3
 """Weight of all objectives beside the depth: of equally deep plans the better."""
 INFEASIBLE = 1e-6
@@ -206,6 +208,11 @@ def mixture(known: Sequence[tuple[float, Prices]]) -> Prices:
     return mixed
 
 
+def mixed_weights(known: Sequence[tuple[float, Prices]]) -> FloatArray:
+    """(3,) weights of cost, carbon and loss of the cuts mixed by their shares."""
+    return np.asarray(np.sum([share * prices.weights[:3] for share, prices in known], axis=0))
+
+
 def searched(index: FleetIndex, task: WholeTask) -> Searched:
     """Branch and bound over all routes of the variants."""
     routes = routes_of(index, task.variants)
@@ -258,3 +265,10 @@ def depth_aim(corner: FloatArray, step: FloatArray, ranges: FloatArray) -> Aim:
     """The depth below a corner (3,) in steps (3,); of equally deep plans the better in shares of
     the ranges (3,)."""
     return Aim(TIE * np.append(1.0 / ranges, 0.0), SCALE, corner, step)
+
+
+def priced_depth_aim(corner: FloatArray, ranges: FloatArray, weights: FloatArray) -> Aim:
+    """The depth below a corner (3,) in ranges (3,), and what cuts around it say that objectives are
+    worth, weights (3,): a plan as deep as can be that wastes nothing where depth does not ask."""
+    worth = PRICED / float(weights @ ranges) * weights
+    return Aim(np.append(np.maximum(worth, TIE / ranges), 0.0), SCALE, corner, ranges)

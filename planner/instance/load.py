@@ -17,6 +17,7 @@ from planner.catalog import Catalog, load_catalog
 from planner.errors import InstanceError
 from planner.incumbent import PLAN, files_of
 from planner.instance.checks import TABLE_CHECKS, Tables
+from planner.instance.facts import Facts
 from planner.instance.findings import Finding, near_matches
 from planner.instance.impossible import FACT_CHECKS
 from planner.instance.overrides import overridden
@@ -35,8 +36,16 @@ def load_instance(folder: Path, catalog: Catalog | None = None) -> Instance:
 
     Raises InstanceError with every finding of all tables, in the order of the format.
     """
-    folder = Path(folder)
-    catalog = load_catalog() if catalog is None else catalog
+    return _checked(Path(folder), load_catalog() if catalog is None else catalog)[0]
+
+
+def load_facts(folder: Path, catalog: Catalog | None = None) -> Facts:
+    """As `load_instance`, joined with the catalog: the join that its last checks need anyway."""
+    return _checked(Path(folder), load_catalog() if catalog is None else catalog)[1]
+
+
+def _checked(folder: Path, catalog: Catalog) -> tuple[Instance, Facts]:
+    """What the user wrote, and it joined; InstanceError with every finding."""
     tables, findings = _read_folder(folder)
     if tables is not None:
         for check in TABLE_CHECKS:
@@ -44,10 +53,14 @@ def load_instance(folder: Path, catalog: Catalog | None = None) -> Instance:
     if tables is None or tables.settings is None or findings:
         raise _error(folder, findings)
     instance = _instance(tables, folder)
-    findings = _impossible(tables, instance, catalog)
+    findings = _missing(tables, instance, catalog)
     if findings:
         raise _error(folder, findings)
-    return instance
+    facts = resolve(instance, catalog)
+    findings = [finding for check in FACT_CHECKS for finding in check(tables, facts)]
+    if findings:
+        raise _error(folder, findings)
+    return instance, facts
 
 
 def _error(folder: Path, findings: list[Finding]) -> InstanceError:
@@ -140,8 +153,8 @@ def content_sha256(folder: Path, incumbent: str | None = None) -> str:
     return total.hexdigest()
 
 
-def _impossible(tables: Tables, instance: Instance, catalog: Catalog) -> list[Finding]:
-    """Findings that need the joined facts."""
+def _missing(tables: Tables, instance: Instance, catalog: Catalog) -> list[Finding]:
+    """Figures that the join needs and neither the user nor the catalog gives."""
     findings = []
     for name, row_id, column, problem in missing_figures(
         instance, overridden(catalog, instance.overrides)
@@ -154,9 +167,4 @@ def _impossible(tables: Tables, instance: Instance, catalog: Catalog) -> list[Fi
             else f"add a row {name},{row_id},{column},VALUE,REASON to overrides.csv"
         )  # fmt: skip
         findings.append(table.finding(index, column if own else "", problem, remedy))
-    if findings:
-        return findings
-    facts = resolve(instance, catalog)
-    for check in FACT_CHECKS:
-        findings += check(tables, facts)
     return findings

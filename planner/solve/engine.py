@@ -54,6 +54,8 @@ NO_PLAN = (
 )
 POOR_GAP = 0.08
 """A first plan further than this from the bound is tried again on more columns."""
+NEAR_GAPS = 2.0
+"""Of the gap asked for: a plan begun from that is so near is made better slice by slice first."""
 ASSIGNED_TOLERANCE = 3e-4
 """Where the relaxation of one assignment stops."""
 
@@ -265,6 +267,9 @@ class Search:
         self.slices: list[tuple[int, bool]] = []
         self.lumps: Callable[[], None] | None = None
         self.crossing = self.start is not None
+        if self.crossing and self._gap() <= NEAR_GAPS * self.options.gap_relative:
+            order = slices_by_length(self.index)
+            self.slices = [(t, batch) for batch in (False, True) for t in order]
         self.offered = np.union1d(self.attempts[0].routes, self._known_routes())
         last = ""
 
@@ -273,7 +278,11 @@ class Search:
             poor = self.best is None or self._gap() > POOR_GAP
             job: Callable[[], None] | None = None
             name = ""
-            if self.crossing and (busy or last == "assign" or not self.assigning):
+            if (
+                self.crossing
+                and not self.slices
+                and (busy or last == "assign" or not self.assigning)
+            ):
                 name, job, self.crossing = "cross", self._cross, False
             elif poor and not self.crossing and self.attempts and "plan" not in busy:
                 name, job = "plan", partial(self._plan, self.attempts.pop(0))

@@ -115,6 +115,7 @@ class _Pricing:
         self.hours = np.array(list(self.terms.slice_hours.values()))
         self._pools: dict[str, _Pools] = {}
         self._hosts: dict[tuple[str, str], HostFigures] = {}
+        self.held = {m.machine: self._held(m) for m in facts.machines}
         self.added = {m.machine: self._added(m) for m in facts.machines}
         self.purchases = [p for m in facts.machines for p in self._purchases(m)]
         self.machine_price = {m.machine: self._machine_price(m) for m in facts.machines}
@@ -141,10 +142,11 @@ class _Pricing:
         return self._hosts[key]
 
     # ---- machines
-    def instance_carbon_water(self, machine: MachineFacts) -> tuple[Array, Array]:
-        """Carbon (kgCO2e) and water (l) of one instance held over each slice, (T,) each."""
+    def _held(self, machine: MachineFacts) -> Array:
+        """Prices of the carbon and water of one instance held over each slice, (T,)."""
         hourly = np.array([instance_hour(self.terms, machine, t) for t in self.slices])
-        return (hourly[:, 0] + hourly[:, 1]) * self.hours, hourly[:, 2] * self.hours
+        carbon, water = (hourly[:, 0] + hourly[:, 1]) * self.hours, hourly[:, 2] * self.hours
+        return np.asarray(self.lam[1] * carbon + self.lam[3] * water)
 
     def row(self, family: str, *names: str) -> Array:
         """Prices of a family over slices, (T,)."""
@@ -167,9 +169,7 @@ class _Pricing:
         policy, size = self.terms.settings.policy, machine.accelerators
         if not self.moves.may_hold(machine):
             return
-        carbon, water = self.instance_carbon_water(machine)
-        held = self.lam[1] * carbon + self.lam[3] * water
-        held = held + size * self.added[machine.machine]
+        held = self.held[machine.machine] + size * self.added[machine.machine]
         spot_price = self.row("spot", machine.region, machine.accelerator)
         held = held - size * policy.spot_share_max * spot_price
         for market in (*RENTED, *COMMITTED):
@@ -323,7 +323,10 @@ class _Pricing:
     def _stand_in(self, machine: str) -> str:
         """The machine whose prices one takes that was left out as dominated."""
         for _ in self.prices.dominated_machines:
-            machine = self.prices.dominated_machines.get(machine, machine)
+            better = self.prices.dominated_machines.get(machine)
+            if better is None:
+                break
+            machine = better
         return machine
 
 
@@ -726,10 +729,9 @@ def _fixed_total(p: _Pricing) -> float:
     """What machines held anyway cost at the prices."""
     total = 0.0
     for machine in p.terms.facts.machines:
-        carbon, water = p.instance_carbon_water(machine)
-        held = p.lam[1] * carbon + p.lam[3] * water
         fixed_usd = machine.fixed_usd_per_h * p.terms.period_hours
-        total += p.lam[0] * fixed_usd + float(held @ np.array(machine.fixed_by_slice))
+        held = p.held[machine.machine] @ np.array(machine.fixed_by_slice)
+        total += p.lam[0] * fixed_usd + float(held)
     return total
 
 

@@ -249,7 +249,7 @@ def ttft_quantile_s(case: Case, mixture: list[tuple[int, float]], probability: f
     low, high = 0.0, 1.0
     while within(high) < probability and high < 1e6:
         high *= 2.0
-    for _ in range(60):
+    for _ in range(40):
         middle = (low + high) / 2.0
         low, high = (middle, high) if within(middle) < probability else (low, middle)
     return high

@@ -24,7 +24,7 @@ from tests.models.fleet.solving import optimum
 from tests.planner.solve.test_diagnose import fleet
 
 MINIMISED = ("cost", "carbon", "qoe-loss")
-EXACT = EngineOptions(gap_relative=1e-4, time_limit_s=1.0, threads=1)
+EXACT = EngineOptions(gap_relative=1e-4, time_limit_s=10.0, threads=1)
 SLACK = 1e-6
 """Relative: HiGHS's own tolerances in the truth compared with."""
 
