@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from planner.api import load
-from planner.errors import RunError, SolverError
+from planner.errors import PlannerError, RunError, SolverError
+from planner.front.enclosure import LEAST_ROOM
 from planner.front.executor import Threads
 from planner.front.front import Front, as_minimised
 from planner.front.run import FrontProgress, FrontRequest, FrontRun
@@ -238,3 +239,42 @@ def test_objectives_are_minimised_as_cost_carbon_and_loss(finished: Path) -> Non
             point.carbon_kgco2e,
             1.0 - point.qoe,
         )
+
+
+def test_a_fleet_too_large_for_branch_and_bound_is_searched_where_room_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner.front.certified.SMALL_ROUTES", 0)
+    request = FrontRequest(
+        epsilon=0.01, hypervolume=1e-6, time_limit_s=8.0, workers=1, method="certified"
+    )
+    run = FrontRun(TINY, request, tmp_path / "run")
+    front = run.run()
+    assert run.search.enclosure is not None
+    assert run.search.spent["room"] > 0.0
+    assert "room" in {point.found_by for point in run.search.enclosure.points}
+    assert not any(row.proof == "branch and bound" for row in front.certificate.boxes)
+    assert verify_front(tmp_path / "run", load(TINY), sample=None).violations == ()
+
+
+def test_rooms_end_where_the_cuts_begin(finished: Path) -> None:
+    enclosure = FrontRun(TINY, REQUEST, finished, resume=True).search.enclosure
+    assert enclosure is not None
+    corners = enclosure.bounds.corners
+    rooms = enclosure.rooms(corners)
+    ideal = np.array([point.f for point in enclosure.listed()]).min(axis=0)
+    least = 1.01 * LEAST_ROOM * enclosure.span()
+    for corner, room in zip(corners, rooms, strict=True):
+        for axis in np.flatnonzero(room > least):
+            end = corner - room * np.eye(3)[axis]
+            slack = min(cut.weights @ end - cut.level for cut in enclosure.cuts)
+            size = max(float(cut.weights @ corner) for cut in enclosure.cuts)
+            assert slack == pytest.approx(0.0, abs=1e-9 * size) or end[axis] == pytest.approx(
+                ideal[axis]
+            )
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1.0, -0.02])
+def test_a_share_of_the_hypervolume_lies_between_nothing_and_all(wrong: float) -> None:
+    with pytest.raises(PlannerError, match="hypervolume"):
+        FrontRequest(hypervolume=wrong)
