@@ -391,12 +391,12 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
     classes = facts.instance.length_classes
     usd = np.zeros((len(table), 3))
     api_kg = np.zeros(len(table))
-    shape = (len(legs), len(classes), len(facts.apis) + 1)
-    code = np.ravel_multi_index((table[:, 0], table[:, 1], table[:, 4] - NOT_SERVED), shape)
-    present = np.zeros(math.prod(shape), dtype=np.bool_)  # far faster than sorting the kernels
+    sizes = (len(legs), len(classes), len(facts.apis) + 1)
+    code = np.ravel_multi_index((table[:, 0], table[:, 1], table[:, 4] - NOT_SERVED), sizes)
+    present = np.zeros(math.prod(sizes), dtype=np.bool_)  # far faster than sorting the kernels
     present[code] = True
     rows = []
-    for at, length, above in zip(*np.unravel_index(np.flatnonzero(present), shape), strict=True):
+    for at, length, above in zip(*np.unravel_index(np.flatnonzero(present), sizes), strict=True):
         api = above + NOT_SERVED
         leg, shape = legs[at], classes[length]
         retrieval = 0.0

@@ -1,13 +1,12 @@
 """The certified front: tasks go where the enclosure is widest, plans and cuts come back.
 
-Reads top to bottom. The ends first: the best of each objective, from
-which ranges and reference follow. Then, as long as there is time, a task for every idle worker: at
-the widest corner a cut for the weights between those that say most of it, a plan for the assignment
-of variants that may still reach below it, a cut for that assignment; in turn, a cut and a plan
-where the cuts leave most room, and for the listed plan whose cost lies furthest above what is
-proved. Small fleets are searched whole where cuts see no further.
-Results may come in any order, late, or never: a lost one costs nothing but its time, and stopping
-at any moment leaves an enclosure that is true.
+Reads top to bottom. The ends first: the best of each objective, from which ranges and reference
+follow. Then, as long as there is time, a task for every idle worker: at the widest corner a cut for
+the weights between those that say most of it, a plan for the assignment of variants that may still
+reach below it, a cut for that assignment; in turn, a cut and a plan where the cuts leave most room,
+and for the listed plan whose cost lies furthest above what is proved. Small fleets are searched
+whole where cuts see no further. Results may come in any order, late, or never: a lost one costs
+nothing but its time, and stopping at any moment leaves an enclosure that is true.
 
 The statement is about plans strictly below the *reference*: the worst cost, carbon and loss among
 the plans that are best in one objective, plus `REFERENCE_MARGIN` of each range.

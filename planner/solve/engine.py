@@ -268,8 +268,7 @@ class Search:
         self.lumps: Callable[[], None] | None = None
         self.crossing = self.start is not None
         if self.crossing and self._gap() <= NEAR_GAPS * self.options.gap_relative:
-            order = slices_by_length(self.index)
-            self.slices = [(t, batch) for batch in (False, True) for t in order]
+            self.slices = self._every_slice(False, True)
         self.offered = np.union1d(self.attempts[0].routes, self._known_routes())
         last = ""
 
@@ -316,7 +315,15 @@ class Search:
         if found is not None:
             self._keep_solution("first plan", found)
             self.lumps = partial(self._round, attempt)
-            self.slices = [(t, False) for t in slices_by_length(self.index)]
+            self.slices = self._every_slice(False)
+
+    def _every_slice(self, *batches: bool) -> list[tuple[int, bool]]:
+        """All slices to be decided again, the longest first, without or with batch demand."""
+        return [(t, batch) for batch in batches for t in slices_by_length(self.index)]
+
+    def _slice_s(self) -> float:
+        """Seconds that a slice may take now."""
+        return min(max(self._left(), 0.01), SLICE_S)
 
     def _decoded(self, attempt: Attempt) -> Solution | None:
         limit = attempt.share * self._left()
@@ -326,21 +333,20 @@ class Search:
         """A first plan for these data, its slices decided again over its own routes and those of
         the plan begun from (what either does well), then over more. Where that is no better, the
         slices of the plan begun from are next."""
-        attempt, order = self.attempts[0], slices_by_length(self.index)
+        attempt = self.attempts[0]
         found = self._decoded(attempt)
         if found is not None:
             few = np.union1d(found.routes, self._known_routes())
             for routes, batch in ((few, False), (self.offered, False), (few, True)):
-                for t in order:
-                    limit = min(max(self._left(), 0.01), SLICE_S)
+                for t in slices_by_length(self.index):
                     found = polished_slice(
-                        *(self.index, self.aim, found, routes, t, limit), batch=batch
+                        *(self.index, self.aim, found, routes, t, self._slice_s()), batch=batch
                     ) or found  # fmt: skip
                 self._keep_solution("crossed", found)
                 if not self._open():
                     return
         if self.best is not found:
-            self.slices = [(t, False) for t in order]
+            self.slices = self._every_slice(False)
         self.lumps = partial(self._round, attempt)
 
     def _round(self, attempt: Attempt) -> None:
@@ -349,14 +355,14 @@ class Search:
         found = rounded(self.index, self.aim, attempt.variants, attempt.routes, limit, self.best)
         if found is not None:
             self._keep_solution("lumps", found)
-        order = slices_by_length(self.index)
-        self.slices = [(t, batch) for batch in (True, False) for t in order]
+        self.slices = self._every_slice(True, False)
 
     def _polish(self, t: int, batch: bool) -> None:
         """One slice of the best plan alone."""
         assert self.best is not None
-        limit = min(max(self._left(), 0.01), SLICE_S)
-        found = polished_slice(self.index, self.aim, self.best, self.offered, t, limit, batch=batch)
+        found = polished_slice(
+            self.index, self.aim, self.best, self.offered, t, self._slice_s(), batch=batch
+        )
         if found is not None:
             with self.lock:
                 # The best plan may have moved in other slices meanwhile.
