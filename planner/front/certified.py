@@ -69,9 +69,12 @@ LEAST_DEPTH = 0.5
 """Of the target: what need not be looked at by branch and bound."""
 WHOLE_S = 6.0
 """Most seconds for that, at the first try."""
+TINY_ROUTES = 3_000
+"""Fleets of no more routes than that have their ends searched whole too: in larger ones that finds
+nothing better in the time that plans in between take."""
 END_S = 1.5
 """Most seconds for the same of each end."""
-PROVE_S = 5.0
+PROVE_S = 3.0
 """Most seconds for boxes of each kind, once the search is over."""
 PROVE_SHARE = 0.03
 """Of the time, kept for that."""
@@ -192,7 +195,7 @@ class Certified:
     def _ends(self) -> None:
         """Ideal values, then the best plan of each objective; ranges and reference from them."""
         ideal, ends = self._ideals()
-        if self._is_small():
+        if len(self.index.pool) <= TINY_ROUTES:
             for objective in range(3):
                 aim = unit_aim(objective, ideal, END_SHARE, SCALE)
                 every = np.flatnonzero(self.index.variant_complete)
@@ -357,10 +360,11 @@ class Certified:
 
     def _prove(self) -> None:
         """Boxes where whole assignments prove more than cuts: at the corners that are too wide by
-        the cuts alone, and at the plans whose gap in cost is too large by them."""
+        the cuts alone, at those below which the cuts leave most room, and at the plans whose gap in
+        cost is too large by them."""
         enclosure = self._enclosure
         left = max(self._left(), LEAST_S) if not self.stop.is_set() else LEAST_S
-        share = min(PROVE_S, 0.5 * left)
+        share = min(PROVE_S, left / 3.0)
         until = time.monotonic() + share
         span, goal = enclosure.span(), self.options.epsilon
         corners = enclosure.bounds.corners
@@ -372,9 +376,15 @@ class Certified:
             now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), span)[0]
             if now > goal:
                 self._take_box(corners[i], span, goal)
+        until += share
+        rooms = enclosure.rooms(corners)
+        for i in np.argsort(-rooms.prod(axis=1), kind="stable"):
+            if time.monotonic() > until:
+                break
+            self._take_box(corners[i], rooms[i], 0.0)
+        until += share
         f = np.array([point.f for point in enclosure.listed()])
         gaps = relative_gaps(f, cost_bounds(f, enclosure.plain_cuts(), enclosure.plain_boxes()))
-        until += share
         for i in np.argsort(gaps, kind="stable"):
             if time.monotonic() > until:
                 break
@@ -546,7 +556,7 @@ class Certified:
         return self.options.time_limit_s - (time.monotonic() - self.began)
 
     def _over(self) -> bool:
-        kept = min(PROVE_SHARE * self.options.time_limit_s, 2.0 * PROVE_S)
+        kept = min(PROVE_SHARE * self.options.time_limit_s, 3.0 * PROVE_S)
         return self.stop.is_set() or self._left() <= max(kept, LEAST_S)
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:

@@ -273,7 +273,9 @@ class Evolution:
         """pymoo's population of genomes whose plans are known."""
         population = Population.new("X", np.array([genome.x for genome in genomes]))
         f = np.array([self.problem.objectives(plan) for plan in plans])
-        return Evaluator().eval(StaticProblem(self.problem, F=f), population)
+        # pymoo copies the problem it is given, and ours holds the fleet.
+        known = StaticProblem(Problem(n_var=self.problem.n_var, n_obj=self.problem.n_obj), F=f)
+        return Evaluator().eval(known, population)
 
 
 def share_of(method: str, index: FleetIndex) -> float:

@@ -25,9 +25,9 @@ from planner.solve.index import FleetIndex, Span, best_per_group, routes_of
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 
-TOLERANCE = 1e-3
+TOLERANCE = 3e-4
 """Of the aim's value, or of `FLOOR` where that is less: where column generation stops."""
-FLOOR = 0.3
+FLOOR = 1.0
 DECODE_S = 1.0
 ROUND_S = 10.0
 """For a plan where the decoder finds none."""

@@ -245,6 +245,7 @@ def test_a_fleet_too_large_for_branch_and_bound_is_searched_where_room_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("planner.front.certified.SMALL_ROUTES", 0)
+    monkeypatch.setattr("planner.front.certified.TINY_ROUTES", 0)
     request = FrontRequest(
         epsilon=0.01, hypervolume=1e-6, time_limit_s=8.0, workers=1, method="certified"
     )
