@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.history import HistoryOption, recording
-from planner.cli.plan import STOPPED_AT_LIMIT, shortest, silent_stdout
+from planner.cli.plan import STOPPED_AT_LIMIT, parse_gap, shortest, silent_stdout
 
 if TYPE_CHECKING:
     from planner.front.front import Front
@@ -24,14 +24,14 @@ def front(
     ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds of wall clock.")] = 300.0,
     epsilon: Annotated[
-        float, typer.Option(help="Stop when no plan at all can beat the list by more than this.")
-    ] = 0.03,
+        str, typer.Option(help="Stop when no plan at all can beat the list by more than this.")
+    ] = "3%",
     gap: Annotated[
-        float, typer.Option(help="Stop when, beside that, the median gap in cost is this.")
-    ] = 0.02,
+        str, typer.Option(help="Stop when, beside that, the median gap in cost is this.")
+    ] = "2%",
     hypervolume: Annotated[
-        float, typer.Option(help="And, for large fleets, when no more of it can be missing.")
-    ] = 0.02,
+        str, typer.Option(help="And, for large fleets, when no more of it can be missing.")
+    ] = "2%",
     method: Annotated[
         str, typer.Option(help="certified, evolve or hybrid: see docs/front.md.")
     ] = "hybrid",
@@ -57,9 +57,9 @@ def front(
     from planner.runs import INSTANCE, new_folder
 
     request = FrontRequest(
-        epsilon=epsilon,
-        gap=gap,
-        hypervolume=hypervolume,
+        epsilon=parse_gap(epsilon, "--epsilon"),
+        gap=parse_gap(gap),
+        hypervolume=parse_gap(hypervolume, "--hypervolume"),
         time_limit_s=time_limit,
         workers=workers,
         seed=seed,

@@ -304,19 +304,19 @@ def error_dict(error: BaseException) -> dict[str, Any]:
 # ------------------------------------------------------------------ options
 
 
-def parse_gap(text: str) -> float:
+def parse_gap(text: str, option: str = "--gap") -> float:
     """``0.5%`` or ``0.005``; a bare number of 0.1 or more is refused as ambiguous."""
     bare = text.strip().removesuffix("%").strip()
     try:
         value = float(bare)
     except ValueError:
-        raise typer.BadParameter(f"--gap {text!r}: write 0.5% or 0.005") from None
+        raise typer.BadParameter(f"{option} {text!r}: write 0.5% or 0.005") from None
     if text.strip().endswith("%"):
         value /= 100.0
     elif value >= AMBIGUOUS_GAP:
-        raise typer.BadParameter(f"--gap {text}: is that a fraction? write {bare}% for per cent")
+        raise typer.BadParameter(f"{option} {text}: is that a fraction? write {bare}% for per cent")
     if not 0 < value < 1:
-        raise typer.BadParameter(f"--gap {text}: a gap above 0 and below 100 %")
+        raise typer.BadParameter(f"{option} {text}: a share above 0 and below 100 %")
     return value
 
 

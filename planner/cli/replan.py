@@ -84,7 +84,7 @@ def replan(
             gap=parse_gap(gap),
             time_limit_s=time_limit,
             threads=threads,
-            margin=None if margin is None else parse_gap(margin),
+            margin=None if margin is None else parse_gap(margin, "--margin"),
             notes=notes,
         )
         with silent_stdout(), watched(instance, time_limit, wanted=True) as listener:

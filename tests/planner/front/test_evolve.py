@@ -155,3 +155,11 @@ def test_a_method_that_is_not_known_is_refused_with_those_that_are(
 ) -> None:
     assert planner_command(["front", str(TINY), "--method", "guess"]) == 1
     assert "certified, evolve, hybrid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--epsilon", "--gap", "--hypervolume"])
+def test_a_target_that_may_be_meant_in_per_cent_is_refused(
+    capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert planner_command(["front", str(TINY), option, "5"]) == 1
+    assert f"{option} 5: is that a fraction? write 5% for per cent" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def test_front_records_its_run(
 ) -> None:
     monkeypatch.undo()  # the real engine
     monkeypatch.chdir(tmp_path)
-    said(capsys, "front", TINY, "--epsilon", "0.2", "--history", "h.db", "--output", "f")
+    said(capsys, "front", TINY, "--epsilon", "20%", "--history", "h.db", "--output", "f")
     with History.open("h.db") as history:
         (view,) = history.runs(Filter())
         assert view.front is not None
