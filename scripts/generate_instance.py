@@ -6,8 +6,10 @@ Usage: python scripts/generate_instance.py DIR --workloads 50 --origins 5 --regi
 
 Everything is drawn from the seed and the shipped catalog: the same arguments write the same
 bytes. Prices, carbon, latencies and llms are catalog rows; demand levels, lengths, quality and
-rules are drawn at random around those of the reference instance. `--routes` picks the sizes so
-that about that many eligible routes exist (within a factor of about 1.5; 10,000 to 3,000,000).
+rules are drawn at random. The requests are those of a small company, tens a second of a workload,
+for which machines of eight accelerators are lumps; `--traffic 100` makes them as many as those of
+the reference instance. `--routes` picks the sizes so that about that many eligible routes exist
+(within a factor of about 1.5; 10,000 to 3,000,000).
 
 Every instance has a plan: no quotas or caps are set, every llm fits accelerators that are sold
 in the chosen regions, targets leave room for the longest round trip, and quality floors lie
@@ -154,11 +156,11 @@ def routes_per_workload(catalog: Catalog, sizes: Sizes) -> float:
     return items * VARIANTS_PER_WORKLOAD * machines * ROUTES_PER_MACHINE
 
 
-def make_feature(draw: random.Random, index: int, sizes: Sizes) -> Feature:
+def make_feature(draw: random.Random, index: int, sizes: Sizes, traffic: float) -> Feature:
     """A random workload: demand, lengths, quality, targets, ways to answer it."""
     batch = draw.random() < 0.15
     large = draw.random() < 0.2
-    rate = draw.lognormvariate(1.5, 0.8)
+    rate = traffic * draw.lognormvariate(1.5, 0.8)
     level = {origin: draw.uniform(0.3, 1.0) for origin in list(ORIGINS)[: sizes.origins]}
     input_tokens = round(draw.lognormvariate(6.6, 0.5))
     output_tokens = round(min(900.0, max(8.0, draw.lognormvariate(5.3, 0.6))))
@@ -238,11 +240,11 @@ attainment_min = 0.9
 """
 
 
-def generate(catalog: Catalog, folder: Path, sizes: Sizes, seed: int) -> None:
-    """Write the instance folder."""
+def generate(catalog: Catalog, folder: Path, sizes: Sizes, seed: int, traffic: float = 1.0) -> None:
+    """Write the instance folder; every workload has `traffic` times the requests drawn."""
     sizes.check()
     draw = random.Random(seed)
-    features = [make_feature(draw, index + 1, sizes) for index in range(sizes.workloads)]
+    features = [make_feature(draw, index + 1, sizes, traffic) for index in range(sizes.workloads)]
     if 24 % sizes.slices:
         blocks = week_blocks(PERIOD_H, sizes.slices // 2, month=9)
     else:
@@ -276,7 +278,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--llms", type=int, default=4)
     parser.add_argument("--routes", type=int, help="choose the sizes for about so many routes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--traffic", type=float, default=1.0, help="times the requests of a small company"
+    )
     options = parser.parse_args(arguments)
+    if not 0.0 < options.traffic <= 1e6:
+        raise SystemExit(f"--traffic must be above 0 and at most 1e6, not {options.traffic:g}")
     catalog = load_catalog()
     if options.routes is None:
         sizes = Sizes(options.workloads, options.origins, options.regions, options.slices,
@@ -285,7 +292,7 @@ def main(arguments: Sequence[str]) -> None:
         sizes = sizes_for_routes(catalog, options.routes)
     else:
         raise SystemExit(f"--routes must be from 1,000 to 10,000,000, not {options.routes}")
-    generate(catalog, options.folder, sizes, options.seed)
+    generate(catalog, options.folder, sizes, options.seed, options.traffic)
     print(f"{options.folder}: {sizes}")
 
 

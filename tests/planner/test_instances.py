@@ -136,6 +136,19 @@ def test_a_generated_instance_has_the_sizes_asked_for(tmp_path: Path) -> None:
     assert (len(instance.slices), len(instance.accelerators), len(instance.llms)) == (8, 4, 3)
 
 
+def test_traffic_multiplies_the_requests_alone(tmp_path: Path) -> None:
+    for folder, times in (("a", "1"), ("b", "100")):
+        run("generate_instance.py", str(tmp_path / folder), *GENERATE, "--traffic", times)
+    one, many = contents(tmp_path / "a"), contents(tmp_path / "b")
+    assert {name for name in one if one[name] != many[name]} == {"demand.csv"}
+    few, more = rows(tmp_path / "a", "demand"), rows(tmp_path / "b", "demand")
+    factors = [
+        float(b["requests_per_s"]) / float(a["requests_per_s"])
+        for a, b in zip(few, more, strict=True)
+    ]
+    assert factors == pytest.approx([100.0] * len(factors), rel=0.02)
+
+
 def test_the_largest_generated_instance_loads(tmp_path: Path) -> None:
     run("generate_instance.py", str(tmp_path / "g"), "--workloads", "50", "--origins", "5",
         "--regions", "30", "--slices", "24", "--accelerators", "8", "--llms", "6")  # fmt: skip
@@ -149,6 +162,7 @@ def test_the_largest_generated_instance_loads(tmp_path: Path) -> None:
         (("--regions", "99"), "--regions must be from 1 to"),
         (("--slices", "7"), "--slices must divide 24"),
         (("--routes", "5"), "--routes must be from"),
+        (("--traffic", "0"), "--traffic must be above 0"),
     ],
 )
 def test_the_generator_refuses_sizes_it_cannot_give(
