@@ -64,7 +64,7 @@ def _stand_ins(facts: Facts, index: FleetIndex, stored: DualPrices) -> dict[str,
     for (name, _), price in stored.of("machine").items():
         worth[name] += price
     dearest: dict[tuple[str, str], str] = {}
-    for name in sorted(worth.keys() & place.keys(), key=lambda name: worth[name]):
+    for name in sorted(worth.keys() & place.keys(), key=lambda name: (worth[name], name)):
         dearest[place[name]] = name
     return {
         name: dearest[place[name]]

@@ -107,11 +107,17 @@ class Assignments:
         return least_assignment(self.index, *self._arrays())
 
     def prove(self, enough: float = float("inf")) -> Cases:
-        """`proving_cases` of the cuts, and only those that they use."""
-        leaves = proving_cases(self.index, *self._arrays(), enough)
-        used = np.flatnonzero(np.array([leaf.shares for leaf in leaves]).any(axis=0))
+        """`proving_cases` of as few of the cuts as are needed: the checker prices each of them."""
+        level, worth = self._arrays()
+        kept = np.arange(len(level))
+        for k in reversed(range(len(level))):  # the first says most of all assignments together
+            rest = kept[kept != k]
+            if len(rest) and least_assignment(self.index, level[rest], worth[rest])[0] >= enough:
+                kept = rest
+        leaves = proving_cases(self.index, level[kept], worth[kept], enough)
+        used = np.array([leaf.shares for leaf in leaves]).any(axis=0)
         return Cases(
-            tuple(self.cuts[k] for k in used),
+            tuple(self.cuts[k] for k in kept[used]),
             tuple(Case(leaf.allowed, leaf.shares[used], leaf.bound) for leaf in leaves),
         )
 

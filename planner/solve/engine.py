@@ -31,6 +31,7 @@ from planner.solve.improve import (
     KINDS,
     NO_ROUTES,
     grafted,
+    near_routes,
     polished_slice,
     random_neighbourhood,
     slices_by_length,
@@ -54,9 +55,9 @@ NO_PLAN = (
 )
 POOR_GAP = 0.08
 """A first plan further than this from the bound is tried again on more columns."""
-NEAR_GAPS = 2.0
-"""Of the gap asked for: a plan begun from that is so near is made better slice by slice first."""
-ASSIGNED_TOLERANCE = 3e-4
+NEAR_GAPS = 3.0
+"""Of the gap asked for: a plan begun from that is so near needs no relaxation."""
+ASSIGNED_TOLERANCE = 1e-4
 """Where the relaxation of one assignment stops."""
 
 KNOWN_SHARE = 0.5
@@ -163,11 +164,11 @@ class Search:
     # ------------------------------------------------------------------ the algorithm
 
     def run(self) -> None:
-        """What is known; relax; then plans and bounds side by side."""
+        """What is known, or else a relaxation; then plans and bounds side by side."""
         self._timed("start", self._begin)
         if self.best is not None and not self._open():
             return
-        if self._timed("relaxation", self._relax):
+        if self._timed("relaxation", self._recall if self._is_near() else self._relax):
             self._timed("plans and bounds", self._close)
         if self.best is None:
             raise SolverError(NO_PLAN)
@@ -186,20 +187,34 @@ class Search:
         if self.start is not None:
             self._keep_solution("start", self.start)
 
+    def _recall(self) -> bool:
+        """In place of a relaxation, for a plan that is near what the known prices prove: the best
+        of those prices, and the plan's own variants and routes."""
+        assert self.best is not None
+        variants = self.best.adopt[self.best.adopt >= 0]
+        best = max(self.assignments.cuts, key=lambda cut: cut.at(variants))
+        bound = evaluate_bound(self.index, best.prices)
+        self.master = Master(self.index, self.weights, all_replicas=True)
+        self.master.scale_to(bound.value)
+        self.generation = Generation(self.master)
+        self.generation.start_from(bound.prices, self.best)
+        self.unassigned = False
+        self.taste, self.scale = self._tasteful(bound.value), self.master.scale
+        self.aim = Aim(self.taste, self.scale)
+        self.reduced, self.worth = bound.reduced, bound.variant_value
+        self.support = self.best.routes
+        routes = around(self.index, self.support, self.reduced, variants)
+        self.attempts = [Attempt(variants, routes, 0.25)]
+        return True
+
     def _relax(self) -> bool:
         """The bound, then the relaxation in the search's own taste, on the same columns; False:
         time ran out before, or the bound is good enough for the plan that is known."""
-        self.master = Master(self.index, self.weights)
-        self.generation = Generation(self.master)
         deadline = self.began + 0.6 * self.options.time_limit_s
-        if self.bound is None:
-            self._keep_bound(self.generation.start())
-            self.generation.settle(deadline, self._keep_bound)
-        else:
-            self.master.scale_to(self.bound.value)
-            self.generation.start_from(self.bound.prices, self.start)
-            if self._gap() > POOR_GAP:
-                self.generation.settle(deadline, self._keep_bound)
+        self.master = Master(self.index, self.weights, all_replicas=True)
+        self.generation = Generation(self.master)
+        self._keep_bound(self.generation.start())
+        self.generation.settle(deadline, self._keep_bound)
         tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
         relaxation = self.generation.generate(
             tolerance,
@@ -218,7 +233,7 @@ class Search:
         self.assignments.add(self.bound)
         self.unassigned = True
         self.leading = leading_variants(self.index, relaxation.adopt)
-        self.taste = self._tasteful(relaxation)
+        self.taste = self._tasteful(relaxation.value)
         self.scale = self.master.scale
         self.aim = Aim(self.taste, self.scale)
         if (self.taste != self.weights).any():
@@ -226,15 +241,16 @@ class Search:
             relaxation = self.generation.generate(1e-3, deadline)
             self.master.set_weights(self.weights)
         self.reduced, self.worth = relaxation.bound.reduced, relaxation.bound.variant_value
+        self.support = relaxation.routes
         self.attempts = self._attempts(relaxation)
         return True
 
-    def _tasteful(self, relaxation: Relaxation) -> FloatArray:
+    def _tasteful(self, value: float) -> FloatArray:
         """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
         taste = self.weights.copy()
         if taste[0] == 0.0:
             cost = profile_bound(self.index, unit_weights("cost"))
-            slack = 0.1 * self.options.gap_relative * abs(relaxation.value)
+            slack = 0.1 * self.options.gap_relative * abs(value)
             taste[0] = slack / max(4.0 * cost, 1e-9)
         return taste
 
@@ -264,12 +280,14 @@ class Search:
         rng = np.random.default_rng(self.options.seed)
         self.sizes = dict.fromkeys(KINDS, 0.12)
         self.assigning, self.searching = True, False
-        self.slices: list[tuple[int, bool]] = []
+        self.slices: list[Callable[[], None]] = []
         self.lumps: Callable[[], None] | None = None
-        self.crossing = self.start is not None
-        if self.crossing and self._gap() <= NEAR_GAPS * self.options.gap_relative:
-            self.slices = self._every_slice(False, True)
-        self.offered = np.union1d(self.attempts[0].routes, self._known_routes())
+        near = self._is_near()
+        self.crossing = self.start is not None and not near
+        if near:
+            wide = self.attempts[0].routes
+            self.slices = self._every_slice(False, wide) + self._every_slice(False)
+            self.slices += self._every_slice(True, wide) + self._every_slice(True)
         last = ""
 
         def choose(busy: set[str]) -> tuple[str, Callable[[], None] | None]:
@@ -290,7 +308,7 @@ class Search:
             elif self.best is None:
                 pass
             elif self.slices:
-                name, job = "slice", partial(self._polish, *self.slices.pop(0))
+                name, job = "slice", self.slices.pop(0)
             elif self.lumps is not None:
                 name, job, self.lumps = "lumps", self.lumps, None
             elif not self.assigning and not self.searching and self._is_small():
@@ -307,7 +325,6 @@ class Search:
 
     def _plan(self, attempt: Attempt) -> None:
         """A plan from the relaxation's own variants and routes: rounded, or searched for."""
-        self.offered = np.union1d(attempt.routes, self._known_routes())
         found = self._decoded(attempt)
         if found is None:
             program = self.aim.program(self.index, attempt.variants, attempt.routes)
@@ -315,11 +332,13 @@ class Search:
         if found is not None:
             self._keep_solution("first plan", found)
             self.lumps = partial(self._round, attempt)
-            self.slices = self._every_slice(False)
+            wide = np.union1d(attempt.routes, self._known_routes())
+            self.slices = self._every_slice(False, wide)
 
-    def _every_slice(self, *batches: bool) -> list[tuple[int, bool]]:
-        """All slices to be decided again, the longest first, without or with batch demand."""
-        return [(t, batch) for batch in batches for t in slices_by_length(self.index)]
+    def _every_slice(self, batch: bool, routes: IntArray | None = None) -> list[Callable[[], None]]:
+        """All slices of the best plan to be decided again, the longest first, without or with batch
+        demand; over the given routes, or few."""
+        return [partial(self._polish, t, batch, routes) for t in slices_by_length(self.index)]
 
     def _slice_s(self) -> float:
         """Seconds that a slice may take now."""
@@ -337,7 +356,8 @@ class Search:
         found = self._decoded(attempt)
         if found is not None:
             few = np.union1d(found.routes, self._known_routes())
-            for routes, batch in ((few, False), (self.offered, False), (few, True)):
+            wide = np.union1d(attempt.routes, self._known_routes())
+            for routes, batch in ((few, False), (wide, False), (few, True)):
                 for t in slices_by_length(self.index):
                     found = polished_slice(
                         *(self.index, self.aim, found, routes, t, self._slice_s()), batch=batch
@@ -355,14 +375,15 @@ class Search:
         found = rounded(self.index, self.aim, attempt.variants, attempt.routes, limit, self.best)
         if found is not None:
             self._keep_solution("lumps", found)
-        self.slices = self._every_slice(True, False)
+        self.slices = self._every_slice(True) + self._every_slice(False)
 
-    def _polish(self, t: int, batch: bool) -> None:
+    def _polish(self, t: int, batch: bool, routes: IntArray | None) -> None:
         """One slice of the best plan alone."""
         assert self.best is not None
-        found = polished_slice(
-            self.index, self.aim, self.best, self.offered, t, self._slice_s(), batch=batch
-        )
+        base = self.best
+        if routes is None:
+            routes = near_routes(self.index, base, self.support, self.reduced)
+        found = polished_slice(self.index, self.aim, base, routes, t, self._slice_s(), batch=batch)
         if found is not None:
             with self.lock:
                 # The best plan may have moved in other slices meanwhile.
@@ -391,6 +412,8 @@ class Search:
         )
         bound = evaluate_bound(self.index, relaxation.bound.prices)
         self.assignments.add(bound)
+        if self.best is not None and np.array_equal(adopt, self.best.adopt):
+            self.support, self.reduced = relaxation.routes, bound.reduced
         better, _ = self.assignments.least()
         self._keep_assigned(better)
         # Where an assignment says no more than before, and nothing rises, all is said.
@@ -462,6 +485,11 @@ class Search:
                 everything, generated[np.isin(index.route_variant[generated], everything)], 0.9
             ),
         ]
+
+    def _is_near(self) -> bool:
+        """Whether a plan is known, and the bound of the known prices is near it."""
+        near = self.best is not None and len(self.assignments.cuts) > 0
+        return near and self._open() and self._gap() <= NEAR_GAPS * self.options.gap_relative
 
     def _known_routes(self) -> IntArray:
         """Those of the plan to begin from."""

@@ -62,6 +62,21 @@ def polished_slice(
     return found
 
 
+def near_routes(
+    index: FleetIndex, plan: Solution, support: IntArray, reduced: FloatArray
+) -> IntArray:
+    """Routes to improve a plan with: its own, those that a relaxation uses, and for every group the
+    best one on pools that run and the best of all.
+
+    Few: a slice over more of them gets less far in its time.
+    """
+    mine = routes_of(index, np.unique(plan.adopt[plan.adopt >= 0]))
+    place = index.pool_slice[mine]
+    hot = mine[(place < 0) | open_pools(index, plan)[np.maximum(place, 0)]]
+    best = [best_per_group(index, reduced[routes], routes, 1) for routes in (hot, mine)]
+    return np.unique(np.concatenate([plan.routes, support, *best]))
+
+
 def grafted(index: FleetIndex, best: Solution, found: Solution, t: int) -> Solution | None:
     """`best` with slice `t` of `found`; None where they differ in more than what interactive
     demand is served by, or where the two together keep not every promise."""

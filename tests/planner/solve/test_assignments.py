@@ -67,6 +67,18 @@ def test_a_proof_stops_where_it_is_enough() -> None:
     assert len(found.prove(relaxed - 1.0).leaves) == 1
 
 
+def test_a_proof_keeps_no_cut_that_it_can_do_without() -> None:
+    index, found = closed(tiny_fleet(1), "cost")
+    once = found.prove()
+    enough = once.bound - 1e-6 * abs(once.bound)
+    twice = Assignments(index)
+    twice.cuts = found.cuts + found.cuts
+    fewer = twice.prove(enough)
+    assert fewer.bound >= enough - 1e-6 * abs(enough)
+    assert len(fewer.cuts) <= len(once.cuts)
+    assert len({id(cut) for cut in fewer.cuts}) == len(fewer.cuts)
+
+
 def test_a_cut_holds_for_every_assignment() -> None:
     data = tiny_fleet(2)
     index = FleetIndex.build(data)

@@ -12,12 +12,13 @@ from models.fleet.capacity import binding_rows
 from models.fleet.data import FleetData
 from models.fleet.program import build_program
 from planner.solve.bound import Prices, evaluate_bound, with_main_rows
-from planner.solve.engine import OBJECTIVES, minimize, unit_weights
+from planner.solve.engine import OBJECTIVES, Search, minimize, unit_weights
 from planner.solve.generation import Generation, generated
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
-from planner.solve.options import EngineOptions
+from planner.solve.options import EngineOptions, relative_gap
 from planner.solve.restricted import Restricted
+from planner.solve.solution import totals_of
 from tests.brute_force import best_value
 from tests.fleet_examples import full_fleet, random_fleet, tiny_fleet
 from tests.models.fleet.solving import optimum
@@ -163,6 +164,29 @@ def test_what_is_known_may_be_enough_without_any_search() -> None:
     assert again.status == "optimal"
     assert "relaxation" not in again.timings
     assert again.value == before.value
+
+
+def test_a_plan_that_is_near_is_made_better_without_a_relaxation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = minimize(fleet("tiny"), "cost", EXACT)
+    moved = with_moved_prices(fleet("tiny"), 1)
+    index = FleetIndex.build(moved)
+    start = replace(before.solution, totals=totals_of(index, before.solution))
+    known = [cut.prices for cut in before.cases.cuts]
+    lax = minimize(moved, "cost", replace(EXACT, gap_relative=0.5), start=start, known=known)
+    carried = relative_gap(lax.value, lax.bound)
+    assert carried > 1e-4
+
+    def relaxed(_: Search) -> bool:
+        raise AssertionError("the whole was relaxed")
+
+    monkeypatch.setattr(Search, "_relax", relaxed)
+    wanted = replace(EXACT, gap_relative=0.5 * carried)
+    found = minimize(moved, "cost", wanted, start=start, known=known)
+    assert found.status == "optimal"
+    assert relative_gap(found.value, found.bound) <= wanted.gap_relative
+    assert below(found.bound, optimum(build_program(moved), "cost"))
 
 
 def test_a_relaxation_that_runs_out_of_time_keeps_the_bound_it_began_from() -> None:
