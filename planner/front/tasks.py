@@ -156,7 +156,6 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
         generation.start_from(task.aim.priced(index, mixture(task.known)))
     else:
         generation.start()
-        generation.settle(deadline)
     relaxation = generation.generate(TOLERANCE, deadline, floor=FLOOR)
     bound = relaxation.bound
     if bound.span is not None:

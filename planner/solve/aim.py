@@ -38,9 +38,7 @@ class Aim:
 
     def master(self, index: FleetIndex) -> Master:
         """An empty master for it."""
-        master = Master(
-            index, self.weights, scale=self.scale, ranges=self.ranges, all_replicas=True
-        )
+        master = Master(index, self.weights, scale=self.scale, ranges=self.ranges)
         if self.corner is not None:
             master.set_corner(self.corner, self.weights)
         return master

@@ -194,7 +194,7 @@ class Search:
         variants = self.best.adopt[self.best.adopt >= 0]
         best = max(self.assignments.cuts, key=lambda cut: cut.at(variants))
         bound = evaluate_bound(self.index, best.prices)
-        self.master = Master(self.index, self.weights, all_replicas=True)
+        self.master = Master(self.index, self.weights)
         self.master.scale_to(bound.value)
         self.generation = Generation(self.master)
         self.generation.start_from(bound.prices, self.best)
@@ -211,10 +211,9 @@ class Search:
         """The bound, then the relaxation in the search's own taste, on the same columns; False:
         time ran out before, or the bound is good enough for the plan that is known."""
         deadline = self.began + 0.6 * self.options.time_limit_s
-        self.master = Master(self.index, self.weights, all_replicas=True)
+        self.master = Master(self.index, self.weights)
         self.generation = Generation(self.master)
         self._keep_bound(self.generation.start())
-        self.generation.settle(deadline, self._keep_bound)
         tolerance = float(np.clip(0.1 * self.options.gap_relative, 1e-4, 1e-3))
         relaxation = self.generation.generate(
             tolerance,

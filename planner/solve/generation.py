@@ -30,8 +30,6 @@ WIDEN_EVERY = 5
 """Rounds between two looks at all variants."""
 STARTING = 2
 """First columns of each group at each of the known prices."""
-SETTLED = 0.01
-"""Relative gap that ends the first phase."""
 NO_ARTIFICIAL = 1e-7
 
 BoundListener = Callable[[Bound], None]
@@ -77,7 +75,6 @@ class Generation:
     def start(self, columns_per_group: int = 3) -> Bound:
         """First columns: for each workload its two best variants at the profile prices."""
         master, index = self.master, self.master.index
-        master.open_loose(True)
         found = evaluate_bound(index, master.profile_prices())
         master.scale_to(found.value)
         for variants in index.workload_variants:
@@ -96,7 +93,6 @@ class Generation:
         """First columns at known prices for this master's objective, and those of a known plan:
         they make the first programs feasible."""
         master, index = self.master, self.master.index
-        master.open_loose(False)
         if plan is not None:
             master.add_variants(np.unique(plan.adopt))
             master.add_routes(plan.routes)
@@ -108,13 +104,6 @@ class Generation:
         reduced = found.reduced if found.span is not None else found.reduced[active.routes]
         master.add_routes(best_per_group(index, reduced, active.routes, STARTING))
         self.centre = found
-
-    def settle(self, deadline: float = float("inf"), on_bound: BoundListener | None = None) -> None:
-        """A first phase with commitments by the slice: cheap, and its columns and prices last."""
-        self.master.open_loose(True)
-        settled = self.generate(SETTLED, deadline, must_solve=False, on_bound=on_bound)
-        self.centre = settled.bound
-        self.master.open_loose(False)
 
     def restrict(self, allowed: IntArray | None) -> None:
         """Let the relaxation adopt these variants alone; None: all."""
@@ -165,7 +154,6 @@ class Generation:
             widen = number % WIDEN_EVERY == 0
             found = self._price(tried, every=widen)
             best = self._better(best, found)
-            rows = master.separate_rows(x)
             closed = value - master.goal(best) <= tolerance * max(abs(value), floor)
             if closed and not self._is_whole(best):
                 found = best = self._price(best.prices, every=True)
@@ -178,13 +166,13 @@ class Generation:
                     break
             if not closed:
                 master.purge(KEEP_ROUTES)
-            grown = self._grow(current, found, dual) or rows > 0
+            grown = self._grow(current, found, dual)
             if not grown:
                 found = self._price(current, every=True)
                 best = self._better(best, found)
                 proved = self._proved(proved, found, on_bound)
                 grown = self._grow(current, found, dual)
-            if (closed and rows == 0) or not grown:
+            if closed or not grown:
                 if artificial <= NO_ARTIFICIAL or master.penalty >= master.last_penalty:
                     converged = True
                     break
@@ -332,5 +320,4 @@ def generated(index: FleetIndex, weights: FloatArray, tolerance: float = 1e-6) -
     """The relaxation of an index from scratch."""
     generation = Generation(Master(index, weights))
     generation.start()
-    generation.settle()
     return generation.generate(tolerance)

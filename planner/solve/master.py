@@ -1,9 +1,7 @@
 """The master: the linear relaxation of the fleet program over the columns seen so far.
 
-Pools with one binding capacity row have no replica column: their load goes straight to the
-machine row (a replica costs exactly its accelerators). Everything is warm: changing weights or
-caps changes costs and right-hand sides only, and keeps basis, columns and rows. What enters is
-decided in `planner.solve.generation`.
+Everything is warm: changing weights or caps changes costs and right-hand sides only, and keeps
+basis, columns and rows. What enters is decided in `planner.solve.generation`.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from planner.solve.index import FleetIndex
 LAST_PENALTY = 1e9
 COLUMN_TABLES = (
     "col_adopt", "col_route", "col_replica", "col_host", "col_train", "col_rent", "col_buy",
-    "col_loose", "col_serves", "col_open", "col_keep",
+    "col_serves", "col_open", "col_keep",
 )  # fmt: skip
 
 
@@ -40,7 +38,6 @@ class Master:
         *,
         scale: float = 1.0,
         ranges: FloatArray | None = None,
-        all_replicas: bool = False,
     ) -> None:
         data = index.data
         self.index = index
@@ -79,7 +76,6 @@ class Master:
         self.row_spread = np.full((W, R), -1)
         self.row_keep = np.full((V, L), -1)
         self.row_attain, self.row_floor = np.full(V, -1), np.full(V, -1)
-        self.all_replicas = all_replicas
         self._build_totals()
         self.row_one = self._rows(W, 1.0, 1.0)
         self._build_machines(H, T, K)
@@ -255,10 +251,6 @@ class Master:
         sliced = np.flatnonzero(data.purchase_per_slice)
         held = np.flatnonzero(~data.purchase_per_slice)
         self.col_rent[sliced] = self._slice_columns(sliced, T)
-        # Commitments as if they could be had slice by slice: closed but in the first phase.
-        self.col_loose = np.full(self.col_rent.shape, -1)
-        if not self.all_replicas:
-            self.col_loose[held] = self._slice_columns(held, T)
         if len(held):
             totals = self.index.purchase_totals[held].sum(axis=1)
             entries = [
@@ -295,16 +287,6 @@ class Master:
             row = np.full(len(chosen), self.row_quota[k, t])
             entries.append((row, where, np.where(counted, size, 0.0)))
         return entries
-
-    def open_loose(self, open_: bool) -> None:
-        """Allow commitments slice by slice (a relaxation that separates the slices), or not."""
-        held = np.flatnonzero(~self.index.data.purchase_per_slice)
-        columns = self.col_loose[held].ravel()
-        columns = columns[columns >= 0].astype(np.int32)
-        limit = np.repeat(self.index.data.purchase_limit[held], self.col_loose.shape[1])
-        upper = limit if open_ else np.zeros(len(columns))
-        if len(columns):
-            self.highs.changeColsBounds(len(columns), columns, np.zeros(len(columns)), upper)
 
     def routes(self) -> IntArray:
         """Routes in the program, index numbers, int (n,)."""
@@ -385,13 +367,12 @@ class Master:
 
     def add_routes(self, routes: IntArray) -> None:
         """Bring routes in (their variants must be in), with the rows they touch."""
-        index, data = self.index, self.index.data
+        index = self.index
         routes = np.unique(routes[self.col_route[routes] < 0])
         n = len(routes)
         if n == 0:
             return
-        if self.all_replicas:
-            self._add_replicas(routes)
+        self._add_replicas(routes)
         self._ensure_host_rows(routes)
         self._ensure_survive_rows(routes)
         where = np.arange(n)
@@ -399,16 +380,9 @@ class Master:
         share = index.share[routes]
         served = pool >= 0
         entries = [(self.row_group[index.route_group[routes]], where, np.ones(n))]
-        machine = data.pool_machine[np.maximum(pool, 0)]
-        per_replica = data.pool_accelerators[np.maximum(pool, 0)].astype(float)
-        main = share[where, index.pool_main_row[np.maximum(pool, 0)]]
-        if not self.all_replicas:
-            number = np.where(served, self.row_machine[machine, t], -1)
-            entries.append((number, where, per_replica * main))
         for row in range(4):
             number = np.where(served, self.row_replica[np.maximum(pool, 0), t, row], -1)
-            excess = share[:, row] if self.all_replicas else share[:, row] - main
-            entries.append((number, where, excess))
+            entries.append((number, where, share[:, row]))
         host = index.host_row[routes]
         flat = self.row_host.reshape(-1)
         entries.append(
@@ -459,87 +433,15 @@ class Master:
         p, t = p[fresh], t[fresh]
         if len(p) == 0:
             return
-        self.col_replica[p, t] = self._replica_columns(p, t)
+        n, machine = len(p), self.row_machine[data.pool_machine[p], t]
+        per_replica = data.pool_accelerators[p].astype(float)
+        columns = self._columns(np.zeros((n, 4)), [(machine, np.arange(n), per_replica)])
+        self.col_replica[p, t] = columns
         which, row = np.nonzero(index.pool_rows[p])
-        self._replica_rows(p[which], t[which], row, [])
-
-    def _replica_columns(self, p: IntArray, t: IntArray) -> IntArray:
-        machine = self.row_machine[self.index.data.pool_machine[p], t]
-        per_replica = self.index.data.pool_accelerators[p].astype(float)
-        return self._columns(np.zeros((len(p), 4)), [(machine, np.arange(len(p)), per_replica)])
-
-    def _replica_rows(
-        self,
-        p: IntArray,
-        t: IntArray,
-        row: IntArray,
-        entries: list[tuple[IntArray, IntArray, FloatArray]],
-    ) -> None:
-        """Rows ``entries - replica column <= 0`` for the given pools, slices and capacity rows."""
-        n = len(p)
-        entries = [*entries, (np.arange(n), self.col_replica[p, t], -np.ones(n))]
-        first = add_rows(
-            self.highs,
-            np.full(n, -INFINITY),
-            np.zeros(n),
-            np.concatenate([e[0] for e in entries]),
-            np.concatenate([e[1] for e in entries]),
-            np.concatenate([e[2] for e in entries]),
-        )
-        self.row_replica[p, t, row] = first + np.arange(n)
-
-    def separate_rows(self, x: FloatArray) -> int:
-        """Add the capacity rows that the current point breaks; how many.
-
-        Routes pay for their pool's main row in the machine row. Where another row of the pool
-        asks for more replicas, an excess column makes up the difference.
-        """
-        index, data = self.index, self.index.data
-        T = len(data.slices)
-        routes = self.routes()
-        serve = x[self.col_route[routes]]
-        routes, serve = routes[serve > 1e-9], serve[serve > 1e-9]
-        key = index.pool_slice[routes]
-        routes, serve, key = routes[key >= 0], serve[key >= 0], key[key >= 0]
-        load = np.zeros((len(data.pools) * T, 4))
-        np.add.at(load, key, index.share[routes] * serve[:, None])
-        used = np.unique(key)
-        p, t = np.divmod(used, T)
-        main = load[used, index.pool_main_row[p]]
-        excess = np.where(
-            self.col_replica[p, t] >= 0, x[np.maximum(self.col_replica[p, t], 0)], 0.0
-        )
-        broken = load[used] > (main + excess)[:, None] * (1.0 + 1e-7) + 1e-7
-        broken &= (self.row_replica[p, t] < 0) & index.pool_rows[p]
-        which, row = np.nonzero(broken)
-        if len(which) == 0:
-            return 0
-        p, t = p[which], t[which]
-        fresh = np.unique(np.stack([p, t], axis=1)[self.col_replica[p, t] < 0], axis=0)
-        if len(fresh):
-            self.col_replica[fresh[:, 0], fresh[:, 1]] = self._replica_columns(
-                fresh[:, 0], fresh[:, 1]
-            )
-        every = self.routes()
-        number = np.full((len(data.pools) * T, 4), -1)
-        number[p * T + t, row] = np.arange(len(p))
-        entries = []
-        at = index.pool_slice[every]
-        main_share = index.share[
-            np.arange(len(index.pool))[every], index.pool_main_row[np.maximum(index.pool[every], 0)]
-        ]
-        for capacity in range(4):
-            mine = np.where(at >= 0, number[np.maximum(at, 0), capacity], -1)
-            inside = np.flatnonzero(mine >= 0)
-            entries.append(
-                (
-                    mine[inside],
-                    self.col_route[every[inside]],
-                    index.share[every[inside], capacity] - main_share[inside],
-                )
-            )
-        self._replica_rows(p, t, row, entries)
-        return len(p)
+        n = len(which)
+        zero, below = np.zeros(n), np.full(n, -INFINITY)
+        first = add_rows(self.highs, below, zero, np.arange(n), columns[which], -np.ones(n))
+        self.row_replica[p[which], t[which], row] = first + np.arange(n)
 
     def _ensure_survive_rows(self, routes: IntArray) -> None:
         """Rows of (8) that the routes touch: load in the region minus share x adopt <= 0."""

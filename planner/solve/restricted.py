@@ -33,7 +33,7 @@ class Restricted(Master):
         scale: float = 1.0,
         ranges: FloatArray | None = None,
     ) -> None:
-        super().__init__(index, weights, scale=scale, ranges=ranges, all_replicas=True)
+        super().__init__(index, weights, scale=scale, ranges=ranges)
         self.add_variants(variants)
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")

@@ -29,7 +29,6 @@ def test_the_checker_proves_what_early_prices_prove_to_the_engine() -> None:
     index = FleetIndex.build(candidates.data)
     generation = Generation(Master(index, unit_weights("cost")))
     found: list[Bound] = [generation.start()]
-    generation.settle(on_bound=found.append)
     generation.generate(1e-3, on_bound=found.append)
     for bound in (found[0], found[len(found) // 2], found[-1]):
         proved = verify_proof(facts, proof(facts, candidates, index, Cases.of(bound)))
