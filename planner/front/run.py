@@ -77,6 +77,7 @@ from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 from planner.verify import verify_plan
 from planner.verify.bound import statement
+from planner.verify.ground import Ground
 
 METHODS = ("certified", "evolve", "hybrid")
 WIDEST = 5
@@ -151,6 +152,7 @@ class FrontRun:
         self.request, self.folder, self.on_progress = request, folder, on_progress
         self.facts = instance if isinstance(instance, Facts) else load(instance)
         self.incumbent = incumbent_of(self.facts)
+        self.ground = Ground(self.facts, self.incumbent)
         self.candidates = build_candidates(self.facts)
         self.index = FleetIndex.build(self.candidates.data)
         self.timings = {"prepare": time.monotonic() - self.began}
@@ -274,7 +276,7 @@ class FrontRun:
     def _keep_cut(self, found: FoundCut) -> FoundCut:
         """Store the prices; the cut says no more than the independent checker proves from them."""
         stored = dual_prices(self.facts, self.candidates, self.index, found.prices)
-        said = statement(self.facts, stored, self.incumbent)
+        said = statement(self.ground, stored)
         proved = np.array([said.worth[name] for name in self.index.data.variants])
         kept = found.at_most(self.index, said.rest, proved)
         store.save_cut(self.folder / CUTS, kept, stored)

@@ -13,6 +13,7 @@ from planner.errors import RunError
 from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.verify.bound import Statement, statement
+from planner.verify.ground import Ground
 from planner.verify.prices import DualPrices, load_arrays
 from planner.verify.proof import case_bounds
 
@@ -24,7 +25,7 @@ class Statements:
     """What the stored prices of a run say, each read and evaluated once."""
 
     def __init__(self, folder: Path, facts: Facts, incumbent: Incumbent | None) -> None:
-        self.folder, self.facts, self.incumbent = folder, facts, incumbent
+        self.folder, self.facts, self.ground = folder, facts, Ground(facts, incumbent)
         self.known: dict[str, tuple[Array, Statement]] = {}
 
     def of(self, name: str) -> tuple[Array, Statement]:
@@ -33,7 +34,7 @@ class Statements:
             prices = DualPrices.load(inside(self.folder, name))
             self.known[name] = (
                 np.asarray(prices.weights, dtype=float),
-                statement(self.facts, prices, self.incumbent),
+                statement(self.ground, prices),
             )
         return self.known[name]
 

@@ -22,6 +22,7 @@ from planner.incumbent import Incumbent
 from planner.instance.facts import Facts
 from planner.plan import Plan
 from planner.verify.bound import Statement, statement
+from planner.verify.ground import Ground
 from planner.verify.prices import DualPrices, load_arrays, save_arrays
 from planner.verify.report import TOLERANCE, Findings, Violation
 
@@ -100,7 +101,8 @@ def verify_proof(facts: Facts, proof: Proof, incumbent: Incumbent | None = None)
     assignment that could serve all demand.
     """
     _ = proof.weights
-    statements = [statement(facts, prices, incumbent) for prices in proof.prices]
+    ground = Ground(facts, incumbent)
+    statements = [statement(ground, prices) for prices in proof.prices]
     bounds = case_bounds(facts, statements, proof.variants, proof.allowed, proof.shares)
     if (np.abs(proof.shares.sum(axis=1) - 1.0) > SHARES).any():
         raise VerificationError("the shares of a mixture do not add up to 1")

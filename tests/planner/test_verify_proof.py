@@ -14,6 +14,7 @@ from planner.errors import RunError, VerificationError
 from planner.instance.facts import Facts
 from planner.verify import DualPrices, Proof, verify_bound, verify_proof
 from planner.verify.bound import Statement, statement
+from planner.verify.ground import Ground
 from planner.verify.proof import covers
 from tests.planner.test_verify_bound import COST, random_prices, rental_prices
 
@@ -37,7 +38,7 @@ def by_first_workload(facts: Facts, prices: tuple[DualPrices, ...]) -> Proof:
     for row, keep in enumerate(mine):
         allowed[row, [i for i in mine if i != keep]] = False
     shares = np.zeros((len(mine), len(prices)))
-    said = [statement(facts, p) for p in prices]
+    said = [statement(Ground(facts, None), p) for p in prices]
     for row, left in enumerate(allowed):
         bounds = [case_bound(facts, s, left) for s in said]
         shares[row, int(np.argmax(bounds))] = 1.0
@@ -81,7 +82,7 @@ def test_a_mixture_proves_no_more_than_its_best_part(
     tiny: Facts, several: tuple[DualPrices, ...]
 ) -> None:
     """Of one assignment: the mixture of true statements is true."""
-    said = [statement(tiny, prices) for prices in several]
+    said = [statement(Ground(tiny, None), prices) for prices in several]
     chosen = [min(said[0].worth, key=said[0].worth.__getitem__)]
     best = max(s.rest + s.worth[chosen[0]] for s in said)
     mixed = np.mean([s.rest + s.worth[chosen[0]] for s in said])
