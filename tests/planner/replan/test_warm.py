@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,11 @@ def test_a_search_from_the_plan_before_is_proved_as_any_other(before: Answer, mo
     assert verify_plan(found.facts, found.plan, None).ok
     _, wrong = verify_certificate(found.facts, found.plan, found.proof, None)
     assert not wrong
+
+
+def test_a_plan_that_breaks_a_rule_of_the_day_is_no_beginning(before: Answer, moved: Path) -> None:
+    cap = 0.98 * answer(moved, REQUEST).plan.objectives.carbon_kgco2e
+    capped = dataclasses.replace(REQUEST, caps={"carbon": cap})
+    found = answer(moved, capped, start=(before.plan,), start_proof=before.proof)
+    assert found.plan.objectives.carbon_kgco2e <= cap
+    assert found.plan.certificate.gap_relative <= capped.gap
