@@ -76,7 +76,7 @@ END_S = 1.5
 """Most seconds for the same of each end."""
 PROVE_S = 3.0
 """Most seconds for boxes of each kind, once the search is over."""
-PROVE_SHARE = 0.03
+PROVE_SHARE = 0.04
 """Of the time, kept for that."""
 LEAST_S = 0.3
 """Seconds that are not worth another task."""
@@ -364,7 +364,7 @@ class Certified:
         cost is too large by them."""
         enclosure = self._enclosure
         left = max(self._left(), LEAST_S) if not self.stop.is_set() else LEAST_S
-        share = min(PROVE_S, left / 3.0)
+        share = min(PROVE_S, left / 4.0)  # the last for the front itself
         until = time.monotonic() + share
         span, goal = enclosure.span(), self.options.epsilon
         corners = enclosure.bounds.corners
@@ -556,7 +556,7 @@ class Certified:
         return self.options.time_limit_s - (time.monotonic() - self.began)
 
     def _over(self) -> bool:
-        kept = min(PROVE_SHARE * self.options.time_limit_s, 3.0 * PROVE_S)
+        kept = min(PROVE_SHARE * self.options.time_limit_s, 4.0 * PROVE_S)
         return self.stop.is_set() or self._left() <= max(kept, LEAST_S)
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
