@@ -95,6 +95,8 @@ MOST_ROOMY = 3
 """Tries at a corner for the room below it."""
 LEAST_REACH = 0.05
 """Share of that room that an assignment must seem to reach for a try."""
+HAIR = 1e-3
+"""Share of the target by which the search goes below it: margins of boxes must not miss it."""
 NEARLY = 0.7
 """Share of the depth that variants must seem to reach to be planned with."""
 
@@ -293,16 +295,16 @@ class Certified:
         corners, width = enclosure.widths()
         span = enclosure.span()
         tries = np.array([self._tries(corner, span) for corner in corners])
-        claim = width * TIRED**tries
+        claim, goal = width * TIRED**tries, (1.0 - HAIR) * self.options.epsilon
         busy = [w.corner for w in self.running.values() if w.corner is not None]
         for i in np.argsort(-claim, kind="stable"):
             corner = corners[i]
-            if width[i] <= self.options.epsilon or tries[i] >= MOST_TRIES:
+            if width[i] <= goal or tries[i] >= MOST_TRIES:
                 continue
             if any(self._apart(corner, other, span) < self.options.epsilon for other in busy):
                 continue
             depth = enclosure.depth(corner)
-            if depth.of(span) <= self.options.epsilon:
+            if depth.of(span) <= goal:
                 continue
             self.tried.append(corner)
             task = self._aimed(corner, span, depth, int(tries[i]))
@@ -375,7 +377,7 @@ class Certified:
             # A box may have closed this corner meanwhile.
             now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), span)[0]
             if now > goal:
-                self._take_box(corners[i], span, goal)
+                self._take_box(corners[i], span, (1.0 - HAIR) * goal)
         until += share
         rooms = enclosure.rooms(corners)
         for i in np.argsort(-rooms.prod(axis=1), kind="stable"):
