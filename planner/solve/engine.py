@@ -30,8 +30,8 @@ from planner.solve.generation import Generation, Relaxation
 from planner.solve.improve import (
     KINDS,
     NO_ROUTES,
+    few_routes,
     grafted,
-    near_routes,
     polished_slice,
     random_neighbourhood,
     slices_by_length,
@@ -294,11 +294,7 @@ class Search:
             poor = self.best is None or self._gap() > POOR_GAP
             job: Callable[[], None] | None = None
             name = ""
-            if (
-                self.crossing
-                and not self.slices
-                and (busy or last == "assign" or not self.assigning)
-            ):
+            if self.crossing and (busy or last == "assign" or not self.assigning):
                 name, job, self.crossing = "cross", self._cross, False
             elif poor and not self.crossing and self.attempts and "plan" not in busy:
                 name, job = "plan", partial(self._plan, self.attempts.pop(0))
@@ -381,7 +377,7 @@ class Search:
         assert self.best is not None
         base = self.best
         if routes is None:
-            routes = near_routes(self.index, base, self.support, self.reduced)
+            routes = few_routes(self.index, base, self.support, self.reduced)
         found = polished_slice(self.index, self.aim, base, routes, t, self._slice_s(), batch=batch)
         if found is not None:
             with self.lock:

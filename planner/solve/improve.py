@@ -62,7 +62,7 @@ def polished_slice(
     return found
 
 
-def near_routes(
+def few_routes(
     index: FleetIndex, plan: Solution, support: IntArray, reduced: FloatArray
 ) -> IntArray:
     """Routes to improve a plan with: its own, those that a relaxation uses, and for every group the

@@ -24,7 +24,7 @@ import numpy as np
 from planner.errors import VerificationError
 from planner.incumbent import Incumbent
 from planner.instance.facts import ApiFacts, Facts, MachineFacts, VariantFacts
-from planner.verify.adaptation import HostFigures, reembedding_usd, staff_usd
+from planner.verify.adaptation import reembedding_usd, staff_usd
 from planner.verify.case import CAPACITY_ROWS, COMMITTED, RENTED
 from planner.verify.figures import call, hosted_answers, usd_per_request
 from planner.verify.ground import MOST_INSTANCES, Array, Ground, Routes, at_most
@@ -70,10 +70,6 @@ class _Pricing:
         """Prices of a kWh above idle in each region and slice, float (R, T)."""
         carbon, water = self.ground.per_kwh
         return np.asarray(self.lam[1] * carbon + self.lam[3] * water)
-
-    def host(self, variant: VariantFacts, region: str) -> HostFigures:
-        """A copy of the variant's index and adapter in a region."""
-        return self.ground.host(variant, region)
 
     # ---- machines
     def row(self, family: str, *names: str) -> Array:
@@ -281,7 +277,7 @@ class _Leg:
         at = demand.item_weight * p.prices.one("open", workload, region)
         if self.leg == 0:
             at = at - demand.item_weight * p.prices.one("spread", workload, region)
-            if p.host(self.variant, region).needed:
+            if p.ground.host(self.variant, region).needed:
                 name = self.variant.variant
                 host = np.array([p.prices.one("host", name, region, g) for g in demand.origins])
                 at = at + demand.origin_weight * host[demand.origin_of]
@@ -296,10 +292,12 @@ class _Leg:
         reached = self.attain_price * self.demand.weight * self.demand.item_weight * attainment
         return np.asarray(loss - reached)
 
-    def _usd(self, per_request: Array) -> Array:
-        """Prices of the cost lines of requests by length class, USD (C,); float (N,)."""
-        demand = self.demand
-        return np.asarray(self.p.lam[0] * demand.requests * per_request[demand.class_of])
+    def _usd(self, api: ApiFacts | None) -> Array:
+        """Prices of the cost lines, float (N,)."""
+        p, demand = self.p, self.demand
+        lines = [usd_per_request(p.terms, self.variant, self.leg, c, api) for c in demand.lengths]
+        per_request = np.array([sum(line.values()) for line in lines])
+        return np.asarray(p.lam[0] * demand.requests * per_request[demand.class_of])
 
     def _hosted(self, api: ApiFacts) -> None:
         p, demand = self.p, self.demand
@@ -314,10 +312,8 @@ class _Leg:
         if self.workload.kind == "interactive":
             fits &= a.tpot_s <= at_most(self.workload.tpot_target_s)
             fits &= a.shift_s + a.residual_s <= at_most(self.workload.ttft_target_s)
-        lines = [usd_per_request(p.terms, self.variant, self.leg, c, api) for c in demand.lengths]
         grams = a.context_tokens / 1e3 * api.gco2e_per_ktok
-        cost = self._usd(np.array([sum(line.values()) for line in lines]))
-        cost = cost + p.lam[1] * demand.requests * grams / 1e3
+        cost = self._usd(api) + p.lam[1] * demand.requests * grams / 1e3
         cost = cost + self._quality_terms(a.qoe, a.attainment) + self._place_terms(api.region)
         self.best = np.minimum(self.best, np.where(fits, cost, np.inf))
 
@@ -330,7 +326,7 @@ class _Leg:
         open_to = np.unique(routes.region)
         place = np.zeros((len(terms.region_names), len(demand.item)))
         place[open_to] = [self._place_terms(terms.region_names[r]) for r in open_to]
-        cost = self._usd(p.ground.usd(self.variant, self.leg))
+        cost = self._usd(None)
         cost = cost + self._quality_terms(routes.qoe[:, there], routes.attainment[:, there])
         cost = np.where(routes.can[:, there], cost + place[routes.region], np.inf)  # (Q, N)
         per_second = routes.share[routes.config] @ price.transpose(0, 2, 1)  # (P, C, T)
@@ -406,7 +402,7 @@ def _binary_columns(p: _Pricing) -> Iterator[float]:
         if known and variant in terms.variants and region in terms.region_names:
             hosts[variant, region] += paid
     for (variant, region), paid in hosts.items():
-        copy = p.host(terms.variants[variant], region)
+        copy = p.ground.host(terms.variants[variant], region)
         if copy.needed:
             yield min(0.0, p.lam[0] * copy.cost_usd + p.lam[1] * copy.carbon_kgco2e - paid)
     for name, workload in terms.workloads.items():

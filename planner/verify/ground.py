@@ -24,7 +24,6 @@ from planner.verify.figures import (
     call,
     pool_experience,
     pool_loads,
-    usd_per_request,
 )
 from planner.verify.migration import Moves
 from planner.verify.terms import Item, Terms
@@ -144,7 +143,6 @@ class Ground:
         self._demands: dict[tuple[str, int], Demand] = {}
         self._routes: dict[tuple[str, int], Routes | None] = {}
         self._training: dict[str, tuple[Array, Array, Array]] = {}
-        self._usd: dict[tuple[str, int], Array] = {}
 
     # ------------------------------------------------------------------ machines and regions
 
@@ -294,15 +292,6 @@ class Ground:
         """Whether the leg may be answered from a region."""
         kept = leg != 0 or self.moves.may_answer(variant, region)
         return kept and self.terms.resident(self.terms.workloads[variant.workload], region)
-
-    def usd(self, variant: VariantFacts, leg: int) -> Array:
-        """Cost lines of a request to a pool, by length class, USD (C,)."""
-        key = (variant.variant, leg)
-        if key not in self._usd:
-            classes = self.demand(variant, leg).lengths
-            lines = [usd_per_request(self.terms, variant, leg, c, None) for c in classes]
-            self._usd[key] = np.array([sum(line.values()) for line in lines])
-        return self._usd[key]
 
     def routes(self, variant: VariantFacts, leg: int) -> Routes | None:
         """Routes to every pool of the leg's weights that can answer it; None: there are none."""
