@@ -25,7 +25,15 @@ import numpy as np
 
 from models.fleet.data import IntArray
 from planner.errors import SolverError
-from planner.front.enclosure import MARGIN, Depth, Enclosure, FoundBox, FoundCut, FoundPoint
+from planner.front.enclosure import (
+    MARGIN,
+    Depth,
+    Enclosure,
+    FoundBox,
+    FoundCut,
+    FoundPoint,
+    Sight,
+)
 from planner.front.executor import Workers
 from planner.front.geometry import Floats, cost_bounds, epsilons, relative_gaps
 from planner.front.tasks import (
@@ -91,7 +99,7 @@ MOST_TRIES = 6
 SHARES = {"corner": 0.6, "room": 0.3, "cheaper": 0.1}
 """Of the time, by kind of work, as long as there is some of it: for the widest corners, for those
 with most room below them, for cheaper plans."""
-MOST_ROOMY = 3
+MOST_ROOMY = 4
 """Tries at a corner for the room below it."""
 LEAST_REACH = 0.05
 """Share of that room that an assignment must seem to reach for a try."""
@@ -305,6 +313,7 @@ class Certified:
                 continue
             depth = enclosure.depth(corner)
             if depth.of(span) <= goal:
+                self._take_box(corner, span, goal)
                 continue
             self.tried.append(corner)
             task = self._aimed(corner, span, depth, int(tries[i]))
@@ -312,8 +321,8 @@ class Certified:
         return None
 
     def _roomy(self) -> Work | None:
-        """A bound task at the corner below which the cuts leave most room, for a plan in the midst
-        of it; None where the hypervolume is known well enough."""
+        """A plan for the assignment that may reach deepest below the corner with most room, then a
+        bound task there; None where the hypervolume is known well enough."""
         enclosure = self._enclosure
         if self._is_small() or enclosure.hypervolume().excess <= self.options.hypervolume:
             return None
@@ -330,15 +339,22 @@ class Certified:
             if near or tries[i] >= MOST_ROOMY:
                 continue
             self.tried.append(corner)
-            reach, adopt, known = enclosure.seen_at(corner, room)
-            if reach <= LEAST_REACH:
-                continue
-            weights = mixed_weights(known)
-            goal = priced_depth_aim(corner, room, weights)
-            limit = min(BOUND_S, self._left())
-            task = BoundTask(weighted_aim(weights), None, (), limit, goal, adopt)
-            return Work("room", task, corner)
+            sight = enclosure.sight(corner, room)
+            if sight.reach > LEAST_REACH:
+                return Work("room", self._filling(corner, room, sight, int(tries[i])), corner)
         return None
+
+    def _filling(self, corner: Floats, room: Floats, sight: Sight, tries: int) -> Task:
+        """A plan for the assignment that may reach deepest, best by what objectives are worth
+        there; then a deep one, of that or of what the cuts ask least of; then a cut."""
+        weights, adopt = mixed_weights(sight.known), sight.adopt
+        aim, beside = weighted_aim(weights), self._enclosure.routes_near(weights)
+        if tries == 0:
+            return PointTask(aim, adopt, sight.known, beside)
+        goal, both = priced_depth_aim(corner, room, weights), np.union1d(adopt, sight.leading)
+        if tries == 1:
+            return PointTask(goal, both, sight.known, beside)
+        return BoundTask(aim, None, (), min(BOUND_S, self._left()), goal, adopt)
 
     def _aimed(self, corner: Floats, span: Floats, depth: Depth, tries: int) -> Task:
         """What to do at a corner: prove a cut for the weights between those that say most of it;

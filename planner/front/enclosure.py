@@ -49,6 +49,8 @@ LEAST_RANGE = 1e-12
 NEAREST_CUTS, MORE_CUTS = 12, 3
 """Cuts that a depth is computed from: first those that say most whatever is adopted, then those
 that say most of the assignments met."""
+NEAREST_PLANS = 40
+"""Plans whose routes another is made of."""
 LEAST_SHARE, LEAST_CUTS = 0.05, 3
 """Cuts of a mixture whose prices are looked at: those of so much, and so many at least."""
 LEAST_SLOPE = 1e-9
@@ -144,6 +146,20 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
+class Sight:
+    """What the cuts say of a line of steps below a corner."""
+
+    reach: float
+    """how far along it plans may lie"""
+    adopt: IntArray
+    """int (W,) an assignment that may get there"""
+    leading: IntArray
+    """int (W,) the assignment that the mixture of cuts asks least of"""
+    known: Known
+    """shares and prices of the cuts of that mixture, the largest share first"""
+
+
+@dataclass(frozen=True, eq=False)
 class FoundBox:
     """Every plan with no more carbon and loss than `corner` has at least its cost: in each case a
     mixture of cuts proves it, or, where there are none, branch and bound."""
@@ -213,6 +229,12 @@ class Enclosure:
         between: Floats = np.maximum(f.max(axis=0) - f.min(axis=0), LEAST_RANGE)
         return between
 
+    def routes_near(self, weights: Floats) -> IntArray:
+        """Routes of the plans that are best by the weights (3,), int (n,)."""
+        points = self.listed()
+        order = np.argsort(np.array([p.f for p in points]) @ weights, kind="stable")
+        return np.unique(np.concatenate([points[i].solution.routes for i in order[:NEAREST_PLANS]]))
+
     # ------------------------------------------------------------------ outside
 
     def hypervolume(self, age_s: float = HYPERVOLUME_AGE_S) -> HypervolumeInterval:
@@ -272,11 +294,14 @@ class Enclosure:
         least: Floats = np.maximum(np.minimum(room, corners - ideal), LEAST_ROOM * self.span())
         return least
 
-    def seen_at(self, corner: Floats, step: Floats) -> tuple[float, IntArray, Known]:
-        """(how far along ``corner - t step`` plans may lie, an assignment that may get there,
-        shares and prices of the cuts that say most of it)."""
+    def sight(self, corner: Floats, step: Floats) -> Sight:
+        """What the cuts say of the line ``corner - t step``."""
         seen = self._seen_from(corner, step)
-        return -seen.least + MARGIN, seen.adopt, self._prices(seen, step)
+        shares, worth = self._mixture(seen)
+        leading = [v[np.argmin(worth[v])] for v in self.index.workload_variants]
+        return Sight(
+            -seen.least + MARGIN, seen.adopt, np.array(leading), self._prices(seen, shares, step)
+        )
 
     def least_cost(self, point: FoundPoint) -> tuple[float, IntArray]:
         """(the least cost proved of plans with no more carbon and loss, an assignment that may get
@@ -300,9 +325,7 @@ class Enclosure:
         """Variants that plans further along ``origin - t step`` than `enough` may adopt, int (n,):
         the best mixture of cuts excludes the others."""
         seen = self._seen_from(origin, step)
-        every = np.asarray(np.isfinite(seen.worth).all(axis=0))
-        shares = best_mixture(self.index, seen.level, seen.worth)
-        worth = np.where(every, shares @ np.where(every, seen.worth, 0.0), np.inf)
+        shares, worth = self._mixture(seen)
         least = np.array([worth[v].min() for v in self.index.workload_variants])
         above = worth - least[self.index.data.variant_workload]
         with_it = float(shares @ seen.level + least.sum()) + above
@@ -336,14 +359,18 @@ class Enclosure:
                 return Seen(able[chosen], rest[chosen], worth[chosen], least, adopt)
             chosen = np.append(chosen, new)
 
+    def _mixture(self, seen: Seen) -> tuple[FloatArray, FloatArray]:
+        """Shares (K,) of the mixture of cuts that says most, and what it says of variants (V,)."""
+        every = np.asarray(np.isfinite(seen.worth).all(axis=0))
+        shares = best_mixture(self.index, seen.level, seen.worth)
+        return shares, np.where(every, shares @ np.where(every, seen.worth, 0.0), np.inf)
+
     def prices_at(self, corner: Floats) -> Known:
         """Shares and prices of the cuts whose mixture says most of a corner, the largest share
         first."""
-        span = self.span()
-        return self._prices(self._seen_from(corner, span), span)
+        return self.sight(corner, self.span()).known
 
-    def _prices(self, seen: Seen, step: Floats) -> Known:
-        shares = best_mixture(self.index, seen.level, seen.worth)
+    def _prices(self, seen: Seen, shares: FloatArray, step: Floats) -> Known:
         order = np.argsort(-shares, kind="stable")
         order = order[(shares[order] > LEAST_SHARE) | (np.arange(len(order)) < LEAST_CUTS)]
         found = []

@@ -18,7 +18,7 @@ from models.fleet.data import FloatArray, IntArray
 from planner.solve.aim import Aim
 from planner.solve.assignments import VariantCut
 from planner.solve.bound import Prices, evaluate_bound, fair
-from planner.solve.decode import around, bought, decoded, leading_variants
+from planner.solve.decode import FEW, SOME, around, bought, decoded, leading_variants
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
 from planner.solve.index import FleetIndex, Span, best_per_group, routes_of
@@ -89,6 +89,9 @@ class PointTask:
     """int (n,) to plan with"""
     known: tuple[tuple[float, Prices], ...]
     """shares, and prices of the cuts around the goal: what is best at any may be mixed"""
+    beside: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """int (n,) routes of plans near the goal, of any variants: where they are given, few of those
+    that are good at the prices are enough"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,21 +182,27 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
 def pointed(index: FleetIndex, task: PointTask) -> Decoded:
     """The best routes at each of the prices, and a plan over all of them together."""
     variants = np.unique(task.variants)
-    routes = near_routes(index, task.known, variants)
+    routes = near_routes(index, task.known, variants, FEW if len(task.beside) else SOME)
+    beside = task.beside[np.isin(index.route_variant[task.beside], variants)]
+    routes = np.union1d(routes, beside)
     return Decoded(decoded(index, task.goal, variants, routes, DECODE_S), routes)
 
 
 def near_routes(
-    index: FleetIndex, known: Sequence[tuple[float, Prices]], variants: IntArray
+    index: FleetIndex,
+    known: Sequence[tuple[float, Prices]],
+    variants: IntArray,
+    most: tuple[int, int, int],
 ) -> IntArray:
-    """Routes of the variants that are good at any of the known prices, int (n,)."""
+    """Routes of the variants that are good at any of the known prices, int (n,); as many of each
+    group as `around` is told."""
     span = Span.of(index, variants)
     chosen = [np.zeros(0, dtype=np.int64)]
     for _, prices in known:
         reduced = np.full(len(index.pool), np.inf)
         reduced[span.routes] = evaluate_bound(index, fair(index, prices), span).reduced
         best = best_per_group(index, reduced[span.routes], span.routes, 1)
-        chosen.append(around(index, best, reduced, span.variants))
+        chosen.append(around(index, best, reduced, span.variants, most))
     return np.unique(np.concatenate(chosen))
 
 

@@ -20,6 +20,9 @@ SCARCE_GAP = 2e-3
 PURCHASE_GAP = 5e-4
 PURCHASE_SHARE = 0.5
 """Of the time, for what to buy."""
+SOME, FEW = (8, 2, 2), (2, 1, 0)
+"""Routes of a group to plan with: on pools in use, on any, on machines that come in small
+numbers."""
 MOST_ROUNDS = 5
 """Of finding out which machines are scarce."""
 
@@ -91,10 +94,15 @@ def leading_variants(index: FleetIndex, adopt: FloatArray) -> IntArray:
 
 
 def around(
-    index: FleetIndex, support: IntArray, reduced: FloatArray, variants: IntArray
+    index: FleetIndex,
+    support: IntArray,
+    reduced: FloatArray,
+    variants: IntArray,
+    most: tuple[int, int, int] = SOME,
 ) -> IntArray:
-    """Routes to plan with: the support of a relaxation, the best on the pools it uses, the best of
-    all, and the best on machines that come in small numbers; of the given variants."""
+    """Routes to plan with: the support of a relaxation, and in each group so many of the best on
+    the pools it uses, of the best of all, and of the best on machines that come in small numbers;
+    of the given variants."""
     data = index.data
     used = np.zeros(len(data.pools) * len(data.slices), dtype=bool)
     used[index.pool_slice[support[index.pool[support] >= 0]]] = True
@@ -104,7 +112,7 @@ def around(
     machine = data.pool_machine[np.maximum(index.pool[mine], 0)]
     fitting = mine[~own | fine_machines(index)[machine]]
     chosen = [support[np.isin(index.route_variant[support], variants)]]
-    for routes, keep in ((running, 8), (mine, 2), (fitting, 2)):
+    for routes, keep in zip((running, mine, fitting), most, strict=True):
         chosen.append(best_per_group(index, reduced[routes], routes, keep))
     return np.unique(np.concatenate(chosen))
 
