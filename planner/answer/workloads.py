@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from models.coefficients.queueing import (
     tpot_attainment,
@@ -109,7 +110,7 @@ def workload_lines(
 
 
 def mixture_quantile_s(latency: Latency, mixture: FloatArray, probability: float) -> float:
-    """TTFT that a share of the answered requests does not exceed, s, by bisection; 0 if none."""
+    """TTFT that a share of the answered requests does not exceed, s; 0 if none."""
     used = np.flatnonzero(mixture > 0)
     if not len(used):
         return 0.0
@@ -121,15 +122,16 @@ def mixture_quantile_s(latency: Latency, mixture: FloatArray, probability: float
         latency.tpot_s[used],
     )
     weight = mixture[used] / mixture[used].sum()
-    low, high = 0.0, 1.0
-    while part.ttft_within(high) @ weight < probability and high < 1e6:
+
+    def missing(t_s: float) -> float:
+        return probability - float(part.ttft_within(t_s) @ weight)
+
+    high = 1.0
+    while missing(high) > 0.0 and high < 1e6:
         high *= 2.0
-    for _ in range(40):
-        middle = (low + high) / 2.0
-        low, high = (
-            (middle, high) if part.ttft_within(middle) @ weight < probability else (low, middle)
-        )
-    return high
+    if missing(high) > 0.0:
+        return high
+    return float(brentq(missing, 0.0, high)) if missing(0.0) > 0.0 else 0.0
 
 
 def allocation(

@@ -96,7 +96,7 @@ ONE_CUT = 0.9
 TIRED = 0.6
 """What every try at a corner leaves of its claim to be the widest."""
 MOST_TRIES = 6
-SHARES = {"corner": 0.6, "room": 0.3, "cheaper": 0.1}
+SHARES = {"corner": 0.55, "room": 0.4, "cheaper": 0.05}
 """Of the time, by kind of work, as long as there is some of it: for the widest corners, for those
 with most room below them, for cheaper plans."""
 MOST_ROOMY = 4
@@ -198,9 +198,9 @@ class Certified:
             if self.enclosure is None:
                 self._timed("ends", self._ends)
             self._timed("corners", self._close)
+            self._timed("boxes", self._prove)
         finally:
             self.workers.close()
-        self._timed("boxes", self._prove)
 
     def _ends(self) -> None:
         """Ideal values, then the best plan of each objective; ranges and reference from them."""
@@ -272,16 +272,26 @@ class Certified:
     def _close(self) -> None:
         """Work for every idle worker, until nothing is worth doing."""
         while not self._over():
-            # One more than there are workers: none waits while results are taken in.
-            while len(self.running) < self.workers.count + (self.workers.count > 1):
-                work = self._next()
-                if work is None:
-                    break
-                self._begin(work)
+            self._hand_out()
             if not self.running:
                 return
             for work, result in self._collect():
                 self._take(work, result)
+
+    def _hand_out(self) -> None:
+        """Work for every idle worker, and a task more: none waits while results are taken in."""
+        while len(self.running) < self.workers.count + (self.workers.count > 1):
+            work = self._next()
+            if work is None:
+                return
+            self._begin(work)
+
+    def _meanwhile(self) -> None:
+        """What workers find while boxes are proved; new work as long as it may end in time."""
+        for work, result in self._collect(0.0):
+            self._take(work, result)
+        if self._left() > PLAN_S and not self.stop.is_set():
+            self._hand_out()
 
     # ------------------------------------------------------------------ choosing work
 
@@ -372,7 +382,8 @@ class Certified:
         if tries % 3 == 0 and new:
             return BoundTask(weighted_aim(weights), None, (), limit, wanted, depth.adopt)
         if tries % 3 == 0:
-            return PointTask(wanted, depth.adopt, known)
+            beside = self._enclosure.routes_near(weights)
+            return PointTask(wanted, depth.adopt, known, beside)
         allowed = depth.adopt if tries % 3 == 1 else None
         return BoundTask(goal, allowed, known, limit, wanted, depth.adopt)
 
@@ -394,12 +405,14 @@ class Certified:
             now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), span)[0]
             if now > goal:
                 self._take_box(corners[i], span, (1.0 - HAIR) * goal)
+            self._meanwhile()
         until += share
         rooms = enclosure.rooms(corners)
         for i in np.argsort(-rooms.prod(axis=1), kind="stable"):
             if time.monotonic() > until:
                 break
             self._take_box(corners[i], rooms[i], 0.0)
+            self._meanwhile()
         until += share
         f = np.array([point.f for point in enclosure.listed()])
         gaps = relative_gaps(f, cost_bounds(f, enclosure.plain_cuts(), enclosure.plain_boxes()))
@@ -408,6 +421,7 @@ class Certified:
                 break
             if gaps[i] > self.options.gap:
                 self._take_box(f[i], np.array([f[i, 0], 0.0, 0.0]), self.options.gap)
+            self._meanwhile()
         self.on_news()
 
     def _take_box(self, origin: Floats, step: Floats, enough: float) -> None:
@@ -473,10 +487,10 @@ class Certified:
         self.running[self.tasks], self.started[self.tasks] = work, time.monotonic()
         self.workers.submit(self.tasks, work.task)
 
-    def _collect(self) -> list[tuple[Work, Result]]:
+    def _collect(self, wait_s: float = WAIT_S) -> list[tuple[Work, Result]]:
         """Results that have come; failures are noted and forgotten."""
         found = []
-        for number, outcome in self.workers.wait(min(WAIT_S, max(self._left(), 0.0))):
+        for number, outcome in self.workers.wait(min(wait_s, max(self._left(), 0.0))):
             work = self.running.pop(number)
             kind = work.kind if work.kind in self.spent else "corner"
             self.spent[kind] += time.monotonic() - self.started.pop(number)
@@ -531,7 +545,8 @@ class Certified:
             known = self._enclosure.prices_at(corner)
             near = self._enclosure.reachable(corner, span, NEARLY * depth.of(span))
             variants = np.union1d(depth.adopt, near)
-            self.ready.append(Work("below", PointTask(goal, variants, known), corner))
+            beside = self._enclosure.routes_near(mixed_weights(known))
+            self.ready.append(Work("below", PointTask(goal, variants, known, beside), corner))
 
     def _take_cut(self, found: VariantCut) -> FoundCut:
         """Keep what the prices prove; prices of weight zero, or of water, say nothing here."""

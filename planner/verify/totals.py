@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from scipy.optimize import brentq
+
 from models.coefficients.energy import water_litres
 from planner.instance.facts import MachineFacts
 from planner.plan import Objectives, WorkloadLine
@@ -237,7 +239,7 @@ def share_out(
 
 
 def ttft_quantile_s(case: Case, mixture: list[tuple[int, float]], probability: float) -> float:
-    """TTFT that a share of the answered requests does not exceed, s, by bisection; 0 if none."""
+    """TTFT that a share of the answered requests does not exceed, s; 0 if none."""
     answered = sum(x for _, x in mixture)
     if answered <= 0:
         return 0.0
@@ -246,13 +248,14 @@ def ttft_quantile_s(case: Case, mixture: list[tuple[int, float]], probability: f
         found = case.figures.ttft_within(t_s)
         return sum(float(found[j]) * x for j, x in mixture) / answered
 
-    low, high = 0.0, 1.0
-    while within(high) < probability and high < 1e6:
+    high = 1.0
+    while (reached := within(high)) < probability and high < 1e6:
         high *= 2.0
-    for _ in range(40):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if within(middle) < probability else (low, middle)
-    return high
+    if reached < probability:
+        return high
+    if within(0.0) >= probability:
+        return 0.0
+    return float(brentq(lambda t_s: within(t_s) - probability, 0.0, high))
 
 
 # ------------------------------------------------------------------ comparison
