@@ -66,6 +66,8 @@ class BoundTask:
     """int (n,) variants to plan with, if that goes, before those of the relaxation"""
     polish_s: float = 0.0
     """seconds to improve the plan"""
+    beside: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """int (n,) routes of plans near the goal, of any variants"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,7 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
         for variants in (task.also, np.union1d(mixed, task.also)):
             if plan is None and len(variants):
                 routes = around(index, relaxation.routes, bound.reduced, variants)
+                routes = np.union1d(routes, routes_with(index, task.beside, variants))
                 plan = decoded(index, task.goal, variants, routes, DECODE_S)
         if plan is None and task.goal.corner is None:
             plan = rounded(index, task.goal, mixed, routes, ROUND_S)
@@ -183,8 +186,7 @@ def pointed(index: FleetIndex, task: PointTask) -> Decoded:
     """The best routes at each of the prices, and a plan over all of them together."""
     variants = np.unique(task.variants)
     routes = near_routes(index, task.known, variants, FEW if len(task.beside) else SOME)
-    beside = task.beside[np.isin(index.route_variant[task.beside], variants)]
-    routes = np.union1d(routes, beside)
+    routes = np.union1d(routes, routes_with(index, task.beside, variants))
     return Decoded(decoded(index, task.goal, variants, routes, DECODE_S), routes)
 
 
@@ -204,6 +206,11 @@ def near_routes(
         best = best_per_group(index, reduced[span.routes], span.routes, 1)
         chosen.append(around(index, best, reduced, span.variants, most))
     return np.unique(np.concatenate(chosen))
+
+
+def routes_with(index: FleetIndex, routes: IntArray, variants: IntArray) -> IntArray:
+    """Those of the routes that answer with one of the variants."""
+    return routes[np.isin(index.route_variant[routes], variants)]
 
 
 def mixture(known: Sequence[tuple[float, Prices]]) -> Prices:
