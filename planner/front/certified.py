@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -383,50 +383,57 @@ class Certified:
             return WholeTask(goal, near, min(WHOLE_S * (1 + tries), self._left()))
         weights = mixed_weights(known)
         wanted = priced_depth_aim(corner, span, weights)
+        beside = self._enclosure.routes_near(weights)
         if tries % 3 == 0 and new:
-            return BoundTask(weighted_aim(weights), None, (), limit, wanted, depth.adopt)
+            aim = weighted_aim(weights)
+            return BoundTask(aim, None, (), limit, wanted, depth.adopt, beside=beside)
         if tries % 3 == 0:
-            beside = self._enclosure.routes_near(weights)
             return PointTask(wanted, depth.adopt, known, beside)
         allowed = depth.adopt if tries % 3 == 1 else None
-        return BoundTask(goal, allowed, known, limit, wanted, depth.adopt)
+        return BoundTask(goal, allowed, known, limit, wanted, depth.adopt, beside=beside)
 
     def _prove(self) -> None:
         """Boxes where whole assignments prove more than cuts: at the corners that are too wide by
         the cuts alone, at those below which the cuts leave most room, and at the plans whose gap in
-        cost is too large by them."""
-        enclosure = self._enclosure
+        cost is too large by them. Workers go on meanwhile."""
         left = max(self._left(), LEAST_S) if not self.stop.is_set() else LEAST_S
         share = min(PROVE_S, left / 4.0)  # the last for the front itself
-        until = time.monotonic() + share
-        span, goal = enclosure.span(), self.options.epsilon
-        corners = enclosure.bounds.corners
+        until = time.monotonic()
+        for places in (self._wide_places, self._roomy_places, self._dear_places):
+            until += share
+            for origin, step, enough in places():
+                if time.monotonic() > until:
+                    break
+                self._take_box(origin, step, enough)
+                self._meanwhile()
+        self.on_news()
+
+    def _wide_places(self) -> Iterator[tuple[Floats, Floats, float]]:
+        """Lines (origin, step, what is deep enough) below corners that are too wide."""
+        enclosure, goal = self._enclosure, self.options.epsilon
+        span, corners = enclosure.span(), enclosure.bounds.corners
         width = epsilons(corners, enclosure.plain_cuts(), enclosure.plain_boxes(), span)
         for i in np.argsort(-width, kind="stable"):
-            if time.monotonic() > until or width[i] <= goal:
-                break
             # A box may have closed this corner meanwhile.
             now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), span)[0]
-            if now > goal:
-                self._take_box(corners[i], span, (1.0 - HAIR) * goal)
-            self._meanwhile()
-        until += share
-        rooms = enclosure.rooms(corners)
+            if width[i] > goal and now > goal:
+                yield corners[i], span, (1.0 - HAIR) * goal
+
+    def _roomy_places(self) -> Iterator[tuple[Floats, Floats, float]]:
+        """The same below those with most room."""
+        corners = self._enclosure.bounds.corners
+        rooms = self._enclosure.rooms(corners)
         for i in np.argsort(-rooms.prod(axis=1), kind="stable"):
-            if time.monotonic() > until:
-                break
-            self._take_box(corners[i], rooms[i], 0.0)
-            self._meanwhile()
-        until += share
+            yield corners[i], rooms[i], 0.0
+
+    def _dear_places(self) -> Iterator[tuple[Floats, Floats, float]]:
+        """The same of plans whose gap in cost is too large, the smallest first."""
+        enclosure, goal = self._enclosure, self.options.gap
         f = np.array([point.f for point in enclosure.listed()])
         gaps = relative_gaps(f, cost_bounds(f, enclosure.plain_cuts(), enclosure.plain_boxes()))
         for i in np.argsort(gaps, kind="stable"):
-            if time.monotonic() > until:
-                break
-            if gaps[i] > self.options.gap:
-                self._take_box(f[i], np.array([f[i, 0], 0.0, 0.0]), self.options.gap)
-            self._meanwhile()
-        self.on_news()
+            if gaps[i] > goal:
+                yield f[i], np.array([f[i, 0], 0.0, 0.0]), goal
 
     def _take_box(self, origin: Floats, step: Floats, enough: float) -> None:
         """Prove and keep a box below the origin, if it says more than the cuts."""

@@ -67,7 +67,7 @@ class BoundTask:
     polish_s: float = 0.0
     """seconds to improve the plan"""
     beside: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """int (n,) routes of plans near the goal, of any variants"""
+    """int (n,) routes of plans near the goal, of any variants, to begin and to plan with"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +161,9 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
         generation.start_from(task.aim.priced(index, mixture(task.known)))
     else:
         generation.start()
+        master = generation.master
+        inside = np.flatnonzero(master.col_adopt >= 0)
+        master.add_routes(routes_with(index, task.beside, inside))
     relaxation = generation.generate(TOLERANCE, deadline, floor=FLOOR)
     bound = relaxation.bound
     if bound.span is not None:
