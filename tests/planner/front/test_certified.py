@@ -17,7 +17,14 @@ from planner.front.enclosure import LEAST_ROOM
 from planner.front.executor import Threads
 from planner.front.front import Front, as_minimised
 from planner.front.run import FrontProgress, FrontRequest, FrontRun
-from planner.front.tasks import Result, Task
+from planner.front.tasks import (
+    PointTask,
+    Result,
+    Task,
+    mixed_weights,
+    pointed,
+    weighted_aim,
+)
 from planner.plan import Plan
 from planner.solve.engine import minimize
 from planner.solve.index import FleetIndex
@@ -273,6 +280,50 @@ def test_rooms_end_where_the_cuts_begin(finished: Path) -> None:
             assert slack == pytest.approx(0.0, abs=1e-9 * size) or end[axis] == pytest.approx(
                 ideal[axis]
             )
+
+
+def test_the_cuts_tell_how_far_plans_may_lie_and_what_they_may_adopt(finished: Path) -> None:
+    enclosure = FrontRun(TINY, REQUEST, finished, resume=True).search.enclosure
+    assert enclosure is not None
+    workloads = enclosure.index.data.variant_workload
+    everyone = np.arange(len(enclosure.index.workload_variants))
+    span = enclosure.span()
+    for corner in enclosure.bounds.corners:
+        sight = enclosure.sight(corner, span)
+        assert sight.reach == pytest.approx(enclosure.depth(corner).value, abs=1e-6)
+        assert np.array_equal(workloads[sight.adopt], everyone)
+        assert np.array_equal(workloads[sight.leading], everyone)
+        assert all(share > 0 for share, _ in sight.known)
+        for point in enclosure.listed():
+            deep = float(((corner - point.f) / span).min())
+            assert deep <= sight.reach + 1e-9
+
+
+def test_routes_near_are_those_of_the_plans_best_by_the_weights(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner.front.enclosure.NEAREST_PLANS", 1)
+    enclosure = FrontRun(TINY, REQUEST, finished, resume=True).search.enclosure
+    assert enclosure is not None
+    for axis, weights in enumerate(np.eye(3)):
+        best = min(enclosure.listed(), key=lambda point: float(point.f[axis]))
+        assert np.array_equal(enclosure.routes_near(weights), np.unique(best.solution.routes))
+
+
+def test_a_plan_is_made_of_the_routes_of_others_with_its_own_variants(finished: Path) -> None:
+    enclosure = FrontRun(TINY, REQUEST, finished, resume=True).search.enclosure
+    assert enclosure is not None
+    elsewhere = np.concatenate([point.solution.routes for point in enclosure.listed()])
+    for point in enclosure.listed():
+        known = enclosure.prices_at(point.f)
+        aim = weighted_aim(mixed_weights(known))
+        adopt = np.unique(point.solution.adopt)
+        found = pointed(enclosure.index, PointTask(aim, adopt, known, elsewhere))
+        assert np.isin(point.solution.routes, found.routes).all()
+        assert np.isin(enclosure.index.route_variant[found.routes], adopt).all()
+        assert found.plan is not None
+        assert np.array_equal(np.unique(found.plan.adopt), adopt)
+        assert np.isin(found.plan.routes, found.routes).all()
 
 
 @pytest.mark.parametrize("wrong", [0.0, 1.0, -0.02])
