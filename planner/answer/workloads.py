@@ -127,9 +127,9 @@ def mixture_quantile_s(latency: Latency, mixture: FloatArray, probability: float
         return probability - float(part.ttft_within(t_s) @ weight)
 
     high = 1.0
-    while missing(high) > 0.0 and high < 1e6:
+    while (short := missing(high)) > 0.0 and high < 1e6:
         high *= 2.0
-    if missing(high) > 0.0:
+    if short > 0.0:
         return high
     return float(brentq(missing, 0.0, high)) if missing(0.0) > 0.0 else 0.0
 

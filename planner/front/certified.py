@@ -3,10 +3,10 @@
 Reads top to bottom. The ends first: the best of each objective, from which ranges and reference
 follow. Then, as long as there is time, a task for every idle worker: at the widest corner a cut for
 the weights between those that say most of it, a plan for the assignment of variants that may still
-reach below it, a cut for that assignment; in turn, a cut and a plan where the cuts leave most room,
-and for the listed plan whose cost lies furthest above what is proved. Small fleets are searched
-whole where cuts see no further. Results may come in any order, late, or never: a lost one costs
-nothing but its time, and stopping at any moment leaves an enclosure that is true.
+reach below it, a cut for that assignment; in turn, plans and a cut where the cuts leave most room;
+last in large fleets, for the listed plan whose cost lies furthest above what is proved. Small
+fleets are searched whole where cuts see no further. Results may come in any order, late, or never:
+a lost one costs nothing but its time, and stopping at any moment leaves an enclosure that is true.
 
 The statement is about plans strictly below the *reference*: the worst cost, carbon and loss among
 the plans that are best in one objective, plus `REFERENCE_MARGIN` of each range.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from models.fleet.data import IntArray
 from planner.errors import SolverError
+from planner.front import places
 from planner.front.enclosure import (
     MARGIN,
     Depth,
@@ -35,7 +36,7 @@ from planner.front.enclosure import (
     Sight,
 )
 from planner.front.executor import Workers
-from planner.front.geometry import Floats, cost_bounds, epsilons, relative_gaps
+from planner.front.geometry import Floats
 from planner.front.tasks import (
     SCALE,
     BoundResult,
@@ -98,7 +99,7 @@ TIRED = 0.6
 MOST_TRIES = 6
 SHARES = {"corner": 0.6, "room": 0.3, "cheaper": 0.1}
 """Of the time, by kind of work, as long as there is some of it: for the widest corners, for those
-with most room below them, for cheaper plans."""
+with most room below them, for cheaper plans (of large fleets only where the others have none)."""
 MOST_ROOMY = 4
 """Tries at a corner for the room below it."""
 LEAST_REACH = 0.05
@@ -303,23 +304,24 @@ class Certified:
         if self.proposals is not None and self.proposals.is_due(self._enclosure, self.spent):
             return self.proposals.propose(self._enclosure)
         kinds = {"corner": self._corner, "room": self._roomy, "cheaper": self._cheaper}
-        late = sorted(SHARES, key=lambda kind: self.spent[kind] / SHARES[kind])
-        if not self._is_small():
-            # Plans in between make gaps in cost smaller too, and sooner.
-            late = [*(kind for kind in late if kind != "cheaper"), "cheaper"]
+        # In large fleets plans in between make gaps in cost smaller too, and sooner.
+        last = "" if self._is_small() else "cheaper"
+        late = sorted(kinds, key=lambda kind: (kind == last, self.spent[kind] / SHARES[kind]))
         return next((work for kind in late if (work := kinds[kind]()) is not None), None)
 
     def _corner(self) -> Work | None:
-        """A bound task at the widest corner that is not busy or given up; None where none is wider
-        than the target."""
+        """Work at the widest corner that is not busy or given up; None where none is wider than the
+        target. Corners that whole assignments close on the way get their box."""
         enclosure = self._enclosure
         corners, width = enclosure.widths()
         span = enclosure.span()
         tries = np.array([self._tries(corner, span) for corner in corners])
-        claim, goal = width * TIRED**tries, (1.0 - HAIR) * self.options.epsilon
+        claim, goal = width * TIRED**tries, self._goal()
         busy = [w.corner for w in self.running.values() if w.corner is not None]
         for i in np.argsort(-claim, kind="stable"):
             corner = corners[i]
+            if self._left() <= 0.0:  # boxes take their time
+                return None
             if width[i] <= goal or tries[i] >= MOST_TRIES:
                 continue
             if any(self._apart(corner, other, span) < self.options.epsilon for other in busy):
@@ -334,8 +336,8 @@ class Certified:
         return None
 
     def _roomy(self) -> Work | None:
-        """A plan for the assignment that may reach deepest below the corner with most room, then a
-        bound task there; None where the hypervolume is known well enough."""
+        """Plans, then a bound task, at the corner below which the cuts leave most room; None
+        where the hypervolume is known well enough."""
         enclosure = self._enclosure
         if self._is_small() or enclosure.hypervolume().excess <= self.options.hypervolume:
             return None
@@ -398,42 +400,20 @@ class Certified:
         cost is too large by them. Workers go on meanwhile."""
         left = max(self._left(), LEAST_S) if not self.stop.is_set() else LEAST_S
         share = min(PROVE_S, left / 4.0)  # the last for the front itself
-        until = time.monotonic()
-        for places in (self._wide_places, self._roomy_places, self._dear_places):
+        enclosure, until = self._enclosure, time.monotonic()
+        kinds = (
+            places.wide(enclosure, self.options.epsilon, self._goal()),
+            places.roomy(enclosure),
+            places.dear(enclosure, self.options.gap),
+        )
+        for kind in kinds:
             until += share
-            for origin, step, enough in places():
+            for origin, step, enough in kind:
                 if time.monotonic() > until:
                     break
                 self._take_box(origin, step, enough)
                 self._meanwhile()
         self.on_news()
-
-    def _wide_places(self) -> Iterator[tuple[Floats, Floats, float]]:
-        """Lines (origin, step, what is deep enough) below corners that are too wide."""
-        enclosure, goal = self._enclosure, self.options.epsilon
-        span, corners = enclosure.span(), enclosure.bounds.corners
-        width = epsilons(corners, enclosure.plain_cuts(), enclosure.plain_boxes(), span)
-        for i in np.argsort(-width, kind="stable"):
-            # A box may have closed this corner meanwhile.
-            now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), span)[0]
-            if width[i] > goal and now > goal:
-                yield corners[i], span, (1.0 - HAIR) * goal
-
-    def _roomy_places(self) -> Iterator[tuple[Floats, Floats, float]]:
-        """The same below those with most room."""
-        corners = self._enclosure.bounds.corners
-        rooms = self._enclosure.rooms(corners)
-        for i in np.argsort(-rooms.prod(axis=1), kind="stable"):
-            yield corners[i], rooms[i], 0.0
-
-    def _dear_places(self) -> Iterator[tuple[Floats, Floats, float]]:
-        """The same of plans whose gap in cost is too large, the smallest first."""
-        enclosure, goal = self._enclosure, self.options.gap
-        f = np.array([point.f for point in enclosure.listed()])
-        gaps = relative_gaps(f, cost_bounds(f, enclosure.plain_cuts(), enclosure.plain_boxes()))
-        for i in np.argsort(gaps, kind="stable"):
-            if gaps[i] > goal:
-                yield f[i], np.array([f[i, 0], 0.0, 0.0]), goal
 
     def _take_box(self, origin: Floats, step: Floats, enough: float) -> None:
         """Prove and keep a box below the origin, if it says more than the cuts."""
@@ -587,6 +567,10 @@ class Certified:
         enclosure.add_point(FoundPoint(name, exact, solution, found_by, routes))
 
     # ------------------------------------------------------------------ pieces
+
+    def _goal(self) -> float:
+        """The width that the search goes to."""
+        return (1.0 - HAIR) * self.options.epsilon
 
     @property
     def _enclosure(self) -> Enclosure:

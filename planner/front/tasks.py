@@ -21,7 +21,7 @@ from planner.solve.bound import Prices, evaluate_bound, fair
 from planner.solve.decode import FEW, SOME, around, bought, decoded, leading_variants
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
-from planner.solve.index import FleetIndex, Span, best_per_group, routes_of
+from planner.solve.index import FleetIndex, Span, best_per_group, routes_of, routes_with
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 
@@ -209,11 +209,6 @@ def near_routes(
         best = best_per_group(index, reduced[span.routes], span.routes, 1)
         chosen.append(around(index, best, reduced, span.variants, most))
     return np.unique(np.concatenate(chosen))
-
-
-def routes_with(index: FleetIndex, routes: IntArray, variants: IntArray) -> IntArray:
-    """Those of the routes that answer with one of the variants."""
-    return routes[np.isin(index.route_variant[routes], variants)]
 
 
 def mixture(known: Sequence[tuple[float, Prices]]) -> Prices:

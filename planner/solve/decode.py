@@ -12,7 +12,7 @@ import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.aim import Aim
-from planner.solve.index import FleetIndex, best_per_group, routes_of
+from planner.solve.index import FleetIndex, best_per_group, routes_of, routes_with
 from planner.solve.restricted import Restricted
 from planner.solve.solution import Solution, obeys_limits, overdrawn_machines
 
@@ -46,7 +46,7 @@ def decoded(
         if len(rounded.adopt) < len(variants):
             # What is adopted is decided: the rest is a smaller program.
             variants = np.unique(rounded.adopt)
-            routes = routes[np.isin(index.route_variant[routes], variants)]
+            routes = routes_with(index, routes, variants)
             program = aim.program(index, variants, routes)
     return None
 
@@ -111,7 +111,7 @@ def around(
     running = mine[~own | used[np.maximum(index.pool_slice[mine], 0)]]
     machine = data.pool_machine[np.maximum(index.pool[mine], 0)]
     fitting = mine[~own | fine_machines(index)[machine]]
-    chosen = [support[np.isin(index.route_variant[support], variants)]]
+    chosen = [routes_with(index, support, variants)]
     for routes, keep in zip((running, mine, fitting), most, strict=True):
         chosen.append(best_per_group(index, reduced[routes], routes, keep))
     return np.unique(np.concatenate(chosen))

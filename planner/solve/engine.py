@@ -36,7 +36,7 @@ from planner.solve.improve import (
     random_neighbourhood,
     slices_by_length,
 )
-from planner.solve.index import FleetIndex, Span, routes_of
+from planner.solve.index import FleetIndex, Span, routes_of, routes_with
 from planner.solve.master import Master
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
 from planner.solve.restricted import Restricted
@@ -476,9 +476,7 @@ class Search:
         return [
             Attempt(leading, routes, 0.25),
             Attempt(np.union1d(leading, several), wider, 0.4),
-            Attempt(
-                everything, generated[np.isin(index.route_variant[generated], everything)], 0.9
-            ),
+            Attempt(everything, routes_with(index, generated, everything), 0.9),
         ]
 
     def _is_near(self) -> bool:

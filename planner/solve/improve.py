@@ -14,7 +14,7 @@ import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.aim import Aim
-from planner.solve.index import FleetIndex, best_per_group, routes_of
+from planner.solve.index import FleetIndex, best_per_group, routes_of, routes_with
 from planner.solve.solution import Solution, finished, keeps_promises, obeys_limits
 
 KINDS = ("slices", "workloads", "machines")
@@ -55,7 +55,7 @@ def polished_slice(
     item_slice = index.data.item_slice[index.group_item]
     freed = (item_slice == t) | (batch & (item_slice < 0))
     mine = routes[freed[index.route_group[routes]] & (index.slice[routes] == t)]
-    mine = mine[np.isin(index.route_variant[mine], base.adopt)]
+    mine = routes_with(index, mine, base.adopt)
     program = aim.program(index, np.unique(base.adopt), np.union1d(mine, base.routes))
     program.keep(base, freed, t)
     found, _ = program.solve(limit_s, SLICE_GAP, base)
@@ -121,7 +121,7 @@ def neighbourhood(
     the alternatives, beside the best ones of pools that run: a smaller program gets further.
     """
     mine = routes_of(index, variants)
-    other = known[freed[index.route_group[known]] & np.isin(index.route_variant[known], variants)]
+    other = routes_with(index, known[freed[index.route_group[known]]], variants)
     mine = mine[freed[index.route_group[mine]] & allowed[np.maximum(index.pool[mine], 0)]]
     groups = max(len(np.unique(index.route_group[mine])), 1)
     keep = int(np.clip(most_routes // (2 * groups), 1, 12))

@@ -445,3 +445,8 @@ def best_per_group(index: FleetIndex, score: FloatArray, routes: IntArray, keep:
 def routes_of(index: FleetIndex, variants: IntArray) -> IntArray:
     """All routes of the variants, int (n,)."""
     return _ranges(index.group_start, _ranges(index.variant_group_start, variants))
+
+
+def routes_with(index: FleetIndex, routes: IntArray, variants: IntArray) -> IntArray:
+    """Those of the routes, int (n,), that answer with one of the variants."""
+    return routes[np.isin(index.route_variant[routes], variants)]
