@@ -36,6 +36,19 @@ class Aim:
             value += float(((totals[:3] - self.corner) / self.ranges)[finite].max())
         return value
 
+    def worth(self) -> FloatArray:
+        """What a unit of cost, carbon and loss is worth, float (3,): with a corner as if the depth
+        were that of all three."""
+        worth = self.weights[:3]
+        if self.corner is not None:
+            assert self.ranges is not None
+            worth = worth + np.isfinite(self.corner) / self.ranges
+        return worth
+
+    def size(self, totals: FloatArray) -> float:
+        """What a difference in `value` is a share of, of a plan's totals, float (4,)."""
+        return float(self.worth() @ totals[:3])
+
     def master(self, index: FleetIndex) -> Master:
         """An empty master for it."""
         master = Master(index, self.weights, scale=self.scale, ranges=self.ranges)

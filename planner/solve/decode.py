@@ -4,9 +4,17 @@ The linear program over the relaxation's favourite variants is solved with whole
 where rounding up would break something: decisions, and whatever runs on machines of which no more
 can be had. All other replicas are rounded up, and what to buy under them is decided exactly, by
 branch and bound over purchases alone. That is where `planner.solve.improve` starts from.
+
+Where one machine is much of a fleet, rounding up costs more than all else, and what the linear
+program pays for a part of a machine misleads it. There it is solved again and again, each time
+charged for its machines what rounding up made of them (dynamic slope scaling, Kim and Pardalos
+1999): load gathers where machines get full.
 """
 
 from __future__ import annotations
+
+import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +22,7 @@ from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.aim import Aim
 from planner.solve.index import FleetIndex, best_per_group, routes_of, routes_with
 from planner.solve.restricted import Restricted
-from planner.solve.solution import Solution, obeys_limits, overdrawn_machines
+from planner.solve.solution import TRACE, Solution, obeys_limits, overdrawn_machines
 
 SCARCE_GAP = 2e-3
 PURCHASE_GAP = 5e-4
@@ -25,30 +33,149 @@ SOME, FEW = (8, 2, 2), (2, 1, 0)
 numbers."""
 MOST_ROUNDS = 5
 """Of finding out which machines are scarce."""
+LUMPY = 5e-3
+"""Share of the plan that rounding up costs, above which lumps are worth settling."""
+PATIENCE = 5
+"""Rounds of that without a better plan, after which it ends."""
+DEAREST = 50.0
+"""Times its price that a part of a replica is charged, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """What decoding came to."""
+
+    plan: Solution | None
+    """None where rounding up breaks a limit"""
+    lost: float
+    """share of the plan (see `Aim.size`) that rounding up costs"""
 
 
 def decoded(
-    index: FleetIndex, aim: Aim, variants: IntArray, routes: IntArray, limit_s: float
-) -> Solution | None:
-    """A plan over the given variants and routes, or None where rounding up breaks a limit."""
+    index: FleetIndex,
+    aim: Aim,
+    variants: IntArray,
+    routes: IntArray,
+    limit_s: float,
+    settle_s: float = 0.0,
+) -> Decoding:
+    """A plan over the given variants and routes; where rounding up costs more than `LUMPY`, with
+    its lumps settled in `settle_s` seconds."""
     program = aim.program(index, variants, routes)
     scarce = ~_sold(index)
     for _ in range(MOST_ROUNDS):
         program.set_integers(_whole_columns(program, scarce))
-        rounded, _ = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
+        rounded, end = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
         if rounded is None:
-            return None
+            break
         plan = bought(index, aim, rounded, PURCHASE_SHARE * limit_s)
         short = overdrawn_machines(index, rounded) & ~scarce
-        if plan is not None or not short.any():
-            return plan
+        if plan is not None:
+            least = end.objective / aim.scale + float(aim.weights @ index.fixed_totals)
+            if _lost(aim, plan, least) > LUMPY and settle_s > 0.0:
+                plan = _settled(index, aim, program, plan, limit_s, settle_s)
+            return Decoding(plan, _lost(aim, plan, least))
+        if not short.any():
+            break
         scarce = scarce | short
         if len(rounded.adopt) < len(variants):
             # What is adopted is decided: the rest is a smaller program.
             variants = np.unique(rounded.adopt)
             routes = routes_with(index, routes, variants)
             program = aim.program(index, variants, routes)
-    return None
+    return Decoding(None, 0.0)
+
+
+def _lost(aim: Aim, plan: Solution, least: float) -> float:
+    return (aim.value(plan.totals) - least) / max(aim.size(plan.totals), 1e-300)
+
+
+def _settled(
+    index: FleetIndex,
+    aim: Aim,
+    program: Restricted,
+    plan: Solution,
+    limit_s: float,
+    settle_s: float,
+) -> Solution:
+    """The best of the plans that a solved program comes to, charged for machines and replicas what
+    rounding up makes of them, until none is better for a while."""
+    until = time.monotonic() + settle_s
+    slopes = _Slopes(index, aim, program)
+    best, idle = plan, 0
+    while idle < PATIENCE and time.monotonic() < until:
+        slopes.steepen()
+        rounded, _ = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
+        found = rounded and bought(index, aim, rounded, PURCHASE_SHARE * limit_s)
+        idle += 1
+        if found and aim.value(found.totals) < aim.value(best.totals):
+            best, idle = found, 0
+    return best
+
+
+class _Slopes:
+    """What a program is charged for its purchases and replicas."""
+
+    def __init__(self, index: FleetIndex, aim: Aim, program: Restricted) -> None:
+        data = index.data
+        self.data, self.program = data, program
+        self.rented = np.nonzero(program.col_rent >= 0)
+        self.held = np.flatnonzero(program.col_buy >= 0)
+        self.pool, self.slice = np.nonzero(program.col_replica >= 0)
+        tables = (
+            program.col_rent[self.rented],
+            program.col_buy[self.held],
+            program.col_replica[self.pool, self.slice],
+        )
+        self.columns = np.concatenate(tables)
+        whole, parts = index.purchase_totals[self.held].sum(axis=1), self.rented
+        self.purchases = np.concatenate([index.purchase_totals[parts], whole])
+        self.accelerator = _accelerator_totals(index, aim)
+        self.of_machine = np.ones((len(data.machines), len(data.slices)))
+        """times its price that a machine is charged, (H, T)"""
+        self.of_replica = np.zeros(len(self.pool))
+        """parts that rounding up adds to a replica"""
+
+    def steepen(self) -> None:
+        """Charge what rounding up makes of the solution that the program holds; what that does not
+        use keeps what it was charged last."""
+        data, program = self.data, self.program
+        x = np.array(program.highs.getSolution().col_value)
+        part = x[program.col_replica[self.pool, self.slice]]
+        whole = np.where(part > TRACE, np.ceil(part - TRACE), 0.0)
+        cell = data.pool_machine[self.pool], self.slice
+        accelerators = data.pool_accelerators[self.pool].astype(float)
+        size = data.machine_size[:, None].astype(float)
+        need = -size * data.machine_fixed
+        np.add.at(need, cell, accelerators * whole)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            full = np.ceil(need / size - TRACE) * size / need
+            more = np.clip(whole / part - 1.0, 0.0, DEAREST)
+        self.of_machine = np.where(need > 0.0, full, self.of_machine)
+        self.of_replica = np.where(whole > 0.0, more, self.of_replica)
+        rented, held = data.purchase_machine[self.rented[0]], data.purchase_machine[self.held]
+        times = np.append(
+            self.of_machine[rented, self.rented[1]], self.of_machine[held].mean(axis=1)
+        )
+        # On machines that are held anyway a part of a replica costs nothing.
+        more = accelerators * np.where((need > 0.0)[cell], self.of_replica, 0.0)
+        more *= self.of_machine[cell]
+        totals = [self.purchases * times[:, None], self.accelerator[cell] * more[:, None]]
+        program.charge(self.columns, np.concatenate(totals))
+
+
+def _accelerator_totals(index: FleetIndex, aim: Aim) -> FloatArray:
+    """float (H, T, 4) what an accelerator of each machine costs, emits and drinks in each slice,
+    where it is had cheapest; 0 where it is not sold."""
+    data = index.data
+    machine = data.purchase_machine
+    each = index.purchase_totals / data.machine_size[machine].astype(float)[:, None, None]
+    dearest = np.argsort(-(each[..., :3] @ aim.worth()), axis=0, kind="stable")
+    totals = np.zeros((len(data.machines), len(data.slices), 4))
+    for t in range(len(data.slices)):
+        # What is written last stays.
+        totals[machine[dearest[:, t]], t] = each[dearest[:, t], t]
+    return totals
 
 
 def bought(index: FleetIndex, aim: Aim, plan: Solution, limit_s: float) -> Solution | None:

@@ -532,6 +532,18 @@ class Master:
             cost[self.col_depth] = self.scale
         self.highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
 
+    def charge(self, columns: IntArray, totals: FloatArray) -> None:
+        """Count these columns with other totals, float (n, 4), in the objective and the corner."""
+        cost = totals @ self.weights * self.scale
+        self.highs.changeColsCost(len(cost), columns.astype(np.int32), cost)
+        if self.corner is None:
+            return
+        for row, unit, value in zip(
+            self.row_corner[:3], self.corner_unit[:3], totals.T[:3], strict=True
+        ):
+            for column, entry in zip(columns, value / unit, strict=True):
+                self.highs.changeCoeff(int(row), int(column), float(entry))
+
     # ------------------------------------------------------------------ solving
 
     def prices(self, dual: FloatArray) -> Prices:
