@@ -18,7 +18,7 @@ from models.fleet.data import FloatArray, IntArray
 from planner.solve.aim import Aim
 from planner.solve.assignments import VariantCut
 from planner.solve.bound import Prices, evaluate_bound, fair
-from planner.solve.decode import FEW, LUMPY, SOME, around, bought, decoded, leading_variants
+from planner.solve.decode import FEW, SOME, around, bought, decoded, leading_variants
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
 from planner.solve.index import FleetIndex, Span, best_per_group, routes_of, routes_with
@@ -29,8 +29,8 @@ TOLERANCE = 3e-4
 """Of the aim's value, or of `FLOOR` where that is less: where column generation stops."""
 FLOOR = 1.0
 DECODE_S = 1.0
-SETTLE_S, LUMPY_S = 3.0, 2.0
-"""Where rounding up costs much: for settling lumps, and to improve the plan."""
+SETTLE_S = 2.5
+"""For lumps, where rounding up costs much."""
 ROUND_S = 10.0
 """For a plan where the decoder finds none."""
 WHOLE_GAP = 1e-4
@@ -179,7 +179,7 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
             if plan is None and len(variants):
                 routes = around(index, relaxation.routes, bound.reduced, variants)
                 routes = np.union1d(routes, routes_with(index, task.beside, variants))
-                plan = _planned(index, task.goal, variants, routes)
+                plan = decoded(index, task.goal, variants, routes, DECODE_S, SETTLE_S)
         if plan is None and task.goal.corner is None:
             plan = rounded(index, task.goal, mixed, routes, ROUND_S)
         if plan is not None and task.polish_s > 0.0:
@@ -192,15 +192,7 @@ def pointed(index: FleetIndex, task: PointTask) -> Decoded:
     variants = np.unique(task.variants)
     routes = near_routes(index, task.known, variants, FEW if len(task.beside) else SOME)
     routes = np.union1d(routes, routes_with(index, task.beside, variants))
-    return Decoded(_planned(index, task.goal, variants, routes), routes)
-
-
-def _planned(index: FleetIndex, goal: Aim, variants: IntArray, routes: IntArray) -> Solution | None:
-    """A decoded plan; improved at once where rounding up costs much of it."""
-    found = decoded(index, goal, variants, routes, DECODE_S, SETTLE_S)
-    if found.plan is None or found.lost <= LUMPY:
-        return found.plan
-    return improved(index, PlanTask(goal, found.plan, routes, LUMPY_S))
+    return Decoded(decoded(index, task.goal, variants, routes, DECODE_S, SETTLE_S), routes)
 
 
 def near_routes(

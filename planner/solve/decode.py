@@ -14,7 +14,6 @@ charged for its machines what rounding up made of them (dynamic slope scaling, K
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,21 +33,11 @@ numbers."""
 MOST_ROUNDS = 5
 """Of finding out which machines are scarce."""
 LUMPY = 5e-3
-"""Share of the plan that rounding up costs, above which lumps are worth settling."""
-PATIENCE = 5
-"""Rounds of that without a better plan, after which it ends."""
+"""Share of the plan (see `Aim.size`) that rounding up costs, above which lumps are settled."""
+PATIENCE, BOUGHT = 8, 3
+"""Rounds of that without a better plan, after which it ends; how many of the best are completed."""
 DEAREST = 50.0
 """Times its price that a part of a replica is charged, at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class Decoding:
-    """What decoding came to."""
-
-    plan: Solution | None
-    """None where rounding up breaks a limit"""
-    lost: float
-    """share of the plan (see `Aim.size`) that rounding up costs"""
 
 
 def decoded(
@@ -58,9 +47,9 @@ def decoded(
     routes: IntArray,
     limit_s: float,
     settle_s: float = 0.0,
-) -> Decoding:
-    """A plan over the given variants and routes; where rounding up costs more than `LUMPY`, with
-    its lumps settled in `settle_s` seconds."""
+) -> Solution | None:
+    """A plan over the given variants and routes, or None where rounding up breaks a limit; where it
+    costs more than `LUMPY`, lumps are settled for at most `settle_s` seconds."""
     program = aim.program(index, variants, routes)
     scarce = ~_sold(index)
     for _ in range(MOST_ROUNDS):
@@ -72,9 +61,10 @@ def decoded(
         short = overdrawn_machines(index, rounded) & ~scarce
         if plan is not None:
             least = end.objective / aim.scale + float(aim.weights @ index.fixed_totals)
-            if _lost(aim, plan, least) > LUMPY and settle_s > 0.0:
+            if aim.value(plan.totals) - least > LUMPY * aim.size(plan.totals) and settle_s > 0.0:
+                _hold_decisions(program, scarce)
                 plan = _settled(index, aim, program, plan, limit_s, settle_s)
-            return Decoding(plan, _lost(aim, plan, least))
+            return plan
         if not short.any():
             break
         scarce = scarce | short
@@ -83,11 +73,19 @@ def decoded(
             variants = np.unique(rounded.adopt)
             routes = routes_with(index, routes, variants)
             program = aim.program(index, variants, routes)
-    return Decoding(None, 0.0)
+    return None
 
 
-def _lost(aim: Aim, plan: Solution, least: float) -> float:
-    return (aim.value(plan.totals) - least) / max(aim.size(plan.totals), 1e-300)
+def _hold_decisions(program: Restricted, scarce: BoolArray) -> None:
+    """Keep the decisions of the solution that a program holds; without anything scarce the rest is
+    a linear program, solved again from where it stands."""
+    decisions = program.decision_columns()
+    x = np.array(program.highs.getSolution().col_value)
+    program.fix(decisions, np.rint(x[decisions]))
+    counts = np.setdiff1d(_whole_columns(program, scarce), decisions)
+    program.set_integers(counts)
+    if not len(counts):
+        program.highs.setOptionValue("presolve", "off")
 
 
 def _settled(
@@ -99,18 +97,25 @@ def _settled(
     settle_s: float,
 ) -> Solution:
     """The best of the plans that a solved program comes to, charged for machines and replicas what
-    rounding up makes of them, until none is better for a while."""
+    rounding up makes of them, until none is better for a while; what to buy is decided for a few.
+    """
     until = time.monotonic() + settle_s
     slopes = _Slopes(index, aim, program)
-    best, idle = plan, 0
+    tried: list[Solution] = []
+    best, idle = np.inf, 0
     while idle < PATIENCE and time.monotonic() < until:
         slopes.steepen()
         rounded, _ = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
-        found = rounded and bought(index, aim, rounded, PURCHASE_SHARE * limit_s)
-        idle += 1
-        if found and aim.value(found.totals) < aim.value(best.totals):
-            best, idle = found, 0
-    return best
+        if rounded is None:
+            break
+        tried.append(rounded)
+        value = aim.value(rounded.totals)
+        idle = 0 if value < best else idle + 1
+        best = min(best, value)
+    tried.sort(key=lambda one: aim.value(one.totals))
+    every = [bought(index, aim, one, PURCHASE_SHARE * limit_s) for one in tried[:BOUGHT]]
+    found = [plan, *(one for one in every if one is not None)]
+    return min(found, key=lambda one: aim.value(one.totals))
 
 
 class _Slopes:

@@ -34,7 +34,7 @@ from planner.verify import verify_plan
 from planner.verify.front import dominated_volume, uncovered_corners, verify_front
 
 ROOT = Path(__file__).resolve().parents[3]
-TINY = ROOT / "instances" / "tiny"
+TINY, SMALL = ROOT / "instances" / "tiny", ROOT / "instances" / "small"
 REQUEST = FrontRequest(epsilon=0.05, time_limit_s=4.0, workers=1)
 
 
@@ -254,15 +254,15 @@ def test_a_fleet_too_large_for_branch_and_bound_is_searched_where_room_is_left(
     monkeypatch.setattr("planner.front.certified.SMALL_ROUTES", 0)
     monkeypatch.setattr("planner.front.certified.TINY_ROUTES", 0)
     request = FrontRequest(
-        epsilon=0.01, hypervolume=1e-6, time_limit_s=8.0, workers=1, method="certified"
+        epsilon=0.5, hypervolume=1e-6, time_limit_s=8.0, workers=1, method="certified"
     )
-    run = FrontRun(TINY, request, tmp_path / "run")
+    run = FrontRun(SMALL, request, tmp_path / "run")
     front = run.run()
     assert run.search.enclosure is not None
     assert run.search.spent["room"] > 0.0
     assert "room" in {point.found_by for point in run.search.enclosure.points}
     assert not any(row.proof == "branch and bound" for row in front.certificate.boxes)
-    assert verify_front(tmp_path / "run", load(TINY), sample=None).violations == ()
+    assert verify_front(tmp_path / "run", load(SMALL), sample=None).violations == ()
 
 
 def test_rooms_end_where_the_cuts_begin(finished: Path) -> None:

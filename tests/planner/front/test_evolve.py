@@ -14,7 +14,7 @@ from planner.front.evolve import Evolution, FrontProblem, Genome
 from planner.front.executor import Threads
 from planner.front.front import Front
 from planner.front.run import FrontRequest, FrontRun
-from planner.front.tasks import PlanTask, PointTask, Task, improved, pointed
+from planner.front.tasks import PlanTask, PointTask, Result, Task, improved, pointed
 from planner.verify.front import verify_front
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,11 +23,22 @@ GENOMES = 40
 
 
 class Counted(Threads):
-    """One worker, that asks the run to stop at its last task."""
+    """One worker, that asks the run to stop at its last task. By its clock each takes as long."""
+
+    now = 0.0
 
     def __init__(self, run: FrontRun, last: int) -> None:
         super().__init__(run.index, 1)
         self.run, self.last = run, last
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Result | Exception]]:
+        found = super().wait(timeout_s)
+        Counted.now += 0.1 * len(found)
+        return found
+
+    @staticmethod
+    def monotonic() -> float:
+        return Counted.now
 
     def submit(self, number: int, task: Task) -> None:
         super().submit(number, task)
@@ -137,7 +148,10 @@ def test_a_front_stopped_in_evolution_is_kept_named_and_truly_certified(
     assert verify_front(tmp_path / "run", load(TINY), sample=None).ok
 
 
-def test_a_front_of_one_worker_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+def test_a_front_of_one_worker_is_the_same_for_the_same_seed_and_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner.front.certified.time", Counted)
     once, again = (stopped_run(tmp_path / name, "evolve", 60, seed=3) for name in ("a", "b"))
     np.testing.assert_array_equal(once.front().minimised, again.front().minimised)
 
