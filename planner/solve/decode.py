@@ -32,7 +32,7 @@ SOME, FEW = (8, 2, 2), (2, 1, 0)
 numbers."""
 MOST_ROUNDS = 5
 """Of finding out which machines are scarce."""
-LUMPY = 5e-3
+LUMPY = 1e-2
 """Share of the plan (see `Aim.size`) that rounding up costs, above which lumps are settled."""
 PATIENCE, BOUGHT = 8, 3
 """Rounds of that without a better plan, after which it ends; how many of the best are completed."""

@@ -341,7 +341,7 @@ class Search:
 
     def _decoded(self, attempt: Attempt) -> Solution | None:
         limit = attempt.share * self._left()
-        return decoded(self.index, self.aim, attempt.variants, attempt.routes, limit, limit)
+        return decoded(self.index, self.aim, attempt.variants, attempt.routes, limit)
 
     def _cross(self) -> None:
         """A first plan for these data, its slices decided again over its own routes and those of
