@@ -163,9 +163,9 @@ class _Slopes:
             self.of_machine[rented, self.rented[1]], self.of_machine[held].mean(axis=1)
         )
         # On machines that are held anyway a part of a replica costs nothing.
-        more = accelerators * np.where((need > 0.0)[cell], self.of_replica, 0.0)
-        more *= self.of_machine[cell]
-        totals = [self.purchases * times[:, None], self.accelerator[cell] * more[:, None]]
+        parts = accelerators * np.where((need > 0.0)[cell], self.of_replica, 0.0)
+        parts *= self.of_machine[cell]
+        totals = [self.purchases * times[:, None], self.accelerator[cell] * parts[:, None]]
         program.charge(self.columns, np.concatenate(totals))
 
 
