@@ -145,6 +145,12 @@ def answer_lines(front: Front) -> list[str]:
             f"cost of a plan above the least any plan has at its carbon and QoE: "
             f"median {percent(median)}, most {percent(most)}"
         )
+    beyond = certificate.cost_gap_relative_median_beyond_step
+    if beyond is not None:
+        lines.append(
+            f"above the least that plans better by {percent(certificate.step)} of the ranges of "
+            f"carbon and QoE have: median {percent(beyond)}"
+        )
     lower, upper = certificate.hypervolume.lower, certificate.hypervolume.upper
     if upper is not None and lower > 0:
         lines.append(f"hypervolume known within {percent(upper / lower - 1.0)}")

@@ -25,6 +25,8 @@ from planner.plan import InstanceRef, Objectives, Plan
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+STEP = 0.005
+"""Share of the ranges of carbon and QoE by which plans that are noticeably better are better."""
 FORMAT_VERSION = 1
 FILE_NAME = "front.json"
 SEARCHED = "branch and bound"
@@ -149,7 +151,9 @@ class FrontCertificate:
 
     `complete`: the target was reached; otherwise the front is truncated and `widest` says where
     the gap is. `epsilon`: no plan is better than the whole list by more than this share of each
-    range at once (None: nothing proved). The gaps are over the points' `cost_gap_relative`.
+    range at once (None: nothing proved). The gaps are over the points' `cost_gap_relative`; beyond
+    the step they are over the least cost of plans that are better by `step` of the range in both
+    carbon and QoE.
     """
 
     method: str
@@ -161,6 +165,8 @@ class FrontCertificate:
     cuts: tuple[CutRecord, ...]
     boxes: tuple[BoxRecord, ...]
     widest: tuple[Corner, ...]
+    step: float = STEP
+    cost_gap_relative_median_beyond_step: float | None = None
 
     @property
     def status(self) -> str:

@@ -44,6 +44,7 @@ from planner.front.executor import chosen
 from planner.front.front import (
     FILE_NAME,
     SEARCHED,
+    STEP,
     BoxRecord,
     Corner,
     CutRecord,
@@ -333,6 +334,8 @@ class FrontRun:
         epsilon = max(float(width.max(initial=0.0)), 0.0)
         bounds = np.minimum(cost_bounds(f, cuts, boxes), f[:, 0])
         gaps = relative_gaps(f, bounds)
+        beyond = f - STEP * ranges * (0.0, 1.0, 1.0)
+        stepped = relative_gaps(f, np.minimum(cost_bounds(beyond, cuts, boxes), f[:, 0]))
         hypervolume = self._hypervolume(f, enclosure, final=final)
         widest = np.argsort(-width, kind="stable")[:WIDEST]
         elapsed = self.before_s + time.monotonic() - self.began
@@ -380,6 +383,7 @@ class FrontRun:
                     for found in enclosure.boxes
                 ),
                 widest=tuple(Corner.of(corners[i], float(width[i])) for i in widest),
+                cost_gap_relative_median_beyond_step=known(float(np.median(stepped))),
             ),
             solves=self.before_solves + search.solves,
             elapsed_s=elapsed,

@@ -329,16 +329,9 @@ def _check_width(
 
 
 def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings) -> None:
-    """Each point's least cost at its carbon and QoE, by the cuts that price cost and the boxes
-    that hold it."""
-    weights, levels = outside.weights, outside.levels
-    priced = weights[:, 0] > 0
-    rest = levels[priced] - points[:, 1:] @ weights[priced, 1:].T
-    bound = (rest / weights[priced, 0]).max(axis=1, initial=-np.inf)
-    holds = (points[:, None, 1:] <= outside.boxes[:, 1:]).all(axis=2)
-    by_box = np.where(holds, outside.boxes[:, 0], -np.inf).max(axis=1, initial=-np.inf)
-    bound = np.minimum(np.maximum(bound, by_box), points[:, 0])
-    gaps = np.where(np.isfinite(bound), (points[:, 0] - bound) / np.abs(points[:, 0]), np.inf)
+    """Each point's least cost at its carbon and QoE, and that of plans better by a step."""
+    bound = np.minimum(_least_costs(points, outside), points[:, 0])
+    gaps = _shares_above(points, bound)
     for row, least, gap in zip(front["points"], bound, gaps, strict=True):
         stated = row["cost_bound_usd"]
         if stated is not None and stated > least + TOLERANCE * max(1.0, abs(least)):
@@ -346,9 +339,36 @@ def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings
             findings.add("cost gap", row["id"], least, stated, text)
         findings.near("cost gap", row["id"], float(gap), row["cost_gap_relative"])
     certificate = front["certificate"]
-    for name, value in (("median", np.median(gaps)), ("max", gaps.max())):
+    wanted = {"median": np.median(gaps), "max": gaps.max()}
+    if "step" in certificate:
+        ranges = points.max(axis=0) - points.min(axis=0)
+        better = points - float(certificate["step"]) * ranges * (0.0, 1.0, 1.0)
+        bound = np.minimum(_least_costs(better, outside), points[:, 0])
+        wanted["median_beyond_step"] = np.median(_shares_above(points, bound))
+    for name, value in wanted.items():
         key = f"cost_gap_relative_{name}"
         findings.near("certificate", key, float(value), certificate[key])
+
+
+def _least_costs(points: Array, outside: Outside) -> Array:
+    """(n,) least cost of plans with the carbon and loss of points (n, 3), by the cuts that price
+    cost and the boxes that hold them; inf where another cut says that there are none."""
+    weights, levels = outside.weights, outside.levels
+    rest = levels - points[:, 1:] @ weights[:, 1:].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        none = np.where(rest > 0, np.inf, -np.inf)
+        by_cut = np.where(weights[:, 0] > 0, rest / weights[:, 0], none)
+    holds = (points[:, None, 1:] <= outside.boxes[:, 1:]).all(axis=2)
+    by_box = np.where(holds, outside.boxes[:, 0], -np.inf).max(axis=1, initial=-np.inf)
+    least: Array = np.maximum(by_cut.max(axis=1, initial=-np.inf), by_box)
+    return least
+
+
+def _shares_above(points: Array, bound: Array) -> Array:
+    """(n,) of the cost; inf where nothing is proved."""
+    above = (points[:, 0] - bound) / np.abs(points[:, 0])
+    shares: Array = np.where(np.isfinite(bound), above, np.inf)
+    return shares
 
 
 def _check_volume(

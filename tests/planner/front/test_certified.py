@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def test_no_plan_found_by_single_objective_solves_lies_outside(finished: Path) -
         ("certificate.cuts.3.level", lambda level: 1.01 * level, "cut"),
         ("certificate.cuts.5.weights.0", lambda weight: 1.5 * weight, "cut"),
         ("certificate.epsilon", 0.001, "certificate"),
+        ("certificate.cost_gap_relative_median_beyond_step", lambda gap: gap - 0.01, "certificate"),
         ("certificate.hypervolume.lower", lambda volume: 1.01 * volume, "certificate"),
         ("certificate.hypervolume.upper", lambda volume: 0.1 * volume, "certificate"),
         ("points.0.cost_usd", lambda cost: 0.99 * cost, "point"),
@@ -132,6 +134,32 @@ def test_perturbed_dual_prices_are_caught(finished: Path, tmp_path: Path) -> Non
     np.savez(folder / cut, **arrays)
     report = verify_front(folder, load(folder / "instance"), sample=None)
     assert "cut" in {violation.rule for violation in report.violations}
+
+
+def test_beyond_a_step_gaps_are_over_the_cost_of_plans_that_are_better_by_it(
+    finished: Path,
+) -> None:
+    front = Front.read(finished)
+    certificate, gaps = front.certificate, []
+    for point in front.minimised:
+        better = point - certificate.step * front.ranges * (0.0, 1.0, 1.0)
+        least = [-math.inf]
+        for cut in certificate.cuts:
+            cost, carbon, loss = cut.weights
+            rest = cut.level - carbon * better[1] - loss * better[2]
+            least.append(rest / cost if cost > 0 else math.copysign(math.inf, rest))
+        for box in certificate.boxes:
+            (_, carbon, loss), level = box.upper, box.level
+            assert carbon is not None
+            assert loss is not None
+            assert level is not None
+            if better[1] <= carbon and better[2] <= loss:
+                least.append(level)
+        gaps.append(max(1.0 - max(least) / point[0], 0.0))
+    stated = certificate.cost_gap_relative_median_beyond_step
+    assert stated == pytest.approx(float(np.median(gaps)), abs=1e-12)
+    assert certificate.cost_gap_relative_median is not None
+    assert stated <= certificate.cost_gap_relative_median
 
 
 def test_a_resumed_run_keeps_points_and_cuts_and_proves_no_less(

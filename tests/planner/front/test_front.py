@@ -30,7 +30,7 @@ def test_the_contract_for_programs():
     }  # fmt: skip
     assert set(data["certificate"]) == {
         "method", "complete", "epsilon", "cost_gap_relative_median", "cost_gap_relative_max",
-        "hypervolume", "cuts", "boxes", "widest",
+        "hypervolume", "cuts", "boxes", "widest", "step", "cost_gap_relative_median_beyond_step",
     }  # fmt: skip
     assert set(data["certificate"]["hypervolume"]) == {"lower", "upper", "reference"}
     assert [(o["name"], o["unit"], o["sense"]) for o in data["objectives"]] == [
