@@ -335,7 +335,7 @@ class FrontRun:
         bounds = np.minimum(cost_bounds(f, cuts, boxes), f[:, 0])
         gaps = relative_gaps(f, bounds)
         beyond = f - STEP * ranges * (0.0, 1.0, 1.0)
-        stepped = relative_gaps(f, np.minimum(cost_bounds(beyond, cuts, boxes), f[:, 0]))
+        stepped = relative_gaps(f, cost_bounds(beyond, cuts, boxes))
         hypervolume = self._hypervolume(f, enclosure, final=final)
         widest = np.argsort(-width, kind="stable")[:WIDEST]
         elapsed = self.before_s + time.monotonic() - self.began

@@ -53,7 +53,8 @@ def decoded(
     program = aim.program(index, variants, routes)
     scarce = ~_sold(index)
     for _ in range(MOST_ROUNDS):
-        program.set_integers(_whole_columns(program, scarce))
+        counts = _scarce_columns(program, scarce)
+        program.set_integers(np.concatenate([program.decision_columns(), counts]))
         rounded, end = program.solve((1.0 - PURCHASE_SHARE) * limit_s, SCARCE_GAP, check=False)
         if rounded is None:
             break
@@ -62,7 +63,7 @@ def decoded(
         if plan is not None:
             least = end.objective / aim.scale + float(aim.weights @ index.fixed_totals)
             if aim.value(plan.totals) - least > LUMPY * aim.size(plan.totals) and settle_s > 0.0:
-                _hold_decisions(program, scarce)
+                _hold_decisions(program, counts)
                 plan = _settled(index, aim, program, plan, limit_s, settle_s)
             return plan
         if not short.any():
@@ -76,13 +77,12 @@ def decoded(
     return None
 
 
-def _hold_decisions(program: Restricted, scarce: BoolArray) -> None:
-    """Keep the decisions of the solution that a program holds; without anything scarce the rest is
-    a linear program, solved again from where it stands."""
+def _hold_decisions(program: Restricted, counts: IntArray) -> None:
+    """Keep the decisions of the solution that a program holds, and only these counts whole: without
+    any the rest is a linear program, solved again from where it stands."""
     decisions = program.decision_columns()
     x = np.array(program.highs.getSolution().col_value)
     program.fix(decisions, np.rint(x[decisions]))
-    counts = np.setdiff1d(_whole_columns(program, scarce), decisions)
     program.set_integers(counts)
     if not len(counts):
         program.highs.setOptionValue("presolve", "off")
@@ -205,8 +205,8 @@ def _sold(index: FleetIndex) -> BoolArray:
     return sold
 
 
-def _whole_columns(program: Restricted, scarce: BoolArray) -> IntArray:
-    """Decisions, and replicas and instances of scarce machines, bool (H,)."""
+def _scarce_columns(program: Restricted, scarce: BoolArray) -> IntArray:
+    """Replicas and instances of scarce machines, bool (H,)."""
     data = program.index.data
     mine = scarce[data.purchase_machine]
     tables = (
@@ -214,8 +214,7 @@ def _whole_columns(program: Restricted, scarce: BoolArray) -> IntArray:
         program.col_rent[mine],
         program.col_buy[mine],
     )
-    counts = [columns[columns >= 0].ravel() for columns in tables]
-    return np.concatenate([program.decision_columns(), *counts])
+    return np.concatenate([columns[columns >= 0].ravel() for columns in tables])
 
 
 def leading_variants(index: FleetIndex, adopt: FloatArray) -> IntArray:

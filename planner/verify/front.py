@@ -330,8 +330,7 @@ def _check_width(
 
 def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings) -> None:
     """Each point's least cost at its carbon and QoE, and that of plans better by a step."""
-    bound = np.minimum(_least_costs(points, outside), points[:, 0])
-    gaps = _shares_above(points, bound)
+    bound, gaps = _gaps(points, outside)
     for row, least, gap in zip(front["points"], bound, gaps, strict=True):
         stated = row["cost_bound_usd"]
         if stated is not None and stated > least + TOLERANCE * max(1.0, abs(least)):
@@ -343,32 +342,25 @@ def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings
     if "step" in certificate:
         ranges = points.max(axis=0) - points.min(axis=0)
         better = points - float(certificate["step"]) * ranges * (0.0, 1.0, 1.0)
-        bound = np.minimum(_least_costs(better, outside), points[:, 0])
-        wanted["median_beyond_step"] = np.median(_shares_above(points, bound))
+        wanted["median_beyond_step"] = np.median(_gaps(better, outside)[1])
     for name, value in wanted.items():
         key = f"cost_gap_relative_{name}"
         findings.near("certificate", key, float(value), certificate[key])
 
 
-def _least_costs(points: Array, outside: Outside) -> Array:
-    """(n,) least cost of plans with the carbon and loss of points (n, 3), by the cuts that price
-    cost and the boxes that hold them; inf where another cut says that there are none."""
-    weights, levels = outside.weights, outside.levels
-    rest = levels - points[:, 1:] @ weights[:, 1:].T
+def _gaps(points: Array, outside: Outside) -> tuple[Array, Array]:
+    """(n,) least cost of plans with the carbon and loss of points (n, 3), at most their own, by the
+    cuts that price cost and the boxes that hold them, or because another cut says that there are
+    none; and (n,) the share of the cost above it, inf where nothing is proved."""
+    weights, cost = outside.weights, points[:, 0]
+    rest = outside.levels - points[:, 1:] @ weights[:, 1:].T
     with np.errstate(divide="ignore", invalid="ignore"):
         none = np.where(rest > 0, np.inf, -np.inf)
         by_cut = np.where(weights[:, 0] > 0, rest / weights[:, 0], none)
     holds = (points[:, None, 1:] <= outside.boxes[:, 1:]).all(axis=2)
     by_box = np.where(holds, outside.boxes[:, 0], -np.inf).max(axis=1, initial=-np.inf)
-    least: Array = np.maximum(by_cut.max(axis=1, initial=-np.inf), by_box)
-    return least
-
-
-def _shares_above(points: Array, bound: Array) -> Array:
-    """(n,) of the cost; inf where nothing is proved."""
-    above = (points[:, 0] - bound) / np.abs(points[:, 0])
-    shares: Array = np.where(np.isfinite(bound), above, np.inf)
-    return shares
+    bound = np.minimum(np.maximum(by_cut.max(axis=1, initial=-np.inf), by_box), cost)
+    return bound, np.where(np.isfinite(bound), (cost - bound) / np.abs(cost), np.inf)
 
 
 def _check_volume(
