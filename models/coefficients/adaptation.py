@@ -97,6 +97,7 @@ def reembedded_tokens(
     """Tokens embedded anew in a period: corpus (1 - exp(-uT)) per refresh, every T days.
 
     A chunk that changed twice between refreshes is embedded once; for T -> 0 it is corpus u period.
+    Refreshes are not rounded: of an interval above the period, the period bears its part.
     """
     refresh_days = _array(refresh_days)
     changed = -np.expm1(-_array(change_rate_per_day) * refresh_days)

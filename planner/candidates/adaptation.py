@@ -14,6 +14,7 @@ from models.coefficients.adaptation import (
     index_bytes,
     index_vectors,
     lora_parameters,
+    reembedded_tokens,
     smallest_accelerator_count,
     training_accelerator_hours,
     training_flops,
@@ -22,7 +23,7 @@ from models.coefficients.adaptation import (
 from models.coefficients.answer import LORA_RANK
 from models.coefficients.energy import water_litres
 from models.fleet.data import FloatArray
-from planner.candidates.legs import STALE_DAYS_FINE_TUNE, has_rag
+from planner.candidates.legs import STALE_DAYS_FINE_TUNE, has_rag, index_refresh_days
 from planner.candidates.machines import embodied_kg_per_h, host_w
 from planner.instance.facts import Facts, LlmFacts, MachineFacts, RegionFacts, VariantFacts
 from planner.instance.schema import Workload
@@ -45,8 +46,10 @@ def refreshes(facts: Facts, variant: VariantFacts) -> float:
     return period_days(facts) / (variant.refresh_days or STALE_DAYS_FINE_TUNE)
 
 
-def _changed_share(facts: Facts, workload: Workload) -> float:
-    return -math.expm1(-workload.facts_change_per_day * period_days(facts))
+def reembedded_passes(facts: Facts, variant: VariantFacts, workload: Workload) -> float:
+    """How many times the whole corpus the refreshes of its index embed and send in the period."""
+    days = index_refresh_days(variant)
+    return float(reembedded_tokens(1.0, workload.facts_change_per_day, days, period_days(facts)))
 
 
 def _trainable(llm: LlmFacts) -> float:
@@ -61,10 +64,11 @@ def staff_usd(facts: Facts, variant: VariantFacts, workload: Workload) -> float:
 
 
 def reembedding_usd(facts: Facts, variant: VariantFacts, workload: Workload) -> float:
-    """Embedding what changes in the corpus during the period, USD."""
+    """Embedding what changed in the corpus, at every refresh of the index in the period, USD."""
     if not has_rag(variant):
         return 0.0
-    return embedding_usd(facts, workload.corpus_tokens * _changed_share(facts, workload))
+    passes = reembedded_passes(facts, variant, workload)
+    return embedding_usd(facts, workload.corpus_tokens * passes)
 
 
 def embedding_usd(facts: Facts, tokens: float) -> float:
@@ -101,16 +105,16 @@ def hosting(
 ) -> tuple[FloatArray, FloatArray]:
     """Cost, USD, and carbon, kgCO2e, of a copy of index and adapter in each region, (R,) each.
 
-    Index: RAM for the period, egress of the changed share, 0.3 W per GB at the region's mean
-    intensity (none known for the pseudo-region of a hosted api). Adapter, or weights after a full
-    fine-tune: egress at each refresh and storage.
+    Index: RAM for the period, egress of what changed at each refresh, 0.3 W per GB at the region's
+    mean intensity (none known for the pseudo-region of a hosted api). Adapter, or weights after a
+    full fine-tune: egress at each refresh and storage.
     """
     cost, carbon = np.zeros(regions), np.zeros(regions)
     hours, price = facts.instance.settings.period.hours, facts.prices
     if has_rag(variant):
         gb = index_gb(variant, workload)
         cost += gb * price.vector_ram_usd_per_gb_h * hours
-        cost += gb * price.egress_usd_per_gb * _changed_share(facts, workload)
+        cost += gb * price.egress_usd_per_gb * reembedded_passes(facts, variant, workload)
         for at, region in enumerate(facts.regions):
             mean = mean_intensity(facts, region)
             carbon[at] = RAM_W_PER_GB * gb * hours / 1e3 * region.pue * mean

@@ -39,15 +39,19 @@ def has_rag(variant: VariantFacts) -> bool:
     return "rag" in variant.adaptation
 
 
+def index_refresh_days(variant: VariantFacts) -> float:
+    """Days between refreshes of the index; beside a fine-tune the stated ones are the tune's."""
+    stated = variant.refresh_days if variant.adaptation == "rag" else None
+    return stated or STALE_DAYS_INDEX
+
+
 def legs_of(variant: VariantFacts, index: int, workload: Workload, position: int) -> list[Leg]:
     """The legs of a variant; `position` is the workload's."""
     rag = has_rag(variant)
     share = variant.check_share if variant.check_llm is not None else 0.0
     stale_days = STALE_DAYS_INDEX if rag else STALE_DAYS_BASE
-    own_days = stale_days
-    if variant.adaptation == "rag" and variant.refresh_days is not None:
-        own_days = variant.refresh_days
-    elif variant.adaptation == "fine-tune":
+    own_days = index_refresh_days(variant) if rag else stale_days
+    if variant.adaptation == "fine-tune":
         own_days = variant.refresh_days or STALE_DAYS_FINE_TUNE
 
     def fresh(quality: float, days: float) -> float:

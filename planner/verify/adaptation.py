@@ -76,10 +76,14 @@ def refreshes(terms: Terms, variant: VariantFacts) -> float:
     return terms.period_days / (variant.refresh_days or DEFAULT_REFRESH_DAYS)
 
 
-def changed_share(terms: Terms, variant: VariantFacts) -> float:
-    """Share of the corpus that changes in the period: 1 - exp(-u period)."""
-    rate = terms.workloads[variant.workload].facts_change_per_day
-    return -math.expm1(-rate * terms.period_days)
+def passes(terms: Terms, variant: VariantFacts) -> float:
+    """Full passes over the corpus in the period: 1 - exp(-uT) of it at each of period/T refreshes.
+
+    The refreshes are a long-run mean (not rounded): an interval above the period counts its part.
+    """
+    days = terms.index_days(variant)
+    changed = -math.expm1(-terms.workloads[variant.workload].facts_change_per_day * days)
+    return changed * terms.period_days / days
 
 
 def host_figures(terms: Terms, variant: VariantFacts, region: str) -> HostFigures:
@@ -89,7 +93,7 @@ def host_figures(terms: Terms, variant: VariantFacts, region: str) -> HostFigure
     if terms.has_rag(variant):
         gb = index_gb(terms, variant)
         cost += gb * prices.vector_ram_usd_per_gb_h * hours
-        cost += gb * prices.egress_usd_per_gb * changed_share(terms, variant)
+        cost += gb * prices.egress_usd_per_gb * passes(terms, variant)
         place = terms.regions.get(region)
         if place is not None:
             mean = mean_kg_per_kwh(terms, place)
@@ -133,11 +137,11 @@ def staff_usd(terms: Terms, variant: VariantFacts) -> float:
 
 
 def reembedding_usd(terms: Terms, variant: VariantFacts) -> float:
-    """Embedding what changed in the corpus, once per period."""
+    """Embedding what changed in the corpus, at every refresh of the index."""
     if not terms.has_rag(variant):
         return 0.0
-    tokens = terms.workloads[variant.workload].corpus_tokens * changed_share(terms, variant)
-    return embedding_usd(terms, tokens)
+    corpus = terms.workloads[variant.workload].corpus_tokens
+    return embedding_usd(terms, corpus * passes(terms, variant))
 
 
 def embedding_usd(terms: Terms, tokens: float) -> float:

@@ -145,6 +145,12 @@ class Terms:
         """Whether answers carry retrieved text."""
         return "rag" in variant.adaptation
 
+    def index_days(self, variant: VariantFacts) -> float:
+        """Days between refreshes of the index; with a fine-tune, `refresh_days` are the tune's."""
+        if variant.adaptation != "rag" or variant.refresh_days is None:
+            return STALE_RAG_DAYS
+        return variant.refresh_days
+
     def legs(self, variant: VariantFacts) -> tuple[int, ...]:
         """The answer (0) and, for a hybrid, the check by the larger llm (1)."""
         return (0, 1) if variant.check_llm is not None and variant.check_share > 0 else (0,)
@@ -182,8 +188,8 @@ class Terms:
         if leg == 1:
             assert variant.check_quality is not None, variant.variant
             quality = variant.check_quality
-        elif variant.adaptation == "rag" and variant.refresh_days is not None:
-            days = variant.refresh_days
+        elif rag:
+            days = self.index_days(variant)
         elif variant.adaptation == "fine-tune":
             days = variant.refresh_days or DEFAULT_REFRESH_DAYS
         stale = stale_share(workload.facts_change_per_day, days)

@@ -92,6 +92,14 @@ def test_frequent_refresh_embeds_every_change_once() -> None:
     assert tokens[1] == pytest.approx(1e9 * (1 - math.exp(-1 / 3)))
 
 
+def test_refreshes_recur_and_an_interval_above_the_period_counts_its_part() -> None:
+    """2,000 Mtok at 0.09 USD, u = 1: 1 - 1/e a day, 1 - e^-7 a week, 1 - e^-60 in two months."""
+    tokens = adaptation.reembedded_tokens(
+        2e9, 1.0, [1, 7, 60, 1], np.array([728, 728, 728, 8736]) / 24
+    )
+    assert tokens * 0.09e-6 == pytest.approx([3451.4, 779.3, 91.0, 41416.5], abs=0.1)
+
+
 def test_sync_sends_changed_vectors_to_the_other_regions() -> None:
     sent = adaptation.sync_bytes(4e6, 400, 4378, regions=[0, 1, 3])
     assert sent == pytest.approx([0, 0, 2 * 1e4 * 4378])
