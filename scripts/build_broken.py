@@ -189,7 +189,7 @@ MISTAKES = (
         "chat,general,1,5.2,2,",
         "chat,general,1,5.2,2 s,",
         "ttft_target_s",
-        "unit in the cell",
+        "unit beside the number",
     ),
     swap(
         "not-a-number",

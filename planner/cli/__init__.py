@@ -27,6 +27,7 @@ from planner.cli import (
     watch,
     whatif,
 )
+from planner.cli.numbers import strict
 from planner.errors import PlannerError
 
 app = typer.Typer(
@@ -69,8 +70,11 @@ GROUPS: dict[str, tuple[typer.Typer, str]] = {
 """Commands with commands of their own."""
 
 for _name, (_command, _short) in COMMANDS.items():
-    app.command(_name, short_help=_short)(_command)
+    app.command(_name, short_help=_short)(strict(_command))
 for _name, (_group, _short) in GROUPS.items():
+    for _info in _group.registered_commands:
+        if _info.callback is not None:
+            strict(_info.callback)
     app.add_typer(_group, name=_name, short_help=_short)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.errors import CatalogError
+from planner.numbers import asked_number
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -117,9 +118,9 @@ def _meets(cells: Series[Any], sign: str, value: str) -> Any:
         return cells.isna() if sign == "=" else cells.notna()
     if is_numeric_dtype(cells) and not is_bool_dtype(cells):
         try:
-            return COMPARISONS[sign](cells, float(value))
-        except ValueError:
-            raise CatalogError(f"{cells.name} is a number, {value!r} is not") from None
+            return COMPARISONS[sign](cells, asked_number(value))
+        except ValueError as error:
+            raise CatalogError(f"{cells.name} is a number, {value!r} is not: {error}") from None
     return COMPARISONS[sign](cells.astype(str), value) & cells.notna()
 
 

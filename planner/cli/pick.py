@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from planner.front.front import Front, FrontPoint
 
 NAMES = {"cost": 0, "carbon": 1, "qoe": 2}
+NEXT_WISH = re.compile(r",(?=\s*[A-Za-z])")
+"""A comma between wishes, not one among digits."""
 MOST_CHANGES = 4
 MOST_ALTERNATIVES = 5
 
@@ -40,7 +43,7 @@ def pick(
 
     front = Front.read(run_dir)
     caps = {**_asked(most, "--max", ("cost", "carbon")), **_asked(least, "--min", ("qoe",))}
-    wishes = _asked(like.split(",") if like else None, "--like", tuple(NAMES))
+    wishes = _asked(NEXT_WISH.split(like) if like else None, "--like", tuple(NAMES))
     answer = choose(front, run_dir if run_dir.is_dir() else run_dir.parent, wishes, caps)
     typer.echo(json.dumps(_plain(answer), indent=1) if as_json else "\n".join(_text(answer)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ import typer
 
 from planner.cli.history import HistoryOption, recording
 from planner.errors import InfeasibleError, InstanceError, PlannerError
+from planner.numbers import asked_number, looks_like_number
 
 if TYPE_CHECKING:
     from planner.api import Answer, Request
@@ -308,9 +308,11 @@ def parse_gap(text: str, option: str = "--gap") -> float:
     """``0.5%`` or ``0.005``; a bare number of 0.1 or more is refused as ambiguous."""
     bare = text.strip().removesuffix("%").strip()
     try:
-        value = float(bare)
-    except ValueError:
-        raise typer.BadParameter(f"{option} {text!r}: write 0.5% or 0.005") from None
+        value = asked_number(bare)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{option} {text!r}: {why(error, bare)}write 0.5% or 0.005"
+        ) from None
     if text.strip().endswith("%"):
         value /= 100.0
     elif value >= AMBIGUOUS_GAP:
@@ -320,17 +322,22 @@ def parse_gap(text: str, option: str = "--gap") -> float:
     return value
 
 
+def why(error: ValueError, text: str) -> str:
+    """What is wrong with a text that was meant as a number; nothing where it was not."""
+    return f"{error}; " if looks_like_number(text) else ""
+
+
 def named_numbers(texts: list[str], option: str) -> dict[str, float]:
-    """``name=number`` options; thousands separators are accepted."""
+    """``name=number`` options; digits may be grouped in threes."""
     found: dict[str, float] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
+        name, _, value = text.partition("=")
         try:
-            number = float(value.replace(",", "").replace("_", ""))
-        except ValueError:
-            number = float("nan")
-        if not equals or math.isnan(number):
-            raise typer.BadParameter(f"{option} {text!r}: write NAME=NUMBER, e.g. carbon=9000")
+            number = asked_number(value)
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"{option} {text!r}: {why(error, value)}write NAME=NUMBER, e.g. carbon=9000"
+            ) from None
         if name.strip() in found:
             raise typer.BadParameter(f"{option} {name.strip()} is given twice")
         found[name.strip()] = number

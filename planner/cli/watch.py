@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.history import HistoryOption, JsonOption
-from planner.cli.plan import AMBIGUOUS_GAP, parse_gap, silent_stdout
+from planner.cli.plan import AMBIGUOUS_GAP, parse_gap, silent_stdout, why
 from planner.errors import PlannerError
+from planner.numbers import asked_number
 
 if TYPE_CHECKING:
     from planner.schedule.body import Job, Recorded, Skipped
@@ -277,7 +278,7 @@ def _stay(options: Options, table: Timetable, health_at: str | None) -> None:
 def _address(text: str) -> tuple[str, int]:
     """``HOST:PORT`` or ``PORT`` (on loopback)."""
     host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65_535:
+    if not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise PlannerError(f"--health {text}: write PORT or HOST:PORT")
     return host or "127.0.0.1", int(port)
 
@@ -302,9 +303,9 @@ def parse_share(text: str, option: str) -> float:
     bare = text.strip().removesuffix("%").strip()
     is_percent = text.strip().endswith("%")
     try:
-        value = float(bare) / (100.0 if is_percent else 1.0)
-    except ValueError:
-        value = -1.0
+        value = asked_number(bare) / (100.0 if is_percent else 1.0)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {text!r}: {why(error, bare)}write 1% or 0.01") from None
     if not 0 <= value < (1.0 if is_percent else AMBIGUOUS_GAP):
         raise typer.BadParameter(f"{option} {text!r}: write 1% or 0.01")
     return value

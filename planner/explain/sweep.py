@@ -29,6 +29,7 @@ from planner.explain.study import read_proof
 from planner.explain.whatif import base_facts, changed_request
 from planner.front.choose import fleet_of
 from planner.instance.changes import parse_change
+from planner.numbers import asked_number
 from planner.plan import Objectives, Plan
 from planner.runs import new_folder
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_VALUES = 101
-SWEEP = re.compile(r"\s*(?P<head>.+?=)\s*(?P<low>[^:]+):(?P<high>[^:]+):(?P<count>\d+)\s*")
+SWEEP = re.compile(r"\s*(?P<head>.+?=)\s*(?P<low>[^:]+):(?P<high>[^:]+):(?P<count>[0-9]+)\s*")
 CSV_FILE, JSON_FILE, PAGE_FILE = "sweep.csv", "sweep.json", "sweep.html"
 
 
@@ -124,14 +125,15 @@ def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     PlannerError where it cannot be read.
     """
     found = SWEEP.fullmatch(text)
-    try:
-        if found is None:
-            raise ValueError
-        low, high, count = float(found["low"]), float(found["high"]), int(found["count"])
-    except ValueError:
+    if found is None:
         raise PlannerError(
             f"sweep {text!r}: write PATH*=FROM:TO:COUNT, e.g. prices.h100*=0.5:1.5:11"
-        ) from None
+        )
+    try:
+        low, high = asked_number(found["low"]), asked_number(found["high"])
+    except ValueError as error:
+        raise PlannerError(f"sweep {text!r}: {error}") from None
+    count = int(found["count"])
     if not 2 <= count <= MOST_VALUES or not low < high:
         raise PlannerError(
             f"sweep {text!r}: 2 to {MOST_VALUES} values, from a smaller to a larger one"

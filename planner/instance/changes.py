@@ -30,6 +30,7 @@ from planner.errors import PlannerError
 from planner.instance.facts import Facts
 from planner.instance.figures import KINDS, Figure, Value, figures_of
 from planner.instance.findings import near_matches
+from planner.numbers import asked_number, looks_like_number
 
 EXPRESSION = re.compile(r"\s*(?P<path>[^=]+?)\s*(?P<operator>\*=|\+=|-=|=)\s*(?P<value>[^=]*?)\s*")
 WORDS: dict[str, Value] = {"none": None, "true": True, "false": False}
@@ -106,19 +107,22 @@ def parse_change(text: str) -> Change:
         raise PlannerError(
             f"change {text!r}: no figure begins with {kind!r}; {near_matches(kind, KINDS)}"
         )
-    value: Value = WORDS[word.lower()] if word.lower() in WORDS else _number(word)
+    value = _value(text, word)
     if operator != "=" and (isinstance(value, str | bool) or value is None):
         raise PlannerError(f"change {text!r}: {operator} needs a number, not {word!r}")
     return Change(text, path, operator, value)
 
 
-def _number(word: str) -> float | str:
-    """A finite number, thousands separators allowed; other words stay words."""
-    try:
-        value = float(word.replace(",", "").replace("_", ""))
-    except ValueError:
+def _value(text: str, word: str) -> Value:
+    """What stands behind the sign: a number, none, true, false or another word."""
+    if word.lower() in WORDS:
+        return WORDS[word.lower()]
+    if not looks_like_number(word):
         return word
-    return value if math.isfinite(value) else word
+    try:
+        return asked_number(word)
+    except ValueError as error:
+        raise PlannerError(f"change {text!r}: {error}") from None
 
 
 def _apply(facts: Facts, change: Change) -> tuple[Facts, Applied]:

@@ -12,6 +12,7 @@ from planner.catalog.reader import KEYS
 from planner.errors import InstanceError
 from planner.instance.findings import near_matches
 from planner.instance.schema import Override
+from planner.numbers import plain_number, why_no_number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -106,28 +107,21 @@ def _misfit(
         return Misfit(index, "column", f"no such column of {override.table}", hint)
     if frame[override.column].dtype.kind not in "fi":
         return None
-    value = _figure(override.value)
-    if value is None or (value < 0.0 and override.column not in SIGNED):
-        return Misfit(
-            index, "value", "not a number that can be meant", "write a plain number such as 0.12"
-        )
     old: Any = frame[override.column].iat[rows[override.id]]
-    if override.column not in SIGNED and _far_off(value, float(old)):
-        return Misfit(
-            index,
-            "value",
-            f"implausible: the catalog has {float(old):g}",
-            "use the unit of the catalog's column",
-        )
+    wrong = _wrong_value(override, float(old))
+    return None if wrong is None else Misfit(index, "value", *wrong)
+
+
+def _wrong_value(override: Override, old: float) -> tuple[str, str] | None:
+    """Problem and remedy of a value that cannot stand in the place of a number."""
+    value, may_be_negative = plain_number(override.value), override.column in SIGNED
+    if value is None:
+        return why_no_number(override.value)
+    if not math.isfinite(value) or (value < 0.0 and not may_be_negative):
+        return "not a number that can be meant", "write a plain number such as 0.12"
+    if not may_be_negative and _far_off(value, old):
+        return f"implausible: the catalog has {old:g}", "use the unit of the catalog's column"
     return None
-
-
-def _figure(text: str) -> float | None:
-    try:
-        value = float(text) if text.isascii() and "_" not in text else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _far_off(value: float, old: float) -> bool:

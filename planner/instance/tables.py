@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from planner.instance.findings import Finding, near_matches, shortened
 from planner.instance.schema import Row, Settings
 from planner.instance.units import Conversion, Refusal, convert_header
+from planner.numbers import plain_number, why_no_number
 
 MAX_BYTES = 50_000_000
 MAX_ROWS = 2_000_000
@@ -32,9 +33,6 @@ MAX_CELL_CHARACTERS = 400
 R = TypeVar("R", bound=Row)
 Kind = Literal["float", "int", "date", "text"]
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_GROUPED = re.compile(r"[+-]?\d{1,3}([,_'  ]\d{3})+(\.\d*)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _NOTE = re.compile(r"#+(\s|$)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOTHING = {"na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "tbd", "missing", "unknown"}
@@ -139,7 +137,7 @@ def number_fields(row_class: type[BaseModel]) -> tuple[str, ...]:
     )
 
 
-def _why_no_number(text: str) -> tuple[str, str]:  # noqa: PLR0911
+def _why_no_number(text: str) -> tuple[str, str]:
     """Problem and remedy of a cell that should be a number."""
     if text.lower() in _NOTHING:
         return "not a number", "leave the cell blank if there is none"
@@ -147,18 +145,7 @@ def _why_no_number(text: str) -> tuple[str, str]:  # noqa: PLR0911
         return "a spreadsheet error, not a number", "mend the formula and export again"
     if text.lower().lstrip("+-") in {"inf", "infinity"}:
         return "not a finite number", "leave the cell blank where there is no limit"
-    if text.endswith("%"):
-        return "a percent sign", "write a share between 0 and 1, such as 0.05 for 5 %"
-    if _GROUPED.fullmatch(text):
-        plain = re.sub(r"[,_'  ]", "", text)
-        return "a thousands separator", f"write {plain}"
-    if _DECIMAL_COMMA.fullmatch(text):
-        return "a decimal comma", f"write {text.replace(',', '.')}"
-    if text[0] in "$€£" or text[-1] in "$€£":
-        return "a currency sign", "write the number only; prices are in US dollars"
-    if re.match(r"[+-]?[\d.]+\s*[A-Za-zµ/]", text):
-        return "a unit in the cell", "write the number only; the unit is in the header"
-    return "not a number", "write a plain number such as 1500 or 0.5"
+    return why_no_number(text)
 
 
 def _parse(text: str, kind: Kind, factor: float) -> Any:  # noqa: PLR0911
@@ -174,9 +161,10 @@ def _parse(text: str, kind: Kind, factor: float) -> Any:  # noqa: PLR0911
             return dt.date.fromisoformat(text) if _DATE.fullmatch(text) else _no_date()
         except ValueError:
             return _no_date()
-    if not text.isascii() or not _NUMBER.fullmatch(text):
+    number = plain_number(text)
+    if number is None:
         return _why_no_number(text)
-    value = float(text) * factor
+    value = number * factor
     if not math.isfinite(value):
         return "not a finite number", "write a number that can be meant"
     if kind == "int":

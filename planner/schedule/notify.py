@@ -292,7 +292,7 @@ def _mail(environment: Mapping[str, str]) -> Mail:
     recipients = [a.strip() for a in environment.get("PLANNER_MAIL_TO", "").split(",") if a.strip()]
     sender = environment.get("PLANNER_MAIL_FROM", "")
     user = environment.get("PLANNER_SMTP_USER") or None
-    if not port.isdigit():
+    if not (port.isascii() and port.isdigit()):
         raise PlannerError(f"PLANNER_SMTP_PORT {port!r}: a number")
     if not recipients or not sender:
         raise PlannerError("PLANNER_SMTP_HOST needs PLANNER_MAIL_FROM and PLANNER_MAIL_TO")

@@ -141,7 +141,7 @@ def parse(every: str | None, cron: str | None, timezone: str = "UTC") -> Timetab
 
 def seconds(text: str, option: str) -> int:
     """``90s``, ``15m``, ``6h``, ``1d``, ``2w`` in seconds."""
-    match = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip())
+    match = re.fullmatch(r"([0-9]{1,6})\s*([smhdw])", text.strip())
     if match is None:
         raise PlannerError(f"{option} {text!r}: write 30s, 15m, 6h, 1d or 2w")
     return int(match[1]) * {"s": 1, **UNITS_S}[match[2]]

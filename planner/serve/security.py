@@ -80,7 +80,7 @@ class Guard:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_TARGET:
             return PlainTextResponse("the address is too long\n", 414)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
+        if not (length.isascii() and length.isdigit()) or int(length) > LARGEST_BODY_BYTES:
             return PlainTextResponse(f"at most {LARGEST_BODY_BYTES:,} bytes\n", 413)
         return None
 
