@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ from planner.errors import SolverError
 
 INFINITY = highspy.kHighsInf
 
+_thread = threading.local()
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -26,6 +30,16 @@ class Outcome:
     has_solution: bool
     objective: float
     bound: float
+
+
+@contextmanager
+def halted_by(event: threading.Event) -> Iterator[None]:
+    """Every run of this thread ends, as at its limit, once the event is set."""
+    _thread.halt = event
+    try:
+        yield
+    finally:
+        del _thread.halt
 
 
 def new_highs(**options: Any) -> highspy.Highs:
@@ -52,14 +66,18 @@ def run(
     with the bound proved so far, and hands every better solution to `on_solution`.
     """
     deadline = time.monotonic() + max(time_limit_s, 0.01)
+    halt: threading.Event | None = getattr(_thread, "halt", None)
+
+    def is_over() -> bool:
+        return time.monotonic() > deadline or (halt is not None and halt.is_set())
 
     # HiGHS keeps the answer of the last run: each asks for itself, or it would end at once.
     def late(event: Any) -> None:
-        event.interrupt(time.monotonic() > deadline)
+        event.interrupt(is_over())
 
     def searching(event: Any) -> None:
         bound = float(event.data_out.mip_dual_bound)
-        event.interrupt(time.monotonic() > deadline or not goes_on(bound))
+        event.interrupt(is_over() or not goes_on(bound))
 
     def improved(event: Any) -> None:
         assert on_solution is not None

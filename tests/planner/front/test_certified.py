@@ -33,17 +33,18 @@ from planner.solve.options import EngineOptions
 from planner.solve.solution import Solution
 from planner.verify import verify_plan
 from planner.verify.front import dominated_volume, uncovered_corners, verify_front
+from tests.planner.front.counted_runs import stopped_run
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY, SMALL = ROOT / "instances" / "tiny", ROOT / "instances" / "small"
-REQUEST = FrontRequest(epsilon=0.05, time_limit_s=4.0, workers=1)
+REQUEST = FrontRequest(epsilon=0.05, gap=0.9, time_limit_s=60.0, workers=1)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of `tiny`; tests that change it copy it first."""
+    """A run of `tiny` of sixty tasks; tests that change it copy it first."""
     folder = tmp_path_factory.mktemp("front") / "run"
-    FrontRun(TINY, REQUEST, folder).run()
+    stopped_run(folder, "hybrid", 60)
     return folder
 
 

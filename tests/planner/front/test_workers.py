@@ -51,6 +51,12 @@ def first_result(workers: Processes | Threads, number: int) -> BoundResult:
     raise AssertionError("no result came")
 
 
+def pids(workers: Processes) -> list[int]:
+    """Of the worker processes that are alive."""
+    found = [process.process.pid for process in list(workers.alive)]
+    return [pid for pid in found if pid is not None]
+
+
 def test_processes_and_threads_come_to_the_same() -> None:
     data = build_candidates(load(TINY)).data
     levels = []
@@ -65,11 +71,71 @@ def test_a_task_whose_worker_is_killed_is_done_by_another() -> None:
     workers = Processes(build_candidates(load(TINY)).data, 1)
     workers.submit(1, bound_task())
     first_result(workers, 1)
-    (child,) = workers.pool._processes
-    os.kill(child, signal.SIGKILL)
+    os.kill(pids(workers)[0], signal.SIGKILL)
     workers.submit(2, bound_task())
     assert first_result(workers, 2).feasible
     workers.close()
+
+
+NEVER = """
+import os, signal, sys, time
+import numpy as np
+from pathlib import Path
+from planner.api import load
+from planner.candidates import build_candidates
+from planner.front import executor
+from planner.front.executor import Processes, Threads
+from planner.front.tasks import BoundTask, unit_aim
+from planner.solve.index import FleetIndex
+
+aim, huge = unit_aim(0, np.ones(3), 0.0, 1.0), np.zeros(1_000_000, dtype=np.int64)
+
+def main(kind):
+    data = build_candidates(load(Path(sys.argv[2]))).data
+    executor.perform = lambda index, task: time.sleep(1e6)
+    workers = Threads(FleetIndex.build(data), 1) if kind == "threads" else Processes(data, 2)
+    for number in range(2):
+        workers.submit(number, BoundTask(aim, None, (), 20.0))
+    while kind == "processes" and len(workers.alive) < 2:
+        time.sleep(0.05)
+    for process in getattr(workers, "alive", ()):
+        os.kill(process.process.pid, signal.SIGSTOP)
+    for number in range(2, 9):
+        workers.submit(number, BoundTask(aim, None, (), 20.0, also=huge))
+    workers.wait(0.5)
+    workers.close()
+    print("answered", flush=True)
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_a_process_ends_after_its_answer_though_workers_never_return(
+    tmp_path: Path, kind: str
+) -> None:
+    script = tmp_path / "never.py"
+    script.write_text(NEVER)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(script), kind, str(TINY)]
+    ended = subprocess.run(
+        words, check=False, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "answered\n", "")
+
+
+def test_a_task_that_costs_its_workers_their_life_is_an_error() -> None:
+    workers = Processes(build_candidates(load(TINY)).data, 1)
+    workers.submit(1, bound_task())
+    ended: list[tuple[int, object]] = []
+    until = time.monotonic() + 60.0
+    while not ended and time.monotonic() < until:
+        for child in pids(workers):
+            os.kill(child, signal.SIGKILL)
+        ended += workers.wait(0.01)
+    workers.close()
+    assert "died at this task" in str(ended[0][1])
 
 
 @pytest.mark.slow
@@ -79,9 +145,10 @@ def test_a_run_outlives_workers_that_are_killed_again_and_again(tmp_path: Path) 
 
     def killer() -> None:
         while not ended.wait(1.5):
-            pool = getattr(getattr(run.search, "workers", None), "pool", None)
-            for child in list(getattr(pool, "_processes", None) or {})[:1]:
-                os.kill(child, signal.SIGKILL)
+            workers = getattr(run.search, "workers", None)
+            if isinstance(workers, Processes):
+                for child in pids(workers)[:1]:
+                    os.kill(child, signal.SIGKILL)
 
     thread = threading.Thread(target=killer)
     thread.start()
