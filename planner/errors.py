@@ -4,6 +4,7 @@
 
     PlannerError                 anything we raise on purpose; `exit_code` is the process's
     ├── InstanceError            the instance folder is invalid (findings attached)      3
+    │   └── PointsError          a table of serving points is (findings attached)        3
     ├── CatalogError             a catalog id or table is unknown or damaged             1
     ├── InfeasibleError          proved infeasible (conflict and repair attached)        4
     ├── SolverError              the solver failed or returned nonsense                  1
@@ -33,6 +34,10 @@ class InstanceError(PlannerError):
     def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
+
+
+class PointsError(InstanceError):
+    """A table of serving points is invalid; `findings` lists every problem found."""
 
 
 class CatalogError(PlannerError):

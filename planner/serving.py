@@ -1,4 +1,4 @@
-"""Measured serving figures in, predictions out: parameters, calibration of known combinations.
+"""Serving laws for planning and prediction: parameters, corrections of known combinations.
 
 A prediction is the law of `models.coefficients.serving` with the fitted global parameters
 (``serving_parameters.csv``), times a correction learnt from the measured points nearby
@@ -7,19 +7,15 @@ A prediction is the law of `models.coefficients.serving` with the fitted global 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.coefficients.serving import (
-    BYTES_PER_PARAMETER,
     AcceleratorShape,
     IterationLaw,
     LlmShape,
@@ -28,9 +24,10 @@ from models.coefficients.serving import (
     iteration_law,
     throughput_tokens_per_s,
 )
+from planner.calibration import Calibration
 from planner.catalog import load_catalog
-from planner.errors import InstanceError, PlannerError
 from planner.instance.facts import AcceleratorFacts, LlmFacts
+from planner.points import checked
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -392,197 +389,7 @@ def _bands(provenance: NDArray[np.str_]) -> dict[str, tuple[Array, Array]]:
     }
 
 
-# ------------------------------------------------------------------ user's calibration
-
-
-@dataclass(frozen=True)
-class UserFit:
-    """Measured / predicted of one combination: log factor = a + b (log C - center)."""
-
-    combination: tuple[str, ...]
-    points: int
-    center: float
-    tpot: tuple[float, float]
-    ttft: tuple[float, float]
-    concurrency_range: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The user's own measurements, one fit per combination; stored as JSON."""
-
-    fits: tuple[UserFit, ...]
-
-    def apply(
-        self,
-        names: NDArray[np.str_],
-        logs: Array,
-        tpot: Array,
-        ttft: Array,
-        provenance: NDArray[np.str_],
-    ) -> tuple[Array, Array, NDArray[np.str_]]:
-        """Corrections multiplied by the fits where the combination is the user's, (N,) each."""
-        for fit in self.fits:
-            mine = (names == np.array(fit.combination, dtype=str)).all(axis=1)
-            low, high = np.log(fit.concurrency_range)
-            step = np.clip(logs[:, 2], low, high) - fit.center
-            tpot = np.where(mine, tpot * np.exp(fit.tpot[0] + fit.tpot[1] * step), tpot)
-            ttft = np.where(mine, ttft * np.exp(fit.ttft[0] + fit.ttft[1] * step), ttft)
-            provenance = np.where(mine, "user", provenance)
-        return tpot, ttft, provenance
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        document = {"format_version": 1, "fits": [asdict(fit) for fit in self.fits]}
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Calibration:
-        """Read what `save` wrote; PlannerError if it is something else."""
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            fits = tuple(
-                UserFit(
-                    tuple(map(str, f["combination"])),
-                    int(f["points"]),
-                    float(f["center"]),
-                    (float(f["tpot"][0]), float(f["tpot"][1])),
-                    (float(f["ttft"][0]), float(f["ttft"][1])),
-                    (float(f["concurrency_range"][0]), float(f["concurrency_range"][1])),
-                )
-                for f in document["fits"]
-            )
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise PlannerError(
-                f"{path}: not a calibration file ({error}); make one with `planner calibrate`"
-            ) from error
-        return cls(fits)
-
-
-def calibrate(measured: DataFrame, file: str = "measured") -> Calibration:
-    """Fit the user's measurements: POINT_COLUMNS, tpot_ms and ttft_ms (either may be blank).
-
-    One point per combination scales the law; with 3 or more over a factor 2 in concurrency the
-    log factor also gets a slope in log C, held inside the measured range.
-    """
-    points = checked(measured, file, extra=("ttft_ms", "tpot_ms"))
-    base = predict(points)
-    names, logs = names_of(points), logs_of(points)
-    ratio = {
-        q: np.log(points[f"{q}_ms"].to_numpy(float) / base[f"{q}_ms"].to_numpy(float))
-        for q in ("tpot", "ttft")
-    }
-    fits = []
-    for combination in sorted({tuple(map(str, row)) for row in names}):
-        mine = (names == np.array(combination, dtype=str)).all(axis=1)
-        x = logs[mine, 2]
-        center = float(x.mean())
-        fits.append(
-            UserFit(
-                combination,
-                int(mine.sum()),
-                center,
-                _line(x - center, ratio["tpot"][mine]),
-                _line(x - center, ratio["ttft"][mine]),
-                (float(np.exp(x.min())), float(np.exp(x.max()))),
-            )
-        )
-    return Calibration(tuple(fits))
-
-
-def _line(x: Array, y: Array) -> tuple[float, float]:
-    known = np.isfinite(y)
-    x, y = x[known], y[known]
-    if y.size == 0:
-        return 0.0, 0.0
-    if y.size < 3 or np.ptp(x) < np.log(2.0):
-        return float(np.median(y)), 0.0
-    slope, level = np.polyfit(x, y, 1)
-    return float(level), float(slope)
-
-
 # ------------------------------------------------------------------ prediction
-
-
-def checked(  # noqa: PLR0912 - one branch per rule
-    points: DataFrame, file: str = "points", extra: tuple[str, ...] = ()
-) -> DataFrame:
-    """The points with blanks filled (bf16, vllm, tp = accelerators) and numbers as float64.
-
-    Raises InstanceError that lists every bad cell with file, row, column, value and remedy; rows
-    are numbered as in a text editor (the header is row 1).
-    """
-    frame = points.reset_index(drop=True).copy()
-    frame.columns = [str(c).strip() for c in frame.columns]
-    findings: list[str] = []
-    required = ("llm", "accelerator", "input_tokens", "output_tokens", "concurrency", *extra)
-    for column in required:
-        if column not in frame.columns:
-            near = get_close_matches(column, list(frame.columns), 1)
-            hint = f"rename {near[0]!r}" if near else "add it"
-            findings.append(f"{file}: column {column!r} is missing: {hint}")
-    if findings:
-        raise InstanceError("\n".join(findings), tuple(findings))
-    for column, default in (("precision", "bf16"), ("engine", "vllm")):
-        frame[column] = _text(frame, column).replace("", default)
-    frame["precision"] = frame["precision"].replace({"fp16": "bf16", "f16": "bf16"})
-    for column in ("llm", "accelerator"):
-        frame[column] = _text(frame, column)
-    if "accelerators" not in frame.columns:
-        frame["accelerators"] = frame["tp"] if "tp" in frame.columns else 1
-    if "tp" not in frame.columns:
-        frame["tp"] = frame["accelerators"]
-    frame["accelerators"] = frame["accelerators"].where(_text(frame, "accelerators") != "", 1)
-    frame["tp"] = frame["tp"].where(_text(frame, "tp") != "", frame["accelerators"])
-    catalog = load_catalog()
-    known = {
-        "llm": list(catalog.llms["llm"].astype(str)),
-        "accelerator": list(catalog.accelerators["accelerator"].astype(str)),
-        "precision": list(BYTES_PER_PARAMETER),
-        "engine": sorted({g for _, g in load_parameters().factors} & set(_engines())),
-    }
-    for column, values in known.items():
-        for at in map(int, np.flatnonzero(~frame[column].isin(values).to_numpy())):
-            value = str(frame[column].iat[at])
-            near = get_close_matches(value, values, 3, 0.4)
-            hint = (
-                f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(values[:12])}"
-            )
-            findings.append(f"{file}, row {at + 2}, {column}: unknown {value!r}; {hint}")
-    for column in ("accelerators", "tp", *LOAD_COLUMNS, *extra):
-        numbers = _numbers(frame, column)
-        blank = (_text(frame, column) == "").to_numpy() if column in extra else np.zeros(
-            len(frame), dtype=bool)  # fmt: skip
-        low = 1.0 if column not in extra else 0.0
-        bad = ~(np.isfinite(numbers) & (numbers >= low) & (numbers < 1e9)) & ~blank
-        if column in ("accelerators", "tp"):
-            bad |= numbers != np.round(numbers)
-        for at in map(int, np.flatnonzero(bad)):
-            kind = "a whole number" if column in ("accelerators", "tp") else "a number"
-            findings.append(
-                f"{file}, row {at + 2}, {column}: {frame[column].iat[at]!r} is not {kind} "
-                f"of at least {low:g}; write one"
-            )
-        frame[column] = numbers
-    if findings:
-        raise InstanceError("\n".join(findings), tuple(findings))
-    return frame
-
-
-def _engines() -> list[str]:
-    return sorted(set(load_anchors().names[:, 5].tolist()))
-
-
-def _text(frame: DataFrame, column: str) -> Any:
-    if column not in frame.columns:
-        frame[column] = ""
-    return frame[column].fillna("").astype(str).str.strip()
-
-
-def _numbers(frame: DataFrame, column: str) -> Array:
-    import pandas as pd
-
-    return pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
 
 
 def predict(
@@ -590,10 +397,10 @@ def predict(
 ) -> DataFrame:
     """TTFT, TPOT and output tokens/s of points, with 80 % bands, provenance and a note.
 
-    `points` has POINT_COLUMNS (precision and engine may be blank). Raises InstanceError with every
+    `points` has POINT_COLUMNS (precision and engine may be blank). Raises PointsError with every
     bad cell. A concurrency above the memory is limited to what fits; the rest queues, in TTFT.
     """
-    frame = checked(points, file)
+    frame, _ = checked(points, file)
     llm, card = shapes(frame["llm"].to_numpy(str), frame["accelerator"].to_numpy(str))
     n, m, c = (frame[column].to_numpy(float) for column in LOAD_COLUMNS)
     point = closed_loop(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.history import HistoryOption, recording
-from planner.errors import InfeasibleError, InstanceError, PlannerError
+from planner.errors import InfeasibleError, InstanceError, PlannerError, PointsError
 from planner.numbers import asked_number, looks_like_number
 
 if TYPE_CHECKING:
@@ -266,7 +266,8 @@ def error_text(error: BaseException, folder: str) -> str:
         return f"{folder}: unexpected {type(error).__name__}: {error}"
     if isinstance(error, InstanceError) and error.findings:
         count = len(error.findings)
-        first = f"{folder}: the instance is invalid: {count} finding{'s' if count > 1 else ''}"
+        what = "points are" if isinstance(error, PointsError) else "instance is"
+        first = f"{folder}: the {what} invalid: {count} finding{'s' if count > 1 else ''}"
         lines = [line for finding in error.findings for line in bullet(str(finding))]
         return "\n".join([first, *lines])
     lines = [f"{folder}: {error}"]

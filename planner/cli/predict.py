@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from planner.errors import InstanceError, PlannerError
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-
-def _read(path: Path) -> DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InstanceError(f"{path}: no such file; give the path of a CSV table") from None
-    except (OSError, ValueError) as error:
-        raise InstanceError(f"{path}: not a CSV table in UTF-8 ({error})") from error
+from planner.errors import PlannerError
 
 
 def predict(
@@ -40,11 +27,12 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
 ) -> None:
     """Predict TTFT, TPOT and output tokens/s of serving points, with 80 % bands."""
-    from planner.serving import Calibration
+    from planner.calibration import Calibration
+    from planner.points import read_points
     from planner.serving import predict as predict_points
 
     mine = Calibration.load(calibration) if calibration else None
-    result = predict_points(_read(points), mine, file=str(points))
+    result = predict_points(read_points(points), mine, file=str(points))
     if as_json:
         text = json.dumps(json.loads(result.to_json(orient="records")), indent=2) + "\n"
     else:
@@ -54,30 +42,37 @@ def predict(
 
 def calibrate(
     measured: Annotated[
-        Path, typer.Argument(help="CSV: the columns of `predict`, and ttft_ms and tpot_ms.")
+        Path,
+        typer.Argument(
+            help="CSV: the columns of `predict`, and ttft_ms, tpot_ms or both (or ttft_s, tpot_s)."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Calibration file to write.")] = Path(
         "calibration.json"
     ),
+    accept: Annotated[
+        bool,
+        typer.Option("--accept-implausible", help="Take figures that look like another unit."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the fits as JSON.")] = False,
 ) -> None:
-    """Fit your own measurements; use the file with `planner predict --calibration`."""
+    """Fit your own measurements; use the file with `--calibration` of `predict` and `plan`."""
     from dataclasses import asdict
 
-    from planner.serving import calibrate as calibrate_points
+    from planner.measured import calibrate as calibrate_points
+    from planner.points import read_points
 
-    found = calibrate_points(_read(measured), file=str(measured))
+    table = read_points(measured)
+    found = calibrate_points(table, file=str(measured), accept_implausible=accept)
     found.save(output)
     if as_json:
         typer.echo(json.dumps([asdict(fit) for fit in found.fits], indent=2))
         return
-    typer.echo(f"{len(found.fits)} combinations fitted, written to {output}")
+    typer.echo(f"{_counted(len(found.fits), 'combination')} fitted, written to {output}")
     for fit in found.fits:
-        import math
-
         typer.echo(
-            f"  {' '.join(fit.combination)}: {fit.points} points, "
-            f"TPOT x {math.exp(fit.tpot[0]):.2f}, TTFT x {math.exp(fit.ttft[0]):.2f}"
+            f"  {fit.name}: {_counted(fit.points, 'point')}, "
+            f"TPOT x {math.exp(fit.tpot[0]):.3g}, TTFT x {math.exp(fit.ttft[0]):.3g}"
         )
 
 
@@ -121,6 +116,10 @@ def size(
         if name != "answer":
             typer.echo(f"  {name:<34} {value:,.4g}" if isinstance(value, float) else
                        f"  {name:<34} {value}")  # fmt: skip
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _emit(text: str, output: Path | None) -> None:

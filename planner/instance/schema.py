@@ -7,7 +7,7 @@ Blank cells mean "use the default" or, for catalog facts, "use the catalog's fig
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +25,8 @@ Precision = Literal["bf16", "fp8", "int4", "mxfp4"]
 class Row(BaseModel):
     """Base of every table row: immutable, no unknown columns."""
 
+    lets_others_stand: ClassVar[bool] = False
+    """whether columns of somebody else's may stand in the table, unread"""
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 

@@ -228,15 +228,22 @@ class _Column:
 
 def read_table(path: Path, row_class: type[R]) -> tuple[Table[R], list[Finding]]:
     """Read one CSV table: understood rows, and every finding about the others."""
+    cells = read_cells(path)
+    if isinstance(cells, Finding):
+        return Table(path.name, whole=False), [cells]
+    return read_rows(path.name, iter(cells), row_class)
+
+
+def read_cells(path: Path) -> list[tuple[int, list[str]]] | Finding:
+    """(line, cells) of a CSV table, header included, or why it is none."""
     text = _read_text(path, MAX_BYTES)
     if isinstance(text, Finding):
-        return Table(path.name, whole=False), [text]
-    reader = _rows(text)
+        return text
     try:
-        return _read_rows(path.name, reader, row_class)
+        return list(_rows(text))
     except csv.Error as error:
         line = text.count("\n") if "end of data" in str(error) else None
-        finding = Finding(
+        return Finding(
             path.name,
             line,
             "",
@@ -244,7 +251,6 @@ def read_table(path: Path, row_class: type[R]) -> tuple[Table[R], list[Finding]]
             f"not a CSV table ({error})",
             "mend the quotes: a cell with commas stands between two double quotes",
         )
-        return Table(path.name, whole=False), [finding]
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -262,9 +268,10 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1
 
 
-def _read_rows(
+def read_rows(
     file: str, reader: Iterator[tuple[int, list[str]]], row_class: type[R]
 ) -> tuple[Table[R], list[Finding]]:
+    """Understood rows of (line, cells), the header first, and every finding about the others."""
     line, header = next(reader, (1, []))
     if not header:
         finding = Finding(
@@ -361,6 +368,9 @@ def _columns(
             meaning = Conversion(text, 1.0)
         elif text:
             meaning = convert_header(text, numbers)
+        if _passed_over(text, meaning, header, row_class):
+            columns.append(None)
+            continue
         if isinstance(meaning, Conversion):
             twin = next((c for c in columns if c is not None and c.field == meaning.field), None)
             if twin is None:
@@ -391,6 +401,18 @@ def _columns(
         if name not in present and not re.search(rf"\b{name}\b", guessed)
     ]
     return columns, findings
+
+
+def _passed_over(
+    text: str, meaning: Conversion | Refusal | None, header: list[str], row_class: type[Row]
+) -> bool:
+    """Whether a column stays unread: where others may stand, and it looks like none we miss."""
+    if not row_class.lets_others_stand or isinstance(meaning, Conversion):
+        return False
+    if isinstance(meaning, Refusal):
+        return meaning.field in header
+    missed = [name for name in row_class.model_fields if name not in header]
+    return not near_matches(text, missed).startswith("did you mean")
 
 
 def _read_row(

@@ -1,14 +1,13 @@
-"""`planner predict`, `calibrate`, `size`: predictions, provenance, bad input, own measurements."""
+"""`planner predict` and `planner size`: predictions, provenance, bad input."""
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from planner.cli import predict as cli
-from planner.errors import CatalogError, InfeasibleError, InstanceError
-from planner.serving import Calibration, calibrate, planning_law, predict
+from planner.errors import CatalogError, InfeasibleError, PointsError
+from planner.serving import planning_law, predict
 from planner.sizing import size_llm
 
 POINT = {
@@ -67,53 +66,42 @@ def test_blanks_mean_bf16_and_vllm():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"llm": "llama-3.1-7b"}, "row 2, llm: unknown 'llama-3.1-7b'; did you mean"),
+        ({"llm": "llama-3.1-7b"}, "points:2 llm 'llama-3.1-7b': unknown; did you mean"),
         ({"accelerator": "h100"}, "h100-sxm"),
-        ({"concurrency": "many"}, "row 2, concurrency: 'many' is not a number"),
+        ({"concurrency": "many"}, "points:2 concurrency 'many': not a number"),
         ({"concurrency": 0}, "at least 1"),
         ({"tp": 1.5}, "whole number"),
         ({"precision": "fp7"}, "did you mean fp8"),
         ({"engine": "vlm"}, "did you mean vllm"),
-        ({"input_tokens": float("nan")}, "row 2, input_tokens"),
+        ({"input_tokens": float("nan")}, "points:2 input_tokens: blank"),
+        ({"input_tokens": "1,024"}, "a thousands separator; write 1024"),
     ],
 )
 def test_bad_cells_are_named_with_a_remedy(change, message):
-    with pytest.raises(InstanceError, match=message.replace("(", r"\(")) as caught:
+    with pytest.raises(PointsError, match=message.replace("(", r"\(")) as caught:
         predict(points(**change))
     assert caught.value.exit_code == 3
 
 
 def test_all_bad_cells_are_reported_at_once():
-    with pytest.raises(InstanceError) as caught:
-        predict(points(llm=["x", "y"], concurrency=[0, -1]))
+    with pytest.raises(PointsError) as caught:
+        predict(points(llm=["x!", "y!"], concurrency=[0, -1]))
     assert len(caught.value.findings) == 4
 
 
 def test_a_missing_column_names_the_nearest():
-    with pytest.raises(InstanceError, match="rename 'concurency'"):
+    with pytest.raises(PointsError, match="concurency: unknown column; did you mean concurrency"):
         predict(points().rename(columns={"concurrency": "concurency"}))
 
 
-def test_own_measurement_scales_its_combination_only(tmp_path):
-    base = predict(points())
-    mine = points().assign(ttft_ms=base.ttft_ms * 2.0, tpot_ms=base.tpot_ms * 1.5)
-    calibration = calibrate(mine)
-    calibration.save(tmp_path / "c.json")
-    assert Calibration.load(tmp_path / "c.json") == calibration
-    both = points(precision=["fp8", "bf16"])
-    before, after = predict(both), predict(both, calibration)
-    ratio = after.tpot_ms / before.tpot_ms
-    assert ratio.tolist() == pytest.approx([1.5, 1.0], rel=1e-3)
-    assert after.provenance[0] == "user"
-
-
-def test_several_own_measurements_fit_a_slope():
-    loads = [4, 16, 64, 128]
-    base = predict(points(concurrency=loads))
-    truth = base.tpot_ms * np.array(loads) ** 0.1
-    mine = points(concurrency=loads).assign(tpot_ms=truth, ttft_ms=base.ttft_ms)
-    after = predict(points(concurrency=loads), calibrate(mine))
-    assert after.tpot_ms.to_numpy() == pytest.approx(truth.to_numpy(), rel=1e-3)
+def test_other_columns_stand_and_other_units_are_converted():
+    plain = predict(points())
+    other = predict(points().assign(input_tokens=1.024, notes="x").rename(
+        columns={"input_tokens": "input_ktok"}))  # fmt: skip
+    assert other.notes[0] == "x"
+    assert other.tpot_ms[0] == plain.tpot_ms[0]
+    again = predict(plain.assign(concurrency=64))
+    assert again.tpot_ms[0] == plain.tpot_ms[0], "a prediction is a table of points too"
 
 
 def test_planning_law_is_scaled_by_what_is_known():
@@ -140,7 +128,7 @@ def test_command_reads_and_writes_csv(tmp_path):
     assert pd.read_csv(tmp_path / "out.csv").provenance[0] == "measured"
     cli.predict(tmp_path / "p.csv", tmp_path / "out.json", as_json=True)
     assert json.loads((tmp_path / "out.json").read_text())[0]["tpot_ms"] > 0
-    with pytest.raises(InstanceError, match="no such file"):
+    with pytest.raises(PointsError, match="no such file"):
         cli.predict(tmp_path / "absent.csv")
 
 
