@@ -1,9 +1,9 @@
 """The engine: from an instance folder to a certified plan.
 
-`planner.load`, `plan`, `front`, `verify`, `explain`, `whatif`, `diff`, `replan`, `backtest` and
-`report` are the stable Python API; they are functions of `planner.api` and load on first use, so
-that ``import planner`` costs nothing. Those of `CALLABLE_MODULES` are submodules too (the plan's
-classes, the front, the checker, the explanation ...): those modules can be called.
+`planner.load`, `plan`, `export`, `front`, `verify`, `explain`, `whatif`, `diff`, `replan`,
+`backtest` and `report` are the stable Python API; they are functions of `planner.api` and load on
+first use, so that ``import planner`` costs nothing. Those of `CALLABLE_MODULES` are submodules too
+(the plan's classes, the front, the checker, the explanation ...): those modules can be called.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "backtest",
     "diff",
     "explain",
+    "export",
     "front",
     "load",
     "plan",
@@ -26,7 +27,7 @@ __all__ = [
     "whatif",
 ]
 
-FUNCTIONS = ("diff", "load", "whatif")
+FUNCTIONS = ("diff", "export", "load", "whatif")
 
 CALLABLE_MODULES = ("backtest", "explain", "front", "plan", "replan", "report", "verify")
 

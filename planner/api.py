@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from planner.explain.whatif import WhatIf
     from planner.front.front import Front
     from planner.front.run import FrontProgress
+    from planner.program.export import Export
     from planner.replan.check import Replan
     from planner.report.files import Report
     from planner.solve.bound import Prices
@@ -149,6 +150,32 @@ def plan(
     """
     request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads, changes)
     return answer(instance, request, on_progress=on_progress).plan
+
+
+def export(
+    instance: Facts | str | Path,
+    *,
+    mps: str | Path | None = None,
+    lp: str | Path | None = None,
+    minimize: str | None = None,
+    caps: Mapping[str, float] | None = None,
+    floors: Mapping[str, float] | None = None,
+    changes: Sequence[str] = (),
+) -> Export:
+    """Write the program that `plan` solves as an MPS or LP file, with the names of its columns.
+
+    Its optimum, constants included, is the value that `plan` certifies. Arguments as for `plan`.
+    Raises InstanceError, InfeasibleError, RunError where a file cannot be written.
+    """
+    from planner.program.export import export_program
+
+    request = Request(minimize, caps or {}, floors or {}, changes=changes)
+    facts = instance if isinstance(instance, Facts) else load(instance)
+    return export_program(
+        with_request(facts, request),
+        None if mps is None else Path(mps),
+        None if lp is None else Path(lp),
+    )
 
 
 def front(
@@ -509,6 +536,7 @@ __all__ = [
     "backtest",
     "diff",
     "explain",
+    "export",
     "front",
     "load",
     "plan",

@@ -75,13 +75,16 @@ def linear(*terms: Terms, constant: float = 0.0) -> Any:
 def constraint(rows: Iterable[tuple[Any, tuple[float | None, Any, float | None]]]) -> Any:
     """A constraint indexed by the given keys; each row is (lower, body, upper).
 
-    Rows without a variable are dropped when they hold, and kept as infeasible when they do not.
+    Rows without a variable are dropped when they hold; one that does not is kept as a row that no
+    plan keeps, on the column `nothing`.
     """
     chosen = {key: row for key, row in rows if row[1].linear_vars or not _holds(row)}
 
-    def row_of(_: Any, *key: Any) -> Any:
-        row = chosen[key[0] if len(key) == 1 else key]
-        return row if row[1].linear_vars else pyo.Constraint.Infeasible
+    def row_of(program: Any, *key: Any) -> Any:
+        lower, body, upper = chosen[key[0] if len(key) == 1 else key]
+        if not body.linear_vars:
+            body = body.constant + program.nothing
+        return lower, body, upper
 
     return pyo.Constraint(list(chosen), rule=row_of)
 

@@ -1,0 +1,58 @@
+"""`planner export`: the stated program for any solver."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.plan import named_numbers, silent_stdout
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Instance folder.")],
+    mps: Annotated[Path | None, typer.Option(help="MPS file to write (free format).")] = None,
+    lp: Annotated[Path | None, typer.Option(help="LP file to write (CPLEX format).")] = None,
+    minimize: Annotated[
+        str | None, typer.Option(help="cost, carbon or qoe-loss; else as the instance says.")
+    ] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
+    ] = None,
+    floor: Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="Move figures first, as for `planner plan`.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Write the program that `planner plan` solves, to be solved by any other solver.
+
+    The optimum of the file, constants included, is the value that `planner plan` certifies: USD,
+    kgCO2e or lost QoE (1 - QoE) of the period. FILE.names.csv says what the columns and rows are.
+    """
+    from planner.api import Request, load, with_request
+    from planner.program.export import export_program
+
+    began = time.monotonic()
+
+    def told(step: str) -> None:
+        if not quiet:
+            typer.echo(f"{time.monotonic() - began:6.1f} s  {step}", err=True)
+
+    request = Request(
+        minimize=minimize,
+        caps=named_numbers(cap or [], "--cap"),
+        floors=named_numbers(floor or [], "--floor"),
+        changes=change or (),
+    )
+    with silent_stdout():
+        written = export_program(with_request(load(folder), request), mps, lp, told)
+    typer.echo(
+        f"{folder.name}: least {written.objective}; {written.columns:,} columns "
+        f"({written.integers:,} integer), {written.rows:,} rows, {written.entries:,} entries\n"
+        f"paid whatever is decided (the column `one`): {written.constant:,.6g}\n"
+        f"written: {', '.join(str(path) for path in written.files)}"
+    )
