@@ -468,7 +468,14 @@ MISTAKES = (
     ),
     # ---- impossible before solving
     Mistake("llm-too-large", llm_too_large, M, 3, "llm", "its weights take 66 GB"),
-    swap("accelerator-not-on-sale", A, "l4\n", "mi300x\nl4\n", "accelerator", "no offer in any"),
+    Mistake(
+        "accelerator-not-on-sale",
+        lambda f: f.update({A: b"accelerator\nmi300x\n"}),
+        A,
+        2,
+        "accelerator",
+        "no offer in any",
+    ),
     swap(
         "target-below-network",
         W,

@@ -37,7 +37,10 @@ def validate(
         bool, typer.Option("--schema", help="Print the JSON Schema of the format, for editors.")
     ] = False,
 ) -> None:
-    """Check instance folders: every problem with its place and remedy; exit code 3 if any."""
+    """Check instance folders: every problem with its place and remedy; exit code 3 if any.
+
+    What is only pointed out (a warning) is listed too, and is no reason for exit code 3.
+    """
     if schema:
         from planner.instance.dictionary import json_schema
 
@@ -58,33 +61,45 @@ def validate(
 
 def _checked(folder: Path) -> dict[str, Any]:
     """What loading a folder says."""
-    from planner.instance.load import load_instance
+    from planner.instance.load import check_folder
 
-    result: dict[str, Any] = {"folder": str(folder), "name": None, "sha256": None, "findings": ()}
+    result: dict[str, Any] = {"folder": str(folder), "name": None, "sha256": None, "findings": (),
+                              "warnings": ()}  # fmt: skip
     try:
-        instance = load_instance(folder)
+        checked = check_folder(folder)
     except InstanceError as error:
         return {**result, "findings": error.findings}
+    instance = checked.instance
     sizes = ", ".join(
         f"{len(getattr(instance, table))} {table}"
-        for table in ("workloads", "origins", "slices", "regions", "accelerators", "llms")
+        for table in ("workloads", "origins", "slices", "regions", "accelerators", "llms", "apis")
+        if table != "apis" or instance.apis
     )
-    return {**result, "name": instance.settings.name, "sha256": instance.sha256, "sizes": sizes}
+    return {**result, "name": instance.settings.name, "sha256": instance.sha256, "sizes": sizes,
+            "warnings": checked.warnings}  # fmt: skip
 
 
 def _plain(result: dict[str, Any]) -> dict[str, Any]:
-    findings = [dataclasses.asdict(finding) for finding in result["findings"]]
-    return {**result, "valid": not findings, "findings": findings}
+    findings, warnings = (
+        [dataclasses.asdict(finding) for finding in result[kind]]
+        for kind in ("findings", "warnings")
+    )
+    return {**result, "valid": not findings, "findings": findings, "warnings": warnings}
 
 
 def _print(results: list[dict[str, Any]]) -> None:
-    """The answer first, then a table of findings per folder."""
+    """The answer first, then a table of findings per folder, what is only pointed out last."""
+    from planner.instance.findings import accepting
+
     wrong = [result for result in results if result["findings"]]
-    total = sum(len(result["findings"]) for result in wrong)
+    doubtful = _count(sum(len(result["warnings"]) for result in results), "warning")
+    beside = f", {doubtful}" if doubtful else ""
     if not wrong:
-        typer.echo("valid" if len(results) == 1 else f"all {len(results)} instances are valid")
+        typer.echo(
+            ("valid" if len(results) == 1 else f"all {len(results)} instances are valid") + beside
+        )
     else:
-        count = f"{total} finding" + ("" if total == 1 else "s")
+        count = _count(sum(len(result["findings"]) for result in wrong), "finding") + beside
         typer.echo(
             f"invalid: {count}"
             if len(results) == 1
@@ -96,6 +111,16 @@ def _print(results: list[dict[str, Any]]) -> None:
             typer.echo(as_table(result["findings"]), nl=False)
         else:
             typer.echo(f"{result['folder']}: {result['sizes']}; sha256 {result['sha256'][:12]}")
+        if result["warnings"]:
+            typer.echo("pointed out:")
+            typer.echo(as_table(result["warnings"]), nl=False)
+        named = [f for f in (*result["findings"], *result["warnings"]) if f.name]
+        if named:
+            typer.echo(f"what is meant: {accepting(named)}, at its top")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s") if number else ""
 
 
 def as_table(findings: tuple[Finding, ...]) -> str:

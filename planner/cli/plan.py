@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STOPPED_AT_LIMIT = 5
 AMBIGUOUS_GAP = 0.1
+POINTED_OUT = "Pointed out: "
+"""How an assumption begins that is a warning of the instance's checks."""
 
 
 def plan(
@@ -242,6 +244,9 @@ def print_outcome(outcome: Outcome, *, quiet: bool, named: bool) -> None:
         return
     assert outcome.answer is not None
     found = outcome.answer
+    for text in found.plan.assumptions:
+        if text.startswith(POINTED_OUT):
+            typer.echo(f"{outcome.folder}: {text}", err=True)
     place = str(shortest(outcome.run_folder)) if outcome.run_folder is not None else None
     if quiet:
         typer.echo("\n".join([*headline(found.plan), f"run folder: {place}"]))

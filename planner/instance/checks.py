@@ -72,11 +72,24 @@ Check = Callable[[Tables, Catalog], Iterator[Finding]]
 
 
 def nothing_in_it(t: Tables, catalog: Catalog) -> Iterator[Finding]:
-    """A required table has at least one row."""
+    """A required table has at least one row; so have those that own llms need."""
     for name, table in t.all():
-        required = s.TABLES[name][1]
+        required = s.TABLES[name][1] or (name in s.OWN_FLEET and not t.apis.present)
         if required and table.whole and not table.rows:
             yield table.about("no rows", f"add at least one row, see {name} in FORMAT.md")
+    if not t.apis.present:
+        return
+    if t.apis.whole and t.llms.whole and not (t.apis.rows or t.llms.rows):
+        yield t.apis.about(
+            "no rows, and llms.csv has none either: nothing can answer",
+            "add a hosted llm, or an llm of your own in llms.csv",
+        )
+    for home in (t.regions, t.accelerators):
+        if t.llms.rows and home.whole and not home.rows:
+            yield home.about(
+                "no rows, and llms.csv has llms of your own",
+                "add at least one row, or leave llms.csv empty and buy every answer",
+            )
 
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -273,6 +286,7 @@ def implausible_prices(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                     column,
                     f"above the on-demand price {row.ondemand_usd_per_h:g}",
                     "swap or correct the prices",
+                    name=f"offers/{row.region}/{row.offer}/{column}",
                 )
     for index, owned in enumerate(t.owned.rows):
         each = owned.usd_per_h / (owned.accelerators or 1)
@@ -559,6 +573,7 @@ def demand_in_every_slice(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                 f"implausible: over {FAR_ABOVE:,.0f} times {usual:.4g}, "
                 f"the median rate of {row.workload}",
                 "check the unit in the header and the number of digits",
+                name=f"demand/{row.workload}/{row.origin}/requests_per_s",
             )
 
 

@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from planner.instance import schema
 from planner.instance.checks import KEYS, PLAUSIBLE
-from planner.instance.schema import RUNNING, TABLES, Settings
+from planner.instance.schema import OWN_FLEET, RUNNING, TABLES, Settings
 from planner.instance.tables import field_kind, number_fields
 from planner.instance.units import unit_of
 
@@ -171,6 +171,12 @@ A folder with `instance.toml` and CSV tables. `planner new DIR` writes one that 
   year 8,760; another dimension or currency is refused. The same holds for keys of `instance.toml`.
 - Values outside the limits are refused: a unit is wrong, or a digit slipped. The price of an
   accelerator must lie between 0.005 and 200 USD an hour.
+- A figure that replaces one of the catalog is held against it. What has the factor of a slip (the
+  price of one accelerator in the place of the machine's, kg for g, cents) or lies far off is
+  refused with both figures; what lies less far is pointed out, as are months that the period does
+  not have and settings without effect. `planner validate` lists both and names them:
+  `accept = ["NAME"]`, above the sections of `instance.toml`, says that a figure is meant (`*`
+  stands for any characters), and the plan says so among its assumptions.
 - Ids of regions, accelerators, llms and offers are the catalog's: `planner catalog` lists them.
 - At most 50 MB and 2,000,000 rows per table. Other files in the folder are left alone, except
   tables of other names, which are refused.
@@ -191,7 +197,8 @@ def format_page() -> str:
         if isinstance(section, type) and issubclass(section, BaseModel):
             parts += [f"### [{name}]", _prose(section), _grid(entries(section), "key")]
     for name, (row_class, required) in TABLES.items():
-        need = "required" if required else "optional"
+        unless = "required unless every answer is bought" if name in OWN_FLEET else "optional"
+        need = "required" if required else unless
         parts += [
             f"## {name}.csv ({need})",
             _prose(row_class),

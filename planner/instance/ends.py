@@ -106,13 +106,13 @@ def _suffix(begin: Moment, end: Moment, start: Moment, stop: Moment) -> str:
 
 def _share_before(moment: Moment, month: int, start: Moment, stop: Moment) -> float:
     """Share of the period's days of a month (of all days where it has none) before a moment."""
-    spans = [span for span in _months(start, stop) if span[0].month == month] or [(start, stop)]
+    spans = [span for span in months(start, stop) if span[0].month == month] or [(start, stop)]
     whole = sum((end - begin).total_seconds() for begin, end in spans)
     before = sum((min(end, max(moment, begin)) - begin).total_seconds() for begin, end in spans)
     return before / whole
 
 
-def _months(start: Moment, stop: Moment) -> list[tuple[Moment, Moment]]:
+def months(start: Moment, stop: Moment) -> list[tuple[Moment, Moment]]:
     """The period cut at the first of every month."""
     found = []
     while start < stop:

@@ -1,4 +1,8 @@
-"""Finding: one thing wrong in an instance folder, where it is, and how to mend it."""
+"""Finding: one thing wrong in an instance folder, where it is, and how to mend it.
+
+A finding with a name may be meant: ``accept`` in ``instance.toml`` says so by that name. A warning
+is listed and told in the plan, and stops nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +24,29 @@ class Finding:
     value: str
     problem: str
     remedy: str
+    warning: bool = False
+    name: str = ""
+    """what ``accept`` calls it; empty: it cannot be accepted"""
 
     def __str__(self) -> str:
         """``file:row column "value": problem; remedy``, empty parts left out."""
+        meant = f"; if it is meant: {accepting([self])}" if self.name else ""
+        return f"{self.place}: {self.problem}; {self.remedy}{meant}"
+
+    @property
+    def place(self) -> str:
+        """``file:row column "value"``, empty parts left out."""
         place = self.file if self.row is None else f"{self.file}:{self.row}"
         column = f" {self.column}" if self.column else ""
         value = f" {self.value!r}" if self.value else ""
-        return f"{place}{column}{value}: {self.problem}; {self.remedy}"
+        return f"{place}{column}{value}"
+
+
+def accepting(findings: Iterable[Finding]) -> str:
+    """The line of ``instance.toml`` that says that these findings are meant."""
+    names = dict.fromkeys(finding.name for finding in findings if finding.name)
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"accept = [{listed}] in instance.toml"
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:

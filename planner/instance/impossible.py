@@ -6,6 +6,7 @@ Each rule needs the `Facts` and says the row of the instance that would have to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from planner.errors import RunError
 from planner.incumbent import incumbent_of
@@ -21,7 +22,10 @@ FactCheck = Callable[[Tables, Facts], Iterator[Finding]]
 
 
 def nothing_on_sale(t: Tables, facts: Facts) -> Iterator[Finding]:
-    """Every accelerator is offered or owned in some region, every region has some machine."""
+    """Every accelerator is offered or owned in some region, every region has some machine.
+
+    Harmless where another one is: pointed out.
+    """
     cards = {machine.accelerator for machine in facts.machines}
     places = {machine.region for machine in facts.machines} | {api.region for api in facts.apis}
     regions = ", ".join(region.region for region in facts.regions)
@@ -32,15 +36,19 @@ def nothing_on_sale(t: Tables, facts: Facts) -> Iterator[Finding]:
                 "accelerator",
                 f"no offer in any of the allowed regions ({shortened(regions)})",
                 "allow a region that sells it, give a price in offers.csv, or delete the row",
+                warning=bool(places),
+                name=f"accelerators/{row.accelerator}" if places else "",
             )
     names = ", ".join(card.accelerator for card in facts.accelerators)
     for index, region in enumerate(t.regions.rows):
-        if region.region not in places:
+        if cards and region.region not in places:
             yield t.regions.finding(
                 index,
                 "region",
                 f"no offer of any allowed accelerator ({names})",
                 "allow an accelerator sold there, give a price in offers.csv, or delete the row",
+                warning=True,
+                name=f"regions/{region.region}",
             )
 
 
@@ -48,11 +56,14 @@ def no_spot_price(t: Tables, facts: Facts) -> Iterator[Finding]:
     """A spot share is allowed only where something has a spot price."""
     share = facts.instance.settings.policy.spot_share_max
     if share > 0.0 and not any(m.spot_usd_per_h is not None for m in facts.machines):
-        yield t.setting(
-            "policy.spot_share_max",
-            share,
-            f"none of the {len(facts.machines)} machines has a spot price",
-            "give spot_usd_per_h in offers.csv, or set the share to 0",
+        yield replace(
+            t.setting(
+                "policy.spot_share_max",
+                share,
+                f"none of the {len(facts.machines)} machines has a spot price",
+                "give spot_usd_per_h in offers.csv, or set the share to 0",
+            ),
+            warning=True,
         )
 
 
@@ -85,6 +96,7 @@ def llm_fits_nowhere(t: Tables, facts: Facts) -> Iterator[Finding]:
                 f"its weights take {needed:,.0f} GB at {'/'.join(llm.precisions)}, the largest "
                 f"replica has {best[0]:,.0f} GB ({best[1]})",
                 "allow a smaller precision, larger machines, or more accelerators per replica",
+                name=f"llms/{llm.llm}",
             )
 
 

@@ -8,6 +8,9 @@ together; whatever the bytes, the only exception is InstanceError.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,15 @@ from pydantic import ValidationError
 from planner.catalog import Catalog, load_catalog
 from planner.errors import InstanceError
 from planner.incumbent import PLAN, files_of
+from planner.instance.against import AGAINST_CATALOG
+from planner.instance.calendar import CALENDAR
 from planner.instance.checks import TABLE_CHECKS, Tables
 from planner.instance.facts import Facts
 from planner.instance.findings import Finding, near_matches
 from planner.instance.impossible import FACT_CHECKS
 from planner.instance.overrides import overridden
 from planner.instance.resolve import missing_figures, resolve
-from planner.instance.schema import TABLES, Instance
+from planner.instance.schema import OWN_FLEET, TABLES, Instance
 from planner.instance.tables import Table, read_settings, read_table
 
 SETTINGS_FILE = "instance.toml"
@@ -31,44 +36,107 @@ KNOWN_TOML_FILES = {SETTINGS_FILE, "feeds.toml"}
 OTHER_TABLE_SUFFIXES = {".xlsx", ".xls", ".ods", ".tsv", ".parquet"}
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A valid instance: what the user wrote, it joined, and what was pointed out."""
+
+    instance: Instance
+    facts: Facts
+    warnings: tuple[Finding, ...]
+
+
 def load_instance(folder: Path, catalog: Catalog | None = None) -> Instance:
     """The instance in `folder`, validated against the schema and the catalog (the shipped one).
 
     Raises InstanceError with every finding of all tables, in the order of the format.
     """
-    return _checked(Path(folder), load_catalog() if catalog is None else catalog)[0]
+    return check_folder(folder, catalog).instance
 
 
 def load_facts(folder: Path, catalog: Catalog | None = None) -> Facts:
     """As `load_instance`, joined with the catalog: the join that its last checks need anyway."""
-    return _checked(Path(folder), load_catalog() if catalog is None else catalog)[1]
+    return check_folder(folder, catalog).facts
 
 
-def _checked(folder: Path, catalog: Catalog) -> tuple[Instance, Facts]:
-    """What the user wrote, and it joined; InstanceError with every finding."""
+def check_folder(folder: Path, catalog: Catalog | None = None) -> Checked:
+    """The instance and everything that is doubtful in it; InstanceError with every finding."""
+    folder, catalog = Path(folder), load_catalog() if catalog is None else catalog
     tables, findings = _read_folder(folder)
+    judged = Judged(tables.settings.accept if tables is not None and tables.settings else ())
+    judged.add(findings)
     if tables is not None:
-        for check in TABLE_CHECKS:
-            findings += check(tables, catalog)
-    if tables is None or tables.settings is None or findings:
-        raise _error(folder, findings)
+        for check in (*TABLE_CHECKS, *CALENDAR, *AGAINST_CATALOG):
+            judged.add(check(tables, catalog))
+    if tables is None or tables.settings is None or judged.errors:
+        raise _error(folder, judged.errors)
     instance = _instance(tables, folder)
-    findings = _missing(tables, instance, catalog)
-    if findings:
-        raise _error(folder, findings)
+    judged.add(_missing(tables, instance, catalog))
+    if judged.errors:
+        raise _error(folder, judged.errors)
     facts = resolve(instance, catalog)
-    findings = [finding for check in FACT_CHECKS for finding in check(tables, facts)]
-    if findings:
-        raise _error(folder, findings)
-    return instance, facts
+    for fact_check in FACT_CHECKS:
+        judged.add(fact_check(tables, facts))
+    if judged.errors:
+        raise _error(folder, judged.errors)
+    judged.add(judged.idle(tables))
+    warnings = tuple(_ordered(judged.warnings))
+    said = (*judged.told(), *facts.assumptions)
+    return Checked(instance, replace(facts, assumptions=said), warnings)
+
+
+@dataclass
+class Judged:
+    """Findings told apart: errors, warnings, and those that the user says are meant."""
+
+    accept: Sequence[str]
+    errors: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+    accepted: list[Finding] = field(default_factory=list)
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Put each finding where it belongs."""
+        for finding in findings:
+            if finding.name and any(fnmatchcase(finding.name, name) for name in self.accept):
+                self.accepted.append(finding)
+            else:
+                (self.warnings if finding.warning else self.errors).append(finding)
+
+    def told(self) -> Iterator[str]:
+        """What was pointed out and what was accepted, one sentence each for the plan."""
+        for finding in _ordered(self.warnings):
+            yield f"Pointed out: {_sentence(finding)}"
+        for finding in _ordered(self.accepted):
+            yield f"Accepted as meant: {_sentence(finding)}"
+
+    def idle(self, tables: Tables) -> list[Finding]:
+        """What ``accept`` names and no finding has: a slip, or no longer needed."""
+        names = [finding.name for finding in self.accepted]
+        return [
+            replace(
+                tables.setting("accept", name, "no finding has this name", "delete it"),
+                warning=True,
+            )
+            for name in self.accept
+            if not any(fnmatchcase(each, name) for each in names)
+        ]
+
+
+def _sentence(finding: Finding) -> str:
+    text = f"{finding.place}: {finding.problem}"
+    return text if text.endswith("?") else f"{text}."
 
 
 def _error(folder: Path, findings: list[Finding]) -> InstanceError:
-    order = {name: at for at, name in enumerate([SETTINGS_FILE, *(f"{n}.csv" for n in TABLES)])}
-    unique = dict.fromkeys(findings)
-    ordered = sorted(unique, key=lambda f: (order.get(f.file, len(order)), f.file, f.row or 0))
+    ordered = _ordered(findings)
     count = f"{len(ordered)} finding" + ("" if len(ordered) == 1 else "s")
     return InstanceError(f"{folder}: {count}; first: {ordered[0]}", tuple(ordered))
+
+
+def _ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """In the order of the format, each once."""
+    order = {name: at for at, name in enumerate([SETTINGS_FILE, *(f"{n}.csv" for n in TABLES)])}
+    unique = dict.fromkeys(findings)
+    return sorted(unique, key=lambda f: (order.get(f.file, len(order)), f.file, f.row or 0))
 
 
 def _read_folder(folder: Path) -> tuple[Tables | None, list[Finding]]:
@@ -89,8 +157,9 @@ def _read_folder(folder: Path) -> tuple[Tables | None, list[Finding]]:
             remedy = "add it; `planner new` writes one with comments"
             findings.append(Finding(SETTINGS_FILE, None, "", "", "missing", remedy))
     tables: dict[str, Table[Any]] = {}
-    for name, (row_class, required) in TABLES.items():
+    for name, (row_class, always) in TABLES.items():
         file = f"{name}.csv"
+        required = always or (name in OWN_FLEET and "apis.csv" not in names)
         if file in names:
             tables[name], wrong = read_table(folder / file, row_class)
             findings += wrong

@@ -275,7 +275,7 @@ def accelerator_facts(row: Accelerator, instance: Instance, catalog: Catalog) ->
     tdp_w = float(row.tdp_w if row.tdp_w is not None else known["tdp_w"])
     idle_w = row.idle_w if row.idle_w is not None else known["idle_w"]
     if idle_w is None:
-        idle_w = _idle_share(catalog) * tdp_w
+        idle_w = idle_share(catalog) * tdp_w
     link = known["interconnect_gb_per_s"]
     return AcceleratorFacts(
         accelerator=row.accelerator,
@@ -291,18 +291,18 @@ def accelerator_facts(row: Accelerator, instance: Instance, catalog: Catalog) ->
         idle_w=float(idle_w),
         embodied_kgco2e=row.embodied_kgco2e
         if row.embodied_kgco2e is not None
-        else _embodied_kgco2e(known, instance.settings.carbon.embodied, catalog),
+        else embodied_kgco2e(known, instance.settings.carbon.embodied, catalog),
         provenance=_provenance(catalog, "accelerators", row.accelerator, known, ", ".join(given)),
     )
 
 
-def _idle_share(catalog: Catalog) -> float:
+def idle_share(catalog: Catalog) -> float:
     """Idle over TDP: median of the accelerators with a reading."""
     frame = catalog.accelerators
     return float((frame["idle_w"] / frame["tdp_w"]).dropna().median())
 
 
-def _embodied_kgco2e(known: dict[str, Any], case: str, catalog: Catalog) -> float:
+def embodied_kgco2e(known: dict[str, Any], case: str, catalog: Catalog) -> float:
     """Low (published), high (component model) or mid (geometric mean) case of one accelerator.
 
     A blank high case takes the median of its family, else of all; a blank low case the high one
@@ -656,7 +656,7 @@ def _assumptions(instance: Instance, catalog: Catalog) -> tuple[str, ...]:
     ]
     if idle:
         said.append(
-            f"Idle power of {', '.join(idle)} is {_idle_share(catalog):.0%} of its TDP "
+            f"Idle power of {', '.join(idle)} is {idle_share(catalog):.0%} of its TDP "
             "(median of the accelerators with a reading)."
         )
     flat = [

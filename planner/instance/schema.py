@@ -179,6 +179,9 @@ class Settings(Row):
     """for people"""
     minimize: Literal["cost", "carbon", "qoe-loss"] = "cost"
     """what to minimise unless the command says otherwise"""
+    accept: tuple[str, ...] = ()
+    """findings that are meant although they look wrong, by the names that `planner validate` gives
+    them; * stands for any characters"""
     incumbent: str | None = None
     """what runs today: path of a run folder, a plan.json or a folder with fleet.csv and
     adoption.csv, relative to this folder"""
@@ -564,9 +567,9 @@ TABLES: dict[str, tuple[type[Row], bool]] = {
     "slices": (Slice, True),
     "origins": (Origin, True),
     "demand": (Demand, True),
-    "regions": (Region, True),
-    "accelerators": (Accelerator, True),
-    "llms": (Llm, True),
+    "regions": (Region, False),
+    "accelerators": (Accelerator, False),
+    "llms": (Llm, False),
     "quality": (Quality, True),
     "offers": (Offer, False),
     "apis": (HostedApi, False),
@@ -576,6 +579,9 @@ TABLES: dict[str, tuple[type[Row], bool]] = {
     "overrides": (Override, False),
 }
 """Table name -> (row class, required)."""
+
+OWN_FLEET = ("regions", "accelerators", "llms")
+"""Tables that are required unless every answer is bought (``apis.csv``)."""
 
 
 class Instance(Row):
@@ -587,10 +593,10 @@ class Instance(Row):
     slices: tuple[Slice, ...]
     origins: tuple[Origin, ...]
     demand: tuple[Demand, ...]
-    regions: tuple[Region, ...]
-    accelerators: tuple[Accelerator, ...]
-    llms: tuple[Llm, ...]
     quality: tuple[Quality, ...]
+    regions: tuple[Region, ...] = ()
+    accelerators: tuple[Accelerator, ...] = ()
+    llms: tuple[Llm, ...] = ()
     offers: tuple[Offer, ...] = ()
     apis: tuple[HostedApi, ...] = ()
     variants: tuple[Variant, ...] = ()

@@ -61,14 +61,25 @@ class Table(Generic[R]):
         found = {str(getattr(row, column)) for row in self.rows}
         return frozenset(found | {cells[column] for cells in self.lost if column in cells})
 
-    def finding(self, index: int, column: str, problem: str, remedy: str) -> Finding:
-        """A finding about a cell of row `index`."""
+    def finding(
+        self,
+        index: int,
+        column: str,
+        problem: str,
+        remedy: str,
+        *,
+        warning: bool = False,
+        name: str = "",
+    ) -> Finding:
+        """A finding about a cell of row `index`; one with a name can be accepted."""
         value = getattr(self.rows[index], column, None) if column else None
         if isinstance(value, float):
             value /= self.factors.get(column, 1.0)  # as the file has it
         shown = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
         header = self.headers.get(column, column)
-        return Finding(self.file, self.lines[index], header, shortened(shown), problem, remedy)
+        return Finding(
+            self.file, self.lines[index], header, shortened(shown), problem, remedy, warning, name
+        )
 
     def about(self, problem: str, remedy: str, column: str = "", value: str = "") -> Finding:
         """A finding about the table as a whole."""

@@ -243,7 +243,7 @@ def test_an_override_changes_the_catalogs_figure_and_says_so(starter: Path, edit
         ("regions", "aws:us-east-1", "region", "x"),
         ("regions", "aws:us-east-1", "pue", "much"),
         ("regions", "aws:us-east-1", "pue", "nan"),
-        ("accelerators", "h100-sxm", "memory_gb", "80000000"),
+        ("accelerators", "h100-sxm", "memory_gb", "8e30"),
         ("accelerators", "h100-sxm", "memory_gb", "-80"),
     ],
 )
