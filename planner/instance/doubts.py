@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 ROUNDING = 0.01
 """How near to 1/n a figure must be to count as an n-th: prices are written to the cent."""
+HALF = 2.0 * (1.0 + ROUNDING)
+"""Half a price may be a discount: the slip of a machine of two is only pointed out."""
 THOUSAND, HUNDRED = (500.0, 2_000.0), (70.0, 140.0)
 """Factors that a figure of another year, times a thousand or a hundred, falls into."""
 
@@ -69,7 +71,7 @@ def doubt(
     slip = _slip(value < known, factor, pieces)
     if slip:
         part = f"1/{pieces} of" if "price of one" in slip else _times(value, known)
-        return Doubt(f"{part} {said}: {slip}", True)
+        return Doubt(f"{part} {said}: {slip}", factor > HALF)
     if factor <= far.pointed_out or abs(value - known) <= far.least:
         return None
     return Doubt(f"{_times(value, known)} {said}", factor > far.refused)

@@ -124,6 +124,11 @@ def test_a_slip_is_refused_with_both_figures_unless_it_is_meant(
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
+        (
+            "offers.csv:region,offer,accelerator,accelerators,ondemand_usd_per_h:"
+            "gcp:us-central1,gcp_g2-standard-24,l4,2,1.0004",
+            "1/2 of the catalog's 2.0008: the price of one accelerator?",
+        ),
         (a3_highgpu("25"), "1/3.54 of the catalog's 88.49"),
         (own_offer("11"), "1.375 USD/h per accelerator"),
         (held("3"), "0.375 USD/h per accelerator"),
