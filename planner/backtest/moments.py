@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from planner.backtest.history import MARKET_COLUMNS, History, Moment, Offered
-from planner.instance.copy import copy_instance, drop_setting, set_setting, write_table
+from planner.instance.copy import accept, copy_instance, drop_setting, set_setting, write_table
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Offer
 
@@ -51,6 +51,7 @@ def write_moment(
         write_table(draft, "demand", demand)
         write_table(draft, "slices", slices)
         drop_setting(draft, "incumbent")
+        accept(draft, "offers/*")  # prices of another time may be far from today's
         set_setting(draft, "start", moment.date.isoformat())
         draft.replace(target)
     return target

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,16 @@ def set_setting(folder: Path, key: str, value: str) -> None:
     line = f"{key} = {value}" if is_date else f'{key} = "{value}"'
     changed, count = re.subn(rf"^\s*{key}\s*=.*$", line, text, count=1, flags=re.MULTILINE)
     path.write_text(changed if count else f"{line}\n{text}", encoding="utf-8")
+
+
+def accept(folder: Path, *names: str) -> None:
+    """Add names to the list of what is meant in ``instance.toml``; the rest stays."""
+    path = folder / SETTINGS_FILE
+    text = path.read_text(encoding="utf-8-sig")
+    listed = dict.fromkeys((*tomllib.loads(text).get("accept", ()), *names))
+    line = "accept = [" + ", ".join(json.dumps(name) for name in listed) + "]"
+    rest = re.sub(r"^accept\s*=\s*\[.*?\]", "", text, count=1, flags=re.MULTILINE | re.DOTALL)
+    path.write_text(f"{line}\n{rest}", encoding="utf-8")
 
 
 def drop_setting(folder: Path, key: str) -> None:

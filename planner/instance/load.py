@@ -33,6 +33,8 @@ from planner.instance.tables import Table, read_settings, read_table
 SETTINGS_FILE = "instance.toml"
 KNOWN_TOML_FILES = {SETTINGS_FILE, "feeds.toml"}
 """Settings that may lie in the folder; only the first is the instance's own."""
+MOST_TOLD = 6
+"""Warnings, and findings accepted, that a plan tells one by one."""
 OTHER_TABLE_SUFFIXES = {".xlsx", ".xls", ".ods", ".tsv", ".parquet"}
 
 
@@ -103,10 +105,12 @@ class Judged:
 
     def told(self) -> Iterator[str]:
         """What was pointed out and what was accepted, one sentence each for the plan."""
-        for finding in _ordered(self.warnings):
-            yield f"Pointed out: {_sentence(finding)}"
-        for finding in _ordered(self.accepted):
-            yield f"Accepted as meant: {_sentence(finding)}"
+        for begin, found in (("Pointed out", self.warnings), ("Accepted as meant", self.accepted)):
+            ordered = _ordered(found)
+            for finding in ordered[:MOST_TOLD]:
+                yield f"{begin}: {_sentence(finding)}"
+            if len(ordered) > MOST_TOLD:
+                yield f"{begin}: {len(ordered) - MOST_TOLD} more, see `planner validate`."
 
     def idle(self, tables: Tables) -> list[Finding]:
         """What ``accept`` names and no finding has: a slip, or no longer needed."""

@@ -13,8 +13,10 @@ import pytest
 
 from planner.cli import run
 from planner.errors import InstanceError
+from planner.instance.copy import accept as also_accept
 from planner.instance.findings import Finding
 from planner.instance.load import check_folder
+from planner.instance.tables import read_settings
 
 TINY = Path(__file__).resolve().parents[3] / "instances" / "tiny"
 
@@ -183,6 +185,16 @@ def test_an_acceptance_that_names_nothing_is_pointed_out(folder: Path) -> None:
     accept(folder, "offers/*")
     warning = check_folder(folder).warnings[0]
     assert (warning.column, warning.value) == ("accept", "offers/*")
+
+
+def test_names_are_added_to_a_list_that_is_there(folder: Path) -> None:
+    path = folder / "instance.toml"
+    path.write_text('accept = [\n "a/b",\n]\n' + path.read_text())
+    also_accept(folder, "offers/*", "a/b")
+    settings, _, findings = read_settings(path)
+    assert findings == []
+    assert settings is not None
+    assert settings.accept == ("a/b", "offers/*")
 
 
 def test_a_star_accepts_several(folder: Path) -> None:
