@@ -19,6 +19,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class PlannerError(Exception):
     """Base of every error the planner raises on purpose."""
@@ -44,17 +47,60 @@ class CatalogError(PlannerError):
     """A catalog id is unknown, or a catalog table is damaged."""
 
 
+MOST_RULES_SAID = 6
+"""In one line."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Rules that cannot all hold, and changes each of which would mend that."""
+
+    rules: tuple[str, ...]
+    repairs: tuple[str, ...] = ()
+    note: str = ""
+    """what else is to be known: what it rests on, that it stands once those before are mended"""
+
+
 class InfeasibleError(PlannerError):
-    """No plan exists, with proof; `conflict` and `repair` say why and what would mend it."""
+    """No plan exists, with proof; every one of `conflicts` needs one of its repairs.
+
+    `headline` is the message without the rules; `conflict` and `repair` are the rules and repairs
+    of all conflicts in one list; `proof` is what the statement rests on, where that is more than
+    prices that anybody can check.
+    """
 
     exit_code = 4
 
     def __init__(
-        self, message: str, conflict: tuple[str, ...] = (), repair: tuple[str, ...] = ()
+        self,
+        headline: str,
+        conflict: tuple[str, ...] = (),
+        repair: tuple[str, ...] = (),
+        *,
+        conflicts: Sequence[Conflict] = (),
+        proof: str = "",
     ) -> None:
-        super().__init__(message)
-        self.conflict = conflict
-        self.repair = repair
+        super().__init__(headline)
+        self.headline = headline
+        alone = (Conflict(conflict, repair),) if conflict or repair else ()
+        self.conflicts = tuple(conflicts) or alone
+        self.proof = proof
+
+    def __str__(self) -> str:
+        rules = self.conflict
+        shown = "; ".join(rules[:MOST_RULES_SAID])
+        more = f" and {len(rules) - MOST_RULES_SAID} more" if len(rules) > MOST_RULES_SAID else ""
+        return f"{self.headline}: {shown}{more}" if rules else self.headline
+
+    @property
+    def conflict(self) -> tuple[str, ...]:
+        """What cannot all hold."""
+        return tuple(dict.fromkeys(rule for part in self.conflicts for rule in part.rules))
+
+    @property
+    def repair(self) -> tuple[str, ...]:
+        """What would mend it."""
+        return tuple(dict.fromkeys(words for part in self.conflicts for words in part.repairs))
 
 
 class SolverError(PlannerError):

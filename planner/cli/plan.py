@@ -265,6 +265,8 @@ def shortest(path: Path) -> Path:
 
 def error_text(error: BaseException, folder: str) -> str:
     """What went wrong, in full sentences, and what would mend it."""
+    from planner.cli.text import paragraph
+
     if isinstance(error, KeyboardInterrupt):
         return f"{folder}: interrupted before any plan was found"
     if not isinstance(error, PlannerError):
@@ -275,16 +277,30 @@ def error_text(error: BaseException, folder: str) -> str:
         first = f"{folder}: the {what} invalid: {count} finding{'s' if count > 1 else ''}"
         lines = [line for finding in error.findings for line in bullet(str(finding))]
         return "\n".join([first, *lines])
-    lines = [f"{folder}: {error}"]
     if isinstance(error, InfeasibleError):
-        lines[0] = f"{folder}: no plan exists (proved): {error}"
-        if error.conflict:
-            lines.append("these cannot all hold:")
-            lines += [line for part in error.conflict for line in bullet(part)]
-        if error.repair:
-            lines.append("the cheapest repair:")
-            lines += [line for part in error.repair for line in bullet(part)]
-    return "\n".join(lines)
+        return "\n".join(infeasible_lines(error, folder))
+    told = f"{folder}: {error}"
+    return "\n".join(line for part in told.split("\n") for line in paragraph(part) or [""])
+
+
+def infeasible_lines(error: InfeasibleError, folder: str) -> list[str]:
+    """That no plan exists, then every conflict with what would mend it."""
+    from planner.cli.text import paragraph
+
+    lines = paragraph(f"{folder}: no plan exists (proved): {error.headline}")
+    several = len(error.conflicts) > 1
+    for number, part in enumerate(error.conflicts, 1):
+        if part.rules:
+            title = "these cannot all hold" if len(part.rules) > 1 else "this cannot hold"
+            if several:
+                title = f"conflict {number} of {len(error.conflicts)}: {title}"
+            lines += paragraph(title + (f" ({part.note}):" if part.note else ":"))
+            lines += [line for rule in part.rules for line in bullet(rule)]
+        if part.repairs:
+            lines.append("each of these would mend it:" if len(part.repairs) > 1 else
+                         "this would mend it:")  # fmt: skip
+            lines += [line for words in part.repairs for line in bullet(words)]
+    return lines
 
 
 def bullet(text: str) -> list[str]:
@@ -303,7 +319,12 @@ def error_dict(error: BaseException) -> dict[str, Any]:
             for finding in error.findings
         ]
     if isinstance(error, InfeasibleError):
-        body |= {"conflict": list(error.conflict), "repair": list(error.repair)}
+        body |= {
+            "conflict": list(error.conflict),
+            "repair": list(error.repair),
+            "conflicts": [dataclasses.asdict(part) for part in error.conflicts],
+            "proof": error.proof or "dual prices",
+        }
     return body
 
 

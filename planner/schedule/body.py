@@ -236,11 +236,12 @@ def guarded(cycle: RunCycle, context: CycleContext) -> CycleResult:
 
 def infeasible(error: InfeasibleError) -> str:
     """That no plan exists, what conflicts and what would mend it, in one line."""
-    told = f"no plan exists (proved): {error}"
-    if error.conflict:
-        told += f"; these cannot all hold: {'; '.join(error.conflict)}"
-    if error.repair:
-        told += f"; the cheapest repair: {'; '.join(error.repair)}"
+    told = f"no plan exists (proved): {error.headline}"
+    for part in error.conflicts:
+        if part.rules:
+            told += f"; cannot all hold: {'; '.join(part.rules)}"
+        if part.repairs:
+            told += f"; what would mend it: {' or '.join(part.repairs)}"
     return told
 
 

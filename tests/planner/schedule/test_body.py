@@ -27,8 +27,8 @@ NOON = dt.datetime(2026, 7, 15, 12, 0, tzinfo=dt.UTC)
 EVERY_6H = parse("6h", None)
 HOUR = dt.timedelta(hours=1)
 INFEASIBLE = (
-    "no plan exists (proved): the cap is too low; these cannot all hold: cap; demand; "
-    "the cheapest repair: 117 kg more carbon"
+    "no plan exists (proved): the cap is too low; cannot all hold: cap; demand; "
+    "what would mend it: 117 kg more carbon"
 )
 
 
