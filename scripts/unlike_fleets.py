@@ -129,7 +129,9 @@ class Fleet:
         return [str(row["llm"]) for row in self.tables["llms"]]
 
     def sold(self, region: str) -> list[dict[str, Any]]:
-        """Offers of the catalog of the allowed accelerators."""
+        """Offers of the catalog of the allowed accelerators; none at a site of one's own."""
+        if not self.catalog.has("regions", region):
+            return []
         offers = [self.catalog.offers_of(region, card) for card in self.cards()]
         return [dict(offer) for found in offers for offer in found]
 
@@ -691,6 +693,25 @@ def lumps(fleet: Fleet) -> None:
         evaluated(fleet, name, llm, "base", 0.79)
 
 
+def settings(fleet: Fleet) -> None:
+    """Settings and columns that usually keep their defaults."""
+    draw = fleet.draw
+    fleet.setting("carbon", "embodied", draw.choice(("low", "high")))
+    fleet.setting("carbon", "accelerator_life_years", draw.choice((3.0, 8.0)))
+    fleet.setting("serving", "performance_margin", draw.choice((0.0, 0.2)))
+    fleet.setting("serving", "load_max", draw.choice((0.5, 0.9)))
+    fleet.setting("money", "staff_usd_per_h", draw.choice((0.0, 200.0)))
+    for row in fleet.tables["workloads"]:
+        row["qoe_weight"] = draw.choice((0.1, 1.0, 20.0))
+        row["quality_exponent"], row["streaming_exponent"] = draw.choice((0.0, 2.0)), 0.5
+        row["expected_ttft_s"] = draw.choice((0.3, 3.0))
+        if row.get("corpus_tokens"):
+            row["rag_chunks"], row["reranked_documents"] = (
+                draw.choice((1, 20)),
+                draw.choice((0, 30)),
+            )
+
+
 def nothing_special(fleet: Fleet) -> None:
     """A plain fleet."""
 
@@ -698,7 +719,7 @@ def nothing_special(fleet: Fleet) -> None:
 THEMES: tuple[Callable[[Fleet], None], ...] = (
     nothing_special, hosted_only, hosted_too, batch_only, owned_only, burst, edge, rare, busy,
     long_prompts, tight, loose, floors, residency, regional_loss, spot, quotas, commitments,
-    no_commitments, hybrids, full_tunes, incumbent, counts, shortfall, own_offers, lumps,
+    no_commitments, hybrids, full_tunes, incumbent, counts, shortfall, own_offers, lumps, settings,
 )  # fmt: skip
 FIRST_ONLY = frozenset({hosted_only, batch_only, owned_only, lumps})
 """They take away what other themes build on."""
@@ -713,7 +734,7 @@ CAP_SHARE = 0.25
 
 def near_an_end(fleet: Fleet, folder: Path) -> None:
     """Cap a total a hair beside its least value, or half-way, and minimise another."""
-    from bench.corpus import solved
+    from scripts.bench.corpus import solved
 
     total, setting = fleet.draw.choice(
         (
