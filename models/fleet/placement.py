@@ -12,27 +12,31 @@ from models.fleet.variables import opens, workload_legs
 
 
 def survive_region_loss(program: Any, data: FleetData) -> Any:
-    """(8) sum over j of w in r, t, answer leg, of slice_weight serve_j <= region_share_max_w.
+    """(8) sum over j of v in r, t, answer leg, of slice_weight serve_j <= region_share_max adopt_v.
 
     Shares of the workload's interactive requests of slice t: when r is lost, the rest is already
-    served elsewhere (N-1 without re-routing). Built where the limit is below 1. Price: value of
-    one more share of the slice's demand in that region.
+    served elsewhere (N-1 without re-routing). Built where the limit is below 1, for every variant,
+    because one alone serves. Price: value of one more share of the slice's demand in that region.
     """
     routes = Routes.of(data)
     limited = (data.region_share_max < 1.0)[routes.workload]
     limited &= (data.route_region >= 0) & (routes.leg == 0) & (data.item_slice[routes.item] >= 0)
     weight = data.item_slice_weight[routes.item]
+    share = data.region_share_max[data.variant_workload]
     return constraint(
         (
-            (w, r, t),
+            (v, r, t),
             (
                 None,
-                linear(serve_terms(program, members, weight[members])),
-                float(data.region_share_max[w]),
+                linear(
+                    serve_terms(program, members, weight[members]),
+                    ([program.adopt[v]], [-share[v]]),
+                ),
+                0.0,
             ),
         )
-        for (w, r, t), members in grouped(
-            [routes.workload, data.route_region, data.route_slice], limited
+        for (v, r, t), members in grouped(
+            [routes.variant, data.route_region, data.route_slice], limited
         )
     )
 

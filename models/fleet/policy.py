@@ -22,46 +22,52 @@ from models.fleet.variables import counts_added
 
 
 def meet_attainment(program: Any, data: FleetData) -> Any:
-    """(10) sum over j of w of weight attainment_j serve_j >= attainment_min_w; share of requests.
+    """(10) sum over j of v of weight attainment_j serve_j >= attainment_min_w adopt_v; requests.
 
-    A mix of probabilities, never of percentiles. Price: cost of one more share of requests that
-    meet both latency targets.
+    A mix of probabilities, never of percentiles, as a share of requests; for every variant, because one alone serves.
+    Price: cost of one more share of requests that meet both latency targets.
     """
     routes = Routes.of(data)
     weight = data.item_weight[routes.item] * data.route_attainment
+    least = data.attainment_min[data.variant_workload]
     return constraint(
         (
-            w,
+            v,
             (
-                float(data.attainment_min[w]),
-                linear(serve_terms(program, members, weight[members])),
+                0.0,
+                linear(
+                    serve_terms(program, members, weight[members]),
+                    ([program.adopt[v]], [-least[v]]),
+                ),
                 None,
             ),
         )
-        for (w,), members in grouped([routes.workload], ruled(data.attainment_min)[routes.workload])
+        for (v,), members in grouped([routes.variant], ruled(least)[routes.variant])
     )
 
 
 def workload_qoe_floor(program: Any, data: FleetData) -> Any:
-    """(11) sum over j of w of loss_j serve_j <= workload_loss_max_w x qoe_weight_w; QoE loss.
+    """(11) sum over j of v of loss_j serve_j <= workload_loss_max_w qoe_weight_w adopt_v; QoE loss.
 
     qoe_weight_w is the workload's share in the mean QoE, so that workload_loss_max_w limits the
-    workload's own mean. Price: value of one more unit of loss in the *overall* mean.
+    workload's own mean; for every variant, because one alone serves. Price: value of one more unit
+    of loss in the *overall* mean.
     """
     routes = Routes.of(data)
-    limit = data.workload_loss_max * workload_qoe_weight(data)
+    limit = (data.workload_loss_max * workload_qoe_weight(data))[data.variant_workload]
     return constraint(
         (
-            w,
+            v,
             (
                 None,
-                linear(serve_terms(program, members, data.route_loss[members])),
-                float(limit[w]),
+                linear(
+                    serve_terms(program, members, data.route_loss[members]),
+                    ([program.adopt[v]], [-limit[v]]),
+                ),
+                0.0,
             ),
         )
-        for (w,), members in grouped(
-            [routes.workload], ruled(data.workload_loss_max)[routes.workload]
-        )
+        for (v,), members in grouped([routes.variant], ruled(limit)[routes.variant])
     )
 
 

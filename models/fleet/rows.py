@@ -76,14 +76,14 @@ def constraint(rows: Iterable[tuple[Any, tuple[float | None, Any, float | None]]
     """A constraint indexed by the given keys; each row is (lower, body, upper).
 
     Rows without a variable are dropped when they hold; one that does not is kept as a row that no
-    plan keeps, on the column `nothing`.
+    plan keeps, on the column `zero`.
     """
     chosen = {key: row for key, row in rows if row[1].linear_vars or not _holds(row)}
 
     def row_of(program: Any, *key: Any) -> Any:
         lower, body, upper = chosen[key[0] if len(key) == 1 else key]
         if not body.linear_vars:
-            body = body.constant + program.nothing
+            body = body.constant + program.zero
         return lower, body, upper
 
     return pyo.Constraint(list(chosen), rule=row_of)

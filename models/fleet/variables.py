@@ -15,7 +15,7 @@ def declare_variables(program: Any, data: FleetData) -> None:
     """Declare them all; a family whose rule is absent has an empty index."""
     T = range(len(data.slices))
     complete = complete_variants(data)
-    program.nothing = pyo.Var(bounds=(0.0, 0.0))
+    program.zero = pyo.Var(bounds=(0.0, 0.0))
     # Not binary where it is fixed to 0: file formats and solvers take "binary" for "at most 1".
     program.adopt = pyo.Var(
         range(len(data.variants)),

@@ -67,7 +67,7 @@ def price_axes(facts: Facts, index: FleetIndex) -> dict[str, tuple[Sequence[Key]
         "spread-count": (workloads,),
         "open": (workloads, regions),
         "open-count": (nothing,),
-        "keep": (variants, llms),
+        "keep": (workloads, llms),
         "keep-count": (nothing,),
         "added": (machines, slices),
         "added-total": (nothing,),

@@ -22,8 +22,8 @@ INDICES = {
     **{"train": "o", "serves": "wr", "open": "r", "keep": "l", "added": "h"},
     **{"adopt_one": "w", "serve_demand": "q", "replica_capacity": "pti"},
     **{"machine_capacity": "ht", "quota": "kt", "train_adopted": "v", "host_where_served": "vrg"},
-    **{"survive_region_loss": "wrt", "limit_spot_share": "ht", "meet_attainment": "w"},
-    **{"workload_qoe_floor": "w", "spread_regions": "wr", "spread_regions_count": "w"},
+    **{"survive_region_loss": "vrt", "limit_spot_share": "ht", "meet_attainment": "v"},
+    **{"workload_qoe_floor": "v", "spread_regions": "wr", "spread_regions_count": "w"},
     **{"open_regions": "wr", "limit_llms": "wl", "limit_added_accelerators": "ht"},
 }
 """Variable or equation -> letters of its indices, as in ``models/FORMULATION.md``."""

@@ -63,7 +63,7 @@ class Prices:
     open_count: float
     """(13), count row"""
     keep: FloatArray
-    """float (V, L) (14), link row"""
+    """float (W, L) (14), link row"""
     keep_count: float
     """(14), count row"""
     added: FloatArray
@@ -95,7 +95,7 @@ class Prices:
             spread_count=np.zeros(W),
             open=np.zeros((W, R)),
             open_count=0.0,
-            keep=np.zeros((V, L)),
+            keep=np.zeros((W, L)),
             keep_count=0.0,
             added=np.zeros((H, T)),
             added_total=0.0,
@@ -269,7 +269,8 @@ def variant_fixed_values(index: FleetIndex, prices: Prices) -> FloatArray:
     """What adopting each variant costs before its routes, float (V,): lines, training, links."""
     data = index.data
     lam = prices.weights + prices.cap
-    value = index.variant_totals @ lam + prices.keep.sum(axis=1)
+    value = index.variant_totals @ lam
+    value = value + (prices.keep[data.variant_workload] * data.variant_llms).sum(axis=1)
     value = value - prices.changed * data.variant_is_incumbent
     value = value - prices.survive.sum(axis=(1, 2)) * index.variant_region_share
     value = value + prices.attain * index.variant_attainment_min
@@ -363,10 +364,8 @@ def _binary_reduced(index: FleetIndex, prices: Prices) -> FloatArray:
         serves = data.min_region_share * prices.spread - prices.spread_count[:, None]
         parts.append(-serves[index.spreads].ravel())
     if index.opens:
-        opened = (
-            lam[0] * data.region_fixed_cost_usd - 2.0 * prices.open.sum(axis=0) + prices.open_count
-        )
-        parts.append(-opened)
+        linked = index.workload_legs @ prices.open
+        parts.append(-(lam[0] * data.region_fixed_cost_usd - linked + prices.open_count))
     if not np.isnan(data.max_llms):
         parts.append(-(prices.keep_count - prices.keep.sum(axis=0)))
     if index.counts_added:

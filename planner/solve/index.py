@@ -219,6 +219,14 @@ class FleetIndex:
         return bool((data.region_fixed_cost_usd > 0).any() or not np.isnan(data.max_regions))
 
     @cached_property
+    def workload_legs(self) -> FloatArray:
+        """float (W,) most legs of any variant of each workload: the coefficient in (13)"""
+        data = self.data
+        legs = np.ones(len(data.workloads))
+        np.maximum.at(legs, data.variant_workload[data.group_variant], data.group_leg + 1.0)
+        return legs
+
+    @cached_property
     def spreads(self) -> BoolArray:
         """bool (W,) workloads with equation (12)"""
         return self.data.min_regions > 1

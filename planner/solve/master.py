@@ -74,7 +74,7 @@ class Master:
         self.row_survive = np.full((V, R, T), -1)
         self.row_open = np.full((W, R), -1)
         self.row_spread = np.full((W, R), -1)
-        self.row_keep = np.full((V, L), -1)
+        self.row_keep = np.full((W, L), -1)
         self.row_attain, self.row_floor = np.full(V, -1), np.full(V, -1)
         self._build_totals()
         self.row_one = self._rows(W, 1.0, 1.0)
@@ -228,7 +228,8 @@ class Master:
         self.col_open = np.full(R, -1)
         if index.opens:
             self.row_open[:] = self._rows(W * R, 0.0).reshape(W, R)
-            entries = [(self.row_open[w], np.arange(R), np.full(R, -2.0)) for w in range(W)]
+            legs = index.workload_legs
+            entries = [(self.row_open[w], np.arange(R), np.full(R, -legs[w])) for w in range(W)]
             if not np.isnan(data.max_regions):
                 self.row_open_count = int(self._rows(1, data.max_regions)[0])
                 entries.append((np.full(R, self.row_open_count), np.arange(R), np.ones(R)))
@@ -239,11 +240,10 @@ class Master:
         self.col_keep = np.full(L, -1)
         if not np.isnan(data.max_llms):
             self.row_keep_count = int(self._rows(1, data.max_llms)[0])
-            self.col_keep = self._columns(
-                np.zeros((L, 4)),
-                [(np.full(L, self.row_keep_count), np.arange(L), np.ones(L))],
-                1.0,
-            )
+            self.row_keep = self._rows(W * L, 0.0).reshape(W, L)
+            entries = [(self.row_keep[w], np.arange(L), -np.ones(L)) for w in range(W)]
+            entries.append((np.full(L, self.row_keep_count), np.arange(L), np.ones(L)))
+            self.col_keep = self._columns(np.zeros((L, 4)), entries, 1.0)
         return needy
 
     def _build_purchases(self, T: int) -> None:
@@ -342,10 +342,7 @@ class Master:
                 vals.append(-np.ones(1))
             if self.row_keep_count >= 0:
                 llms = np.flatnonzero(data.variant_llms[v])
-                self.row_keep[v, llms] = self._rows(len(llms), 0.0)
-                for row, llm in zip(self.row_keep[v, llms], llms, strict=True):
-                    self.highs.changeCoeff(int(row), int(self.col_keep[llm]), -1.0)
-                rows.append(self.row_keep[v, llms])
+                rows.append(self.row_keep[workload, llms])
                 vals.append(np.ones(len(llms)))
             row, val = np.concatenate(rows), np.concatenate(vals)
             self.col_adopt[v] = self._columns(

@@ -361,7 +361,7 @@ def _variant_value(p: _Pricing, variant: VariantFacts) -> float:
     scored = sum(item.qoe_weight for item in p.ground.items[variant.workload])
     value -= p.prices.one("floor", variant.variant) * (1.0 - workload.qoe_min) * scored
     for llm in {terms.leg_llm(variant, leg) for leg in terms.legs(variant)}:
-        value += p.prices.one("keep", variant.variant, llm)
+        value += sum(p.prices.one("keep", n, llm) for n in (variant.workload, variant.variant))
     if variant.method is not None:
         value += _training_value(p, variant)
     for leg in terms.legs(variant):
@@ -393,8 +393,8 @@ def _purchase_columns(p: _Pricing) -> Iterator[float]:
             yield min(float(reduced.sum()), 0.0) * purchase.limit
 
 
-def _binary_columns(p: _Pricing) -> Iterator[float]:
-    """min(0, reduced cost) of every copy, region and llm in use."""
+def _binary_columns(p: _Pricing, worth: Mapping[str, float]) -> Iterator[float]:
+    """min(0, reduced cost) of every copy, region and llm in use; `worth` as in `Statement`."""
     terms, prices, policy = p.terms, p.prices, p.terms.settings.policy
     hosts: dict[tuple[str, str], float] = defaultdict(float)
     for (variant, region, origin), paid in prices.of("host").items():
@@ -410,17 +410,28 @@ def _binary_columns(p: _Pricing) -> Iterator[float]:
             count = prices.one("spread-count", name)
             for region in terms.region_names:
                 yield min(0.0, MIN_REGION_SHARE * prices.one("spread", name, region) - count)
+    yield from _open_columns(p, worth)
+    if policy.max_llms is not None:
+        kept: dict[str, float] = defaultdict(float)
+        for (name, llm), paid in prices.of("keep").items():
+            kept[llm] += paid if name in terms.variants or name in terms.workloads else 0.0
+        for llm in {v.llm for v in terms.facts.variants} | set(kept):
+            yield min(0.0, prices.one("keep-count") - kept[llm])
+
+
+def _open_columns(p: _Pricing, worth: Mapping[str, float]) -> Iterator[float]:
+    """min(0, reduced cost) of every region in use: in (13) count the legs of variants that a plan
+    can adopt at all."""
+    terms, prices = p.terms, p.prices
+    legs = dict.fromkeys(terms.workloads, 1)
+    for v in terms.facts.variants:
+        if worth[v.variant] < np.inf:
+            legs[v.workload] = max(legs[v.workload], len(terms.legs(v)))
     for region in terms.region_names:
         place = terms.regions.get(region)
         fixed = 0.0 if place is None else place.fixed_usd
-        opened = sum(prices.one("open", w, region) for w in terms.workloads)
-        yield min(0.0, p.lam[0] * fixed + prices.one("open-count") - 2.0 * opened)
-    if policy.max_llms is not None:
-        kept: dict[str, float] = defaultdict(float)
-        for (variant, llm), paid in prices.of("keep").items():
-            kept[llm] += paid if variant in terms.variants else 0.0
-        for llm in {v.llm for v in terms.facts.variants} | set(kept):
-            yield min(0.0, prices.one("keep-count") - kept[llm])
+        opened = sum(legs[w] * prices.one("open", w, region) for w in terms.workloads)
+        yield min(0.0, p.lam[0] * fixed + prices.one("open-count") - opened)
 
 
 def _right_hand_sides(p: _Pricing) -> Iterator[float]:
@@ -519,7 +530,7 @@ def statement(ground: Ground, prices: DualPrices) -> Statement:
     worth = {v.variant: worth.get(v.variant, 0.0) for v in facts.variants}
     terms = [_fixed_total(p)]
     terms.extend(_purchase_columns(p))
-    terms.extend(_binary_columns(p))
+    terms.extend(_binary_columns(p, worth))
     terms.extend(-value for value in _right_hand_sides(p))
     rest, size = math.fsum(terms), math.fsum(map(abs, terms))
     size += math.fsum(abs(v) for v in _least(facts, worth) if v < np.inf)

@@ -35,15 +35,16 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "spread-count": ("workload",),
     "open": ("workload", "region"),
     "open-count": (),
-    "keep": ("variant", "llm"),
+    "keep": ("workload or variant", "llm"),
     "keep-count": (),
     "added": ("region/offer", "slice"),
     "added-total": (),
     "changed": (),
 }
 """Family of rows -> what its names are; equations (3)-(16) of ``models/FORMULATION.md`` in order,
-every row written as ``a x <= b``. Rows (8), (10) and (11) may be priced for a workload, or for each
-of its variants with the right-hand side times its adoption, which says more of fractional plans."""
+every row written as ``a x <= b``. Rows (8), (10), (11) and (14) may be priced for each variant, as
+the formulation has the first three of them, or for the workload, as it has the last: whole plans
+obey both."""
 
 Key = tuple[str, ...]
 

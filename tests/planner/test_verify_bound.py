@@ -91,7 +91,12 @@ def random_prices(facts: Facts, seed: int, weights: np.ndarray, scale: float) ->
         "spread-count": [(w,) for w in spreads],
         "open": [(w, r) for w in terms.workloads for r in regions],
         "open-count": [()] if policy.max_regions is not None else [],
-        "keep": [(v.variant, v.llm) for v in facts.variants] if policy.max_llms else [],
+        "keep": [
+            (name, v.llm)
+            for v in facts.variants
+            for name in (v.workload, v.variant)
+            if policy.max_llms is not None
+        ],
         "keep-count": [()] if policy.max_llms is not None else [],
     }
     caps = facts.instance.settings.caps

@@ -64,8 +64,6 @@ def random_prices(index: FleetIndex, weights: np.ndarray, seed: int, size: float
         if one.name in ("host", "keep", "spread"):
             price = price * 0.1
         drawn[one.name] = float(price) if value.ndim == 0 else price
-    if "keep" in drawn:
-        drawn["keep"] = drawn["keep"] * data.variant_llms
     if "host" in drawn:
         drawn["host"] = drawn["host"] * index.has_host[:, :, None]
     if "spread" in drawn:
