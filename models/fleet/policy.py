@@ -24,8 +24,8 @@ from models.fleet.variables import counts_added
 def meet_attainment(program: Any, data: FleetData) -> Any:
     """(10) sum over j of v of weight attainment_j serve_j >= attainment_min_w adopt_v; requests.
 
-    A mix of probabilities, never of percentiles, as a share of requests; for every variant, because one alone serves.
-    Price: cost of one more share of requests that meet both latency targets.
+    A mix of probabilities, never of percentiles, as a share of requests; for every variant, because
+    one alone serves. Price: cost of one more share of requests that meet both latency targets.
     """
     routes = Routes.of(data)
     weight = data.item_weight[routes.item] * data.route_attainment
