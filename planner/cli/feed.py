@@ -55,7 +55,10 @@ def fetch(
         typer.echo(f"{good} of {len(records)} feeds gave a table that may be used")
         for record in records:
             typer.echo(f"  {record.meta.feed}: {_outcome(record)}")
-        _say(choices)
+            _say_remarks(record.meta.notes)
+            if record.meta.status == "refused":
+                typer.echo(f"    if it is right: {_how_to_accept(instance, record)}")
+        _say(choices, shown=records)
     if stopped:
         raise typer.Exit(FeedError.exit_code)
 
@@ -111,6 +114,8 @@ def show(
         typer.echo(to_csv(meta.kind, shown), nl=False)
     if len(shown) < len(rows):
         typer.echo(f"... {len(rows) - len(shown)} more: --limit 0 shows all")
+    if meta.status == "refused":
+        typer.echo(f"if it is right: {_how_to_accept(instance, found)}")
     answers = f"{len(meta.answers)} answers, sha256 {meta.sha256}"
     typer.echo(f"source: {meta.source or 'none'}; {answers}; {found.folder}")
 
@@ -184,6 +189,7 @@ def accept(
         _echo(_record_json(accepted))
     else:
         typer.echo(f"{feed}: {refused.name} is accepted as {accepted.name}")
+        _say_remarks(accepted.meta.remarks)
 
 
 # ------------------------------------------------------------------ words
@@ -212,12 +218,27 @@ def _outcome(record: Record) -> str:
     return text + (f"; look: {'; '.join(meta.warnings)}" if meta.warnings else "")
 
 
-def _say(choices: Sequence[Choice]) -> None:
-    """What may be used of each feed."""
+def _say(choices: Sequence[Choice], shown: Sequence[Record] = ()) -> None:
+    """What may be used of each feed, and what it leaves out unless that was shown already."""
     typer.echo("for a plan:")
     words = {"fresh": "use", "last-good": "last good", "stop": "STOP"}
+    known = {record.name for record in shown}
     for choice in choices:
         typer.echo(f"  {choice.feed} ({choice.kind}): {words[choice.status]}: {choice.said}")
+        if choice.record is not None and choice.record.name not in known:
+            _say_remarks(choice.remarks)
+
+
+def _say_remarks(texts: Sequence[str]) -> None:
+    for text in texts:
+        typer.echo(f"    {text}")
+
+
+def _how_to_accept(instance: Path, record: Record) -> str:
+    """The command for this table, and the setting for good."""
+    # The first 16 characters are the time to the second.
+    command = f"planner feed accept {instance} {record.meta.feed} {record.name[:16]}"
+    return f'{command} --because "..."; for good: trust = [...] in feeds.toml'
 
 
 def _record_json(record: Record) -> dict[str, Any]:
@@ -231,6 +252,7 @@ def _choices_json(choices: Sequence[Choice]) -> list[dict[str, Any]]:
         {
             **{f.name: getattr(choice, f.name) for f in dataclasses.fields(choice)},
             "record": None if choice.record is None else choice.record.name,
+            "remarks": list(choice.remarks),
         }
         for choice in choices
     ]

@@ -132,7 +132,14 @@ def dated(instance: Path, feeds: Sequence[str]) -> Iterator[tuple[Path, tuple[st
     choices = [choice for choice in choose(settings, need) if choice.feed in names]
     with tempfile.TemporaryDirectory(prefix="planner-dated-") as scratch:
         folder = dated_instance(need, choices, Path(scratch) / instance.resolve().name)
-        yield folder, tuple(f"Feed {choice.feed}: {choice.said}." for choice in choices)
+        yield (
+            folder,
+            tuple(
+                f"Feed {choice.feed}: {text}."
+                for choice in choices
+                for text in (choice.said, *choice.remarks)
+            ),
+        )
 
 
 def remembered(state: Path) -> Memory:

@@ -100,7 +100,7 @@ def _no_conflict(records: Mapping[str, Record]) -> None:
 
 
 def _notes(choice: Choice, record: Record) -> list[str]:
-    """Where the figures are from; and if they are not the newest, why."""
+    """Where the figures are from, what they leave out, and if they are not the newest, why."""
     meta = record.meta
     notes = [
         f"# feed {choice.feed}: {meta.source}, of {meta.observed_at:%Y-%m-%d %H:%M} UTC, fetched "
@@ -108,6 +108,7 @@ def _notes(choice: Choice, record: Record) -> list[str]:
     ]
     if choice.status == "last-good":
         notes.append(f"# feed {choice.feed}, last good table: {shortened(choice.said, 400)}")
+    notes += [f"# feed {choice.feed}: {shortened(text, 400)}" for text in choice.remarks]
     return notes
 
 

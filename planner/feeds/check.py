@@ -1,7 +1,8 @@
 """Does a table look right? One function per rule; each says which row, which figure, and why.
 
-A problem refuses the whole table: nobody knows what else in it is wrong. A warning is shown and
-kept. The yardstick is the last accepted table of the feed, else what the instance says today.
+A problem refuses the whole table: nobody knows what else in it is wrong; a person may accept it. A
+warning is shown and kept. The yardstick is the last accepted table of the feed, else what the
+instance says today. Figures that the feed is told to `trust` are held against nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.feeds.feed import Feed
+from planner.feeds.feed import Feed, listed
 from planner.feeds.need import Need
 from planner.feeds.tables import (
     KINDS,
@@ -21,14 +22,29 @@ from planner.feeds.tables import (
     key_of,
 )
 from planner.instance.checks import PLAUSIBLE, PRICE_PER_ACCELERATOR_USD_PER_H
+from planner.instance.findings import near_matches
 from planner.instance.schema import Row
 
-MOST_SHOWN = 5
 CLOCK_TOLERANCE = dt.timedelta(hours=1)
 SAME = 1.0 + 1e-9
 FULL_PRICES = {"prices": "ondemand_usd_per_h", "hosted-prices": "input_usd_per_mtok"}
 """The price that a discount is taken from."""
+FULL_PRICE = FULL_PRICES["prices"]
 NO_DISCOUNTS = {"output_usd_per_mtok"}
+PER_ACCELERATOR_TOLERANCE = 1.1
+"""A price within this factor of one n-th of the known one looks like that of one accelerator."""
+GRAMS_PER_KG = 1_000.0
+KG_TOLERANCE = 3.0
+"""A grid moves by as much over a year: a figure a thousandth of the known one, times this."""
+FEWEST_ACCELERATORS = {False: 2, True: 4}
+"""In a machine whose price is held against that of one; of spot, which halves and doubles, True."""
+ZERO_UNITS = {"carbon": "gCO2e/kWh", "demand": "requests/s"}
+"""Kinds of which a region or workload is hardly 0 at all times."""
+TRIFLING_GCO2E_PER_KWH = (1.0, 20.0)
+"""Between these a grid, one that runs on water, may move by any factor."""
+TRIFLING_REQUESTS_PER_S = 0.1
+TRIFLING_SHARE = 0.1
+"""Of the largest rate of a workload: below both a rate may move by any factor, such as at night."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +83,57 @@ class Case:
 
     @cached_property
     def yardstick(self) -> Mapping[str, float]:
-        """Figures to compare with: the instance's, and before them the last table's."""
-        return {**self.need.today(self.reading.kind), **self.before}
+        """Figures to compare with: the instance's, and before them the last table's.
+
+        A new month of a grid is held against the same hour of the last table, if it has one.
+        """
+        known = {**self.need.today(self.reading.kind), **self.before}
+        if self.reading.kind == "carbon":
+            by_hour = {_without_month(name): value for name, value in self.before.items()}
+            for name in self.now.keys() - self.before.keys():
+                if _without_month(name) in by_hour:
+                    known[name] = by_hour[_without_month(name)]
+        return known
+
+    @cached_property
+    def changed(self) -> Mapping[str, tuple[float, float]]:
+        """Figure before and now, of those that changed."""
+        known, kind = self.yardstick, self.reading.kind
+        return {
+            name: (known[name], value)
+            for name, value in self.now.items()
+            if name in known
+            and known[name] != value
+            # A new quota is no alarm.
+            and not (kind == "quotas" and known[name] == 0.0)
+        }
+
+    @cached_property
+    def silent(self) -> frozenset[str]:
+        """Regions and workloads that are 0 at all times now, and were not before."""
+        heads = {_head(name) for name in self.now} if self.reading.kind in ZERO_UNITS else set()
+        return frozenset(head for head in heads if self._fell_silent(head))
+
+    def _fell_silent(self, head: str) -> bool:
+        known = self.known_of(head)
+        now = {name: value for name, value in self.now.items() if _head(name) == head}
+        is_news = not known or any(known.values())
+        return is_news and not any({**known, **now}.values()) and not self.feed.trusts(head)
+
+    def known_of(self, head: str) -> Mapping[str, float]:
+        """What was known of a region's or workload's figures; what a table of demand lacks too."""
+        names = self.now if self.reading.kind == "carbon" else self.yardstick
+        return {n: self.yardstick[n] for n in names if _head(n) == head and n in self.yardstick}
+
+    def trusts(self, name: str) -> bool:
+        """Whether a person vouches for a figure."""
+        return self.feed.trusts(name.rpartition(" ")[0])
 
 
 def judge(case: Case) -> Verdict:
     """All rules on one table."""
     problems = [said for rule in PROBLEMS for said in rule(case)]
-    warnings = [said for rule in WARNINGS for said in rule(case)] if not problems else []
+    warnings = [said for rule in WARNINGS for said in rule(case)]
     return Verdict(tuple(problems), tuple(warnings))
 
 
@@ -87,13 +146,24 @@ def empty(case: Case) -> Iterator[str]:
         yield "no rows"
 
 
+def doubts(case: Case) -> Iterator[str]:
+    """The reader believes what it read."""
+    for doubt in case.reading.doubts:
+        if not doubt.about or not all(map(case.feed.trusts, doubt.about)):
+            yield doubt.text
+
+
 def strangers(case: Case) -> Iterator[str]:
     """Every row has its place in the instance."""
     kind = case.reading.kind
     names = (key_of(kind, row) for row in case.reading.rows if not case.need.places(kind, row))
     strange = sorted({"/".join(part for part in name if part) for name in names})
+    known = {"/".join(filter(None, key)).lower() for key in case.need.known(kind)}
+    shown = [
+        f"{name} (upper and lower case)" if name.lower() in known else name for name in strange
+    ]
     if strange:
-        yield f"not in the instance: {_list(strange)}"
+        yield f"not in the instance: {listed(shown)}"
 
 
 def missing_regions(case: Case) -> Iterator[str]:
@@ -104,7 +174,7 @@ def missing_regions(case: Case) -> Iterator[str]:
     found = {getattr(row, "region", None) for row in case.reading.rows}
     missing = [region for region in required if region not in {*found, *case.feed.ignore}]
     if missing:
-        yield f"missing region: {_list(missing)}"
+        yield f"missing region: {listed(missing)}"
 
 
 def implausible(case: Case) -> Iterator[str]:
@@ -119,7 +189,7 @@ def implausible(case: Case) -> Iterator[str]:
                 name = "/".join(part for part in key_of(kind.name, row) if part)
                 wrong.append(f"{name} {column} {value:g}, outside {low:g} to {high:g}")
     if wrong:
-        yield f"implausible: {_list(wrong)}"
+        yield f"implausible: {listed(wrong)}"
 
 
 def _bounds(case: Case, row: Row, column: str) -> tuple[float, float]:
@@ -144,17 +214,99 @@ def no_discount(case: Case) -> Iterator[str]:
         sold, _, column = name.rpartition(" ")
         full = f"{sold} {full_price}"
         limit = now.get(full, known.get(full))
-        if column not in NO_DISCOUNTS and limit is not None and price > limit * SAME:
+        if column in NO_DISCOUNTS or case.trusts(name):
+            continue
+        if limit is not None and price > limit * SAME:
             dearer.append(f"{sold} {column} {price:g}, {full_price} {limit:g}")
     if dearer:
-        yield f"dearer than the full price: {_list(dearer)}"
+        yield f"dearer than the full price: {listed(dearer)}"
+
+
+def far_below_full_price(case: Case) -> Iterator[str]:
+    """A commitment that nothing was known of is not a fraction of the full price."""
+    if case.reading.kind != "prices":
+        return
+    cheap = []
+    for name, price in case.now.items():
+        offer, _, column = name.rpartition(" ")
+        full = case.now.get(f"{offer} {FULL_PRICE}", case.yardstick.get(f"{offer} {FULL_PRICE}"))
+        is_new = column.startswith("commit") and name not in case.yardstick
+        if full and is_new and price * case.feed.max_move <= full and not case.trusts(name):
+            cheap.append(f"{name} {price:g}, {FULL_PRICE} {full:g}")
+    if cheap:
+        yield f"below the full price by {case.feed.max_move:g} times: {listed(cheap)} (max_move)"
+
+
+def unit_slips(case: Case) -> Iterator[str]:
+    """No figure moved by just the factor between two units that are often confused."""
+    slips = [
+        f"{name} {old:g} -> {new:g}, {why}"
+        for name, (old, new) in case.changed.items()
+        if (why := _slip(case, name, old, new)) and not case.trusts(name)
+    ]
+    if slips:
+        yield f"of another unit? {listed(slips, '; ')}"
+
+
+def _slip(case: Case, name: str, old: float, new: float) -> str:
+    """The units that a move looks like; empty for an ordinary one."""
+    if min(old, new) <= 0.0:
+        return ""
+    factor = max(old, new) / min(old, new)
+    if case.reading.kind == "carbon" and factor > GRAMS_PER_KG / KG_TOLERANCE:
+        return f"by {factor:.3g}: kg for g"
+    if case.reading.kind != "prices":
+        return ""
+    row, _, column = name.rpartition(" ")
+    region, _, offer = row.partition("/")
+    count = case.sizes.get((region, offer), 1)
+    off = max(factor / count, count / factor)
+    if count < FEWEST_ACCELERATORS[column.startswith("spot")] or off > PER_ACCELERATOR_TOLERANCE:
+        return ""
+    return f"by {factor:.3g}: per accelerator for per machine of {count}"
+
+
+def all_zero(case: Case) -> Iterator[str]:
+    """No grid and no workload is 0 at all times, unless it was before; a source may be silent."""
+    for head in sorted(case.silent):
+        known = case.known_of(head).values()
+        before = f"before {min(known):g} to {max(known):g}" if known else "unknown before"
+        unit = ZERO_UNITS[case.reading.kind]
+        yield f"{head}: 0 {unit} at all times ({before}): is it zero, or was it not measured?"
+
+
+def _without_month(name: str) -> tuple[str, str]:
+    """Region and hour of the day of a grid's figure."""
+    region, _, hour = name.partition(" ")[0].split("/")
+    return region, hour
+
+
+def _head(name: str) -> str:
+    """Region or workload of a figure."""
+    return name.partition(" ")[0].partition("/")[0]
 
 
 def moved_too_far(case: Case) -> Iterator[str]:
     """No figure moved by the policy's largest factor."""
-    moves = _moves(case, case.feed.max_move)
+    moves = {
+        name: move
+        for name, move in _moves(case, case.feed.max_move).items()
+        if not (case.trusts(name) or _is_trifle(case, name, move) or _slip(case, name, *move))
+        and _head(name) not in case.silent
+    }
     if moves:
-        yield f"moved {case.feed.max_move:g} times or more: {_list(moves)}"
+        yield f"moved {case.feed.max_move:g} times or more: {listed(_shown(moves))} (max_move)"
+
+
+def _is_trifle(case: Case, name: str, move: tuple[float, float]) -> bool:
+    """Whether a figure is so small that it may move by any factor."""
+    if case.reading.kind == "carbon":
+        low, high = TRIFLING_GCO2E_PER_KWH
+        return low <= min(move) and max(move) <= high
+    if case.reading.kind == "demand":
+        largest = max(v for other, v in case.yardstick.items() if _head(other) == _head(name))
+        return max(move) <= min(TRIFLING_REQUESTS_PER_S, TRIFLING_SHARE * largest)
+    return False
 
 
 def too_many_missing(case: Case) -> Iterator[str]:
@@ -162,7 +314,7 @@ def too_many_missing(case: Case) -> Iterator[str]:
     lost = [name for name in case.before if name not in case.now]
     share = len(lost) / len(case.before) if case.before else 0.0
     if case.reading.kind != "carbon" and share > case.feed.max_missing_share:
-        yield f"{share:.0%} of the figures of the last table are missing: {_list(lost)}"
+        yield f"{share:.0%} of the figures of the last table are missing: {listed(lost)}"
 
 
 def out_of_date(case: Case) -> Iterator[str]:
@@ -182,51 +334,53 @@ def out_of_date(case: Case) -> Iterator[str]:
 
 
 def moved(case: Case) -> Iterator[str]:
-    """Figures that moved a good deal."""
+    """Figures that moved a good deal, trifles too."""
     moves = _moves(case, case.feed.warn_move)
     if moves:
-        yield f"moved {case.feed.warn_move:g} times or more: {_list(moves)}"
+        yield f"moved {case.feed.warn_move:g} times or more: {listed(_shown(moves))}"
+
+
+def idle_names(case: Case) -> Iterator[str]:
+    """Every name in the feed's settings is one of the instance: another would change nothing."""
+    for key, words, known in case.feed.naming(case.need):
+        for word in words:
+            if word not in known:
+                yield f"{key}: {word!r} is nothing of the instance; {near_matches(word, known)}"
 
 
 def missing(case: Case) -> Iterator[str]:
     """Figures that the last table had and this one has not."""
     lost = [name for name in case.before if name not in case.now]
     if lost and case.reading.kind != "carbon":
-        yield f"no longer in the table: {_list(lost)}"
+        yield f"no longer in the table: {listed(lost)}"
 
 
-def _moves(case: Case, factor: float) -> list[str]:
-    """Figures that moved by a factor or more against the yardstick, as text."""
-    known = case.yardstick
-    found = []
-    for name, value in case.now.items():
-        old = known.get(name)
-        if old is None or old == value or (case.reading.kind == "quotas" and old == 0.0):
-            continue
-        smaller, larger = sorted((old, value))
-        if smaller * factor <= larger * SAME and larger > _TRIFLE.get(case.reading.kind, 0.0):
-            found.append(f"{name} {old:g} -> {value:g}")
-    return found
+def _moves(case: Case, factor: float) -> dict[str, tuple[float, float]]:
+    """Figures that moved by a factor or more against the yardstick."""
+    return {
+        name: (old, new)
+        for name, (old, new) in case.changed.items()
+        if min(old, new) * factor <= max(old, new) * SAME
+    }
 
 
-_TRIFLE = {"demand": 0.1, "carbon": 20.0}
-"""Figures below this may move by any factor: a rate at night, a grid that runs on water."""
+def _shown(moves: Mapping[str, tuple[float, float]]) -> list[str]:
+    return [f"{name} {old:g} -> {new:g}" for name, (old, new) in moves.items()]
+
 
 Rule = Callable[[Case], Iterator[str]]
 PROBLEMS: tuple[Rule, ...] = (
     empty,
+    doubts,
     strangers,
     missing_regions,
     implausible,
     no_discount,
+    far_below_full_price,
+    unit_slips,
+    all_zero,
     moved_too_far,
     too_many_missing,
     out_of_date,
 )
-WARNINGS: tuple[Rule, ...] = (moved, missing)
-
-
-def _list(parts: list[str]) -> str:
-    """The first few of many."""
-    shown = ", ".join(parts[:MOST_SHOWN])
-    return shown + (f" and {len(parts) - MOST_SHOWN} more" if len(parts) > MOST_SHOWN else "")
+WARNINGS: tuple[Rule, ...] = (moved, missing, idle_names)

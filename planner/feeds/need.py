@@ -14,6 +14,7 @@ from typing import Any
 from planner.catalog import Catalog
 from planner.feeds.tables import (
     HOSTED_COLUMNS,
+    KINDS,
     PRICE_COLUMNS,
     GridCarbon,
     HostedPrice,
@@ -117,6 +118,12 @@ class Need:
                     for card in cards
                     for market in markets
                 )
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Regions, region/offer, providers, provider/llm, workloads, workload/origin ..."""
+        keys = {key for kind in KINDS for key in self.known(kind)}
+        return frozenset("/".join(key[:length]) for key in keys for length in (1, 2))
 
     def places(self, kind: str, row: Row) -> bool:
         """Whether the instance has a place for a row."""

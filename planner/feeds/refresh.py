@@ -102,6 +102,11 @@ class Choice:
     said: str
     """a sentence: what is used and how old it is, or what is wrong and what to do"""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the table in use leaves out, assumes, or was doubted for."""
+        return () if self.record is None else self.record.meta.remarks
+
 
 def choose(
     settings: FeedsSettings, need: Need, at: dt.datetime | None = None

@@ -72,6 +72,14 @@ class Meta(Row):
     accepted_because: str | None = None
     """a person's reason for taking a refused table"""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever uses the table must know: why it was taken all the same, what it lacks."""
+        taken: tuple[str, ...] = ()
+        if self.accepted_because is not None:
+            taken = tuple(f"accepted ({self.accepted_because}): {text}" for text in self.problems)
+        return (*taken, *self.warnings, *self.notes)
+
 
 @dataclass(frozen=True)
 class Record:

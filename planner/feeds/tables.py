@@ -139,6 +139,16 @@ KINDS = {
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """A reason to refuse a table until a person accepts it."""
+
+    text: str
+    """what is doubted, the figures, and the setting that decides"""
+    about: tuple[str, ...]
+    """names of the rows that it is about, such as a region or a workload, for `Feed.trust`"""
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a reader makes of a source: one dated table, and the answers that it comes from."""
 
@@ -151,6 +161,8 @@ class Reading:
     answers: tuple[Answer, ...] = ()
     notes: tuple[str, ...] = ()
     """what the source did not say, and what was assumed; sentences for people"""
+    doubts: tuple[Doubt, ...] = ()
+    """what a person should see before the table enters a plan"""
 
 
 def key_of(kind: str, row: Row) -> tuple[str, ...]:

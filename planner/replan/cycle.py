@@ -97,7 +97,10 @@ def instance_of_today(context: CycleContext) -> Iterator[tuple[Path, dict[str, P
     fetch(settings, need)
     choices = choose(settings, need)
     for choice in choices:
-        context.log.add("feed", feed=choice.feed, status=choice.status, said=choice.said)
+        context.log.add(
+            "feed", feed=choice.feed, status=choice.status, said=choice.said,
+            remarks=list(choice.remarks),
+        )  # fmt: skip
     used = [choice.record for choice in choices if choice.record is not None]
     tables = {
         f"feeds/{record.meta.feed}/{file}": record.folder / file

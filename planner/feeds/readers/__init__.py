@@ -9,7 +9,8 @@ from planner.feeds.readers.gcp_billing import GcpBilling
 from planner.feeds.readers.genai_prices import GenaiPrices
 from planner.feeds.readers.gpuhunt import Gpuhunt
 from planner.feeds.readers.own_tables import OwnTables
-from planner.feeds.readers.prometheus import PrometheusDemand, PrometheusLengths
+from planner.feeds.readers.prometheus_demand import PrometheusDemand
+from planner.feeds.readers.prometheus_lengths import PrometheusLengths
 
 READERS: dict[str, type[Feed]] = {
     "tables": OwnTables,

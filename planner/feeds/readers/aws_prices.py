@@ -22,7 +22,6 @@ Extra ``aws`` (boto3); the caller needs ``pricing:GetProducts``.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -31,9 +30,9 @@ from pydantic import Field
 from planner.errors import FeedError
 from planner.feeds.feed import HOURS_OF_TERM, PriceFeed, PriceSheet
 from planner.feeds.http import Http, parse_json
-from planner.feeds.need import Need
+from planner.feeds.need import Need, NeededOffer
 from planner.feeds.readers.aws_client import AwsClients, boto_errors
-from planner.feeds.readers.parse import Published, parsed
+from planner.feeds.readers.parse import Published, amount, parsed
 from planner.feeds.tables import Reading
 
 ASKED = {
@@ -47,7 +46,6 @@ ASKED = {
 }
 """Attributes of a plain Linux machine that is paid by the hour (no capacity block, no host)."""
 LEASES = {"1yr": "commit-1y", "3yr": "commit-3y"}
-_AMOUNT = re.compile(r"\d{1,9}(\.\d{1,12})?")
 
 
 class Dimension(Published):
@@ -61,9 +59,10 @@ class Dimension(Published):
         if set(self.price_per_unit) != {"USD"}:
             raise FeedError(f"{where}: a price in {', '.join(self.price_per_unit)[:40]}, not USD")
         text = self.price_per_unit["USD"]
-        if not _AMOUNT.fullmatch(text):
+        usd = amount(text)
+        if usd is None:
             raise FeedError(f"{where}: {text[:40]!r} is not an amount")
-        return float(text)
+        return usd
 
 
 class Term(Published):
@@ -117,6 +116,7 @@ class AwsPrices(PriceFeed):
 
     source_name: ClassVar[str] = "the AWS price list"
     providers: ClassVar[tuple[str, ...]] = ("aws",)
+    sold: ClassVar[tuple[str, ...]] = ("on-demand", "commit-1y", "commit-3y")
 
     def read(self, need: Need, http: Http, at: dt.datetime) -> Reading:
         """List prices at `at`, USD per hour for a whole machine, Linux."""
@@ -128,10 +128,9 @@ class AwsPrices(PriceFeed):
                 region = entry.product.attributes["regionCode"]
                 offer = wanted.get((region, name))
                 if offer is not None:
-                    for market, usd_per_h in self._prices(entry, offer.name):
-                        sheet.put(offer, market, usd_per_h)
+                    self._put(sheet, offer, entry)
         source = self.endpoint_url or f"AWS Price List Query API ({self.api_region})"
-        notes = sheet.unpriced(wanted.values())
+        notes = self.gaps(need, sheet)
         return Reading("prices", sheet.rows(), at, source, tuple(http.answers), notes)
 
     def _entries(self, client: Any, http: Http, name: str) -> Iterator[Entry]:
@@ -157,21 +156,31 @@ class AwsPrices(PriceFeed):
                 return
             request["NextToken"] = page["NextToken"]
 
-    def _prices(self, entry: Entry, where: str) -> Iterator[tuple[str, float]]:
-        """(market, USD/h) of the terms that are taken."""
-        for term in (*entry.terms.on_demand.values(), *entry.terms.reserved.values()):
-            if term.sku != entry.product.sku:
-                raise FeedError(f"{where}: a term of another product ({term.sku[:40]})")
-        if self.takes("on-demand"):
-            for term in entry.terms.on_demand.values():
-                yield "on-demand", term.amount("Hrs", where)
-        for term in entry.terms.reserved.values():
-            market = self._market(term.term_attributes)
-            if market is not None and self.takes(market):
-                fee = term.amount("Quantity", where)
-                if fee > 0.0 and self.purchase_option == "No Upfront":
-                    raise FeedError(f"{where}: a fee of {fee:g} USD without an upfront payment")
-                yield market, term.amount("Hrs", where) + fee / HOURS_OF_TERM[market]
+    def _put(self, sheet: PriceSheet, offer: NeededOffer, entry: Entry) -> None:
+        """Note the prices of the terms that are taken, each for itself."""
+        terms = [("on-demand", term) for term in entry.terms.on_demand.values()]
+        terms += [
+            (market, term)
+            for term in entry.terms.reserved.values()
+            if (market := self._market(term.term_attributes)) is not None
+        ]
+        for market, term in terms:
+            if self.takes(market):
+                with sheet.leaving_out():
+                    where = f"{offer.name} {market}"
+                    if term.sku != entry.product.sku:
+                        raise FeedError(f"{where}: a term of another product ({term.sku[:40]})")
+                    sheet.put(offer, market, self._usd_per_h(market, term, where))
+
+    def _usd_per_h(self, market: str, term: Term, where: str) -> float:
+        """What an hour costs, a fee spread over the term."""
+        usd_per_h = term.amount("Hrs", where)
+        if market == "on-demand":
+            return usd_per_h
+        fee = term.amount("Quantity", where)
+        if fee > 0.0 and self.purchase_option == "No Upfront":
+            raise FeedError(f"{where}: a fee of {fee:g} USD without an upfront payment")
+        return usd_per_h + fee / HOURS_OF_TERM[market]
 
     def _market(self, attributes: Mapping[str, str]) -> str | None:
         if attributes.get("PurchaseOption") != self.purchase_option:

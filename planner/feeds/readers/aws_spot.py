@@ -13,29 +13,25 @@ dearest is taken (`zones`). Extra ``aws`` (boto3); needs ``ec2:DescribeSpotPrice
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from planner.errors import FeedError
-from planner.feeds.feed import PriceFeed, PriceSheet
+from planner.feeds.feed import PriceFeed, PriceSheet, Remarks, listed
 from planner.feeds.http import Http
-from planner.feeds.need import Need
+from planner.feeds.need import Need, NeededOffer
 from planner.feeds.readers.aws_client import AwsClients, boto_errors
-from planner.feeds.readers.parse import no_outlier
+from planner.feeds.readers.parse import amount, outliers
 from planner.feeds.tables import Reading
 from planner.instance.schema import Positive
 
 LINUX = "Linux/UNIX"
-Changes = dict[tuple[str, str], dict[dt.datetime, float]]
-"""(machine, zone) -> time -> USD/h from then on"""
-LARGEST_FACTOR = 10.0
-"""Between a spot price and the median one of the machine in the window."""
-_AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
+History = dict[str, dict[dt.datetime, float]]
+"""zone -> time -> USD/h of a machine from then on"""
 
 
 class AwsSpot(PriceFeed):
@@ -48,34 +44,37 @@ class AwsSpot(PriceFeed):
     """which of the zones of a region counts"""
     least_window_share: float = Field(default=0.9, gt=0.0, le=1.0)
     """least share of the window that the history of every zone must cover"""
+    outlier_factor: float = Field(default=10.0, gt=1.0)
+    """a price this many times the median one of the machine, or that part of it, is doubted"""
     endpoint_url: str | None = None
     """where the API answers; default: AWS's own in each region"""
 
     source_name: ClassVar[str] = "the AWS spot price history"
     providers: ClassVar[tuple[str, ...]] = ("aws",)
+    sold: ClassVar[tuple[str, ...]] = ("spot",)
 
     def read(self, need: Need, http: Http, at: dt.datetime) -> Reading:
         """Spot prices as of `at`, USD per hour for a whole machine, Linux."""
         wanted = self.wanted(need)
-        sheet = PriceSheet()
-        start = at - dt.timedelta(hours=self.window_h)
+        sheet, remarks = PriceSheet(), Remarks()
+        window = at - dt.timedelta(hours=self.window_h), at
+        which = {"mean": "the mean of the zones", "cheapest": "the cheapest zone",
+                 "dearest": "the dearest zone"}[self.zones]  # fmt: skip
+        remarks.note(f"spot: mean over {self.window_h:g} h, {which}")
         clients = AwsClients(http)
         for region in dict.fromkeys(region for region, _ in wanted):
             names = [name for place, name in wanted if place == region]
             client = clients.client("ec2", region, self.endpoint_url)
-            changes: Changes = defaultdict(dict)
-            for row in self._rows(client, http, region, names, (start, at)):
-                name, zone, when, usd_per_h = _change(row, names, region)
-                if changes[name, zone].setdefault(when, usd_per_h) != usd_per_h:
-                    raise FeedError(f"{name} in {zone} has two spot prices at {when}")
-            for name, usd_per_h in self._by_machine(changes, start, at).items():
-                sheet.put(wanted[region, name], "spot", usd_per_h)
+            rows = self._rows(client, http, region, names, window)
+            for name, found in _histories(rows, names, region, sheet).items():
+                offer = wanted[region, name]
+                self._doubt_outliers(offer, found, remarks)
+                with sheet.leaving_out():
+                    sheet.put(offer, "spot", self._usd_per_h(offer, found, window))
         source = self.endpoint_url or "EC2 DescribeSpotPriceHistory"
-        which = {"mean": "the mean of the zones", "cheapest": "the cheapest zone",
-                 "dearest": "the dearest zone"}[self.zones]  # fmt: skip
-        said = f"spot: mean over {self.window_h:g} h, {which}"
-        notes = (said, *sheet.unpriced(wanted.values()))
-        return Reading("prices", sheet.rows(), at, source, tuple(http.answers), notes)
+        notes = (*remarks.notes, *self.gaps(need, sheet))
+        answers = tuple(http.answers)
+        return Reading("prices", sheet.rows(), at, source, answers, notes, remarks.doubts)
 
     def _rows(
         self,
@@ -104,29 +103,57 @@ class AwsSpot(PriceFeed):
                 return
             request["NextToken"] = page["NextToken"]
 
-    def _by_machine(
-        self,
-        changes: Changes,
-        start: dt.datetime,
-        end: dt.datetime,
-    ) -> dict[str, float]:
-        """USD/h by machine over its zones; not of one with a zone of too little history."""
-        means: dict[str, list[float]] = defaultdict(list)
-        for name in {name for name, _ in changes}:
-            prices = [p for key, steps in changes.items() if key[0] == name for p in steps.values()]
-            no_outlier(prices, LARGEST_FACTOR, f"spot history of {name}")
-        short: set[str] = set()
-        for (name, _), found in sorted(changes.items()):
-            mean, covered = time_mean(found, start, end)
-            means[name].append(mean)
-            if covered < self.least_window_share:
-                short.add(name)
+    def _doubt_outliers(self, offer: NeededOffer, history: History, remarks: Remarks) -> None:
+        """A price far from the median one of the window may be a slip, or a market gone mad."""
+        prices = {(zone, when): p for zone, steps in history.items() for when, p in steps.items()}
+        far, middle = outliers(prices, self.outlier_factor)
+        shown = [f"{p:g} USD/h in {zone} at {when:%Y-%m-%d %H:%M} UTC"
+                 for (zone, when), p in far.items()]  # fmt: skip
+        if shown:
+            remarks.doubt(
+                f"{offer.name}: {listed(shown)}, where the median is {middle:g} "
+                f"(outlier_factor {self.outlier_factor:g})",
+                offer.name,
+            )
+
+    def _usd_per_h(
+        self, offer: NeededOffer, history: History, window: tuple[dt.datetime, dt.datetime]
+    ) -> float:
+        """The price over the zones of a machine; FeedError where one has too little history."""
+        means = {zone: time_mean(steps, *window) for zone, steps in history.items()}
+        short = [
+            f"{zone} {covered:.0%}"
+            for zone, (_, covered) in sorted(means.items())
+            if covered < self.least_window_share
+        ]
+        if short:
+            raise FeedError(
+                f"{offer.name}: its history covers of the {self.window_h:g} h only in "
+                f"{listed(short)} (least_window_share {self.least_window_share:g})"
+            )
         choose: dict[str, Callable[[list[float]], float]] = {
             "mean": fmean, "cheapest": min, "dearest": max
         }  # fmt: skip
-        return {
-            name: choose[self.zones](values) for name, values in means.items() if name not in short
-        }
+        return choose[self.zones]([mean for mean, _ in means.values()])
+
+
+def _histories(
+    rows: Iterable[Mapping[str, Any]], names: Sequence[str], region: str, sheet: PriceSheet
+) -> dict[str, History]:
+    """The history of every machine, but not of one with a price that cannot be read."""
+    found: dict[str, History] = defaultdict(lambda: defaultdict(dict))
+    spoilt: set[str] = set()
+    for row in rows:
+        name, zone, when = _place(row, names, region)
+        usd_per_h = amount(str(row.get("SpotPrice")))
+        with sheet.leaving_out():
+            if not usd_per_h or found[name][zone].setdefault(when, usd_per_h) != usd_per_h:
+                spoilt.add(name)
+                raise FeedError(
+                    f"{name} in {zone} at {when:%Y-%m-%d %H:%M} UTC: "
+                    f"{str(row.get('SpotPrice'))[:40]!r} is no price, or another one"
+                )
+    return {name: history for name, history in found.items() if name not in spoilt}
 
 
 def time_mean(
@@ -148,18 +175,15 @@ def time_mean(
     return mean, known_s / (end - start).total_seconds()
 
 
-def _change(
+def _place(
     row: Mapping[str, Any], names: Sequence[str], region: str
-) -> tuple[str, str, dt.datetime, float]:
-    """(machine, zone, time, USD/h) of one row; FeedError where it is not what was asked for."""
-    name, zone, text = row.get("InstanceType"), row.get("AvailabilityZone"), row.get("SpotPrice")
-    when = row.get("Timestamp")
+) -> tuple[str, str, dt.datetime]:
+    """(machine, zone, time) of one row; FeedError where it is not what was asked for."""
+    name, zone, when = row.get("InstanceType"), row.get("AvailabilityZone"), row.get("Timestamp")
     if row.get("ProductDescription") != LINUX or name not in names:
         raise FeedError(f"spot history of {region}: a row that was not asked for ({name})")
     if not isinstance(zone, str) or not zone.startswith(region):
         raise FeedError(f"spot history of {region}: a row of another region ({zone})")
-    if not isinstance(text, str) or not _AMOUNT.fullmatch(text) or float(text) <= 0.0:
-        raise FeedError(f"spot history of {region}: {str(text)[:40]!r} is not a price")
     if not isinstance(when, dt.datetime) or when.tzinfo is None:
         raise FeedError(f"spot history of {region}: a row without a time")
-    return str(name), zone, when.astimezone(dt.UTC), float(text)
+    return str(name), zone, when.astimezone(dt.UTC)

@@ -110,11 +110,12 @@ class AzureRetail(PriceFeed):
                         f"asked for {region}, the answer has {meter.arm_sku_name[:60]} in "
                         f"{meter.arm_region_name[:40]}"
                     )
-                market = meter.market()
-                if market is None or not self.takes(market) or not _in_force(meter, at):
-                    continue
-                sheet.put(wanted[region, meter.arm_sku_name], market, meter.usd_per_h(market))
-        notes = sheet.unpriced(wanted.values())
+                with sheet.leaving_out():
+                    market = meter.market()
+                    if market is not None and self.takes(market) and _in_force(meter, at):
+                        usd_per_h = meter.usd_per_h(market)
+                        sheet.put(wanted[region, meter.arm_sku_name], market, usd_per_h)
+        notes = self.gaps(need, sheet)
         return Reading("prices", sheet.rows(), at, self.url, tuple(http.answers), notes)
 
     def _requests(self, wanted: list[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:

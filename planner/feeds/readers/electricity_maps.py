@@ -12,8 +12,9 @@ and ``/carbon-intensity/history`` (free accounts) the last 24 hours with ``histo
 ``data``. Values are gCO2e/kWh, flow-traced, life cycle as in the catalog. The API may answer for
 the caller's own place if it does not know the zone: the zone of every value is checked.
 
-The table has one row per region, month and hour of the day, the mean over the days observed; hours
-whose value is missing are left out, and a region with too few hours is refused. The token comes
+The table has one row per region, month and hour of the day, the mean over the days observed. Hours
+without a value are named; a zone with too few, a value far from the others, and a zone of which all
+is estimated are doubted. The token comes
 from the environment variable ``ELECTRICITY_MAPS_TOKEN``.
 """
 
@@ -22,24 +23,23 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from statistics import fmean
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from planner.errors import FeedError
-from planner.feeds.feed import Feed
+from planner.feeds.feed import Feed, Naming, Remarks, listed
 from planner.feeds.http import Http
 from planner.feeds.need import Need
-from planner.feeds.readers.parse import Published, credential, moment, no_outlier, parsed
+from planner.feeds.readers.parse import Published, credential, moment, outliers, parsed
 from planner.feeds.tables import GridCarbon, Reading
 
 TOKEN_VARIABLE = "ELECTRICITY_MAPS_TOKEN"
 MOST_HOURS_PER_REQUEST = 240
 HOUR = dt.timedelta(hours=1)
 MOST_GCO2E_PER_KWH = 2_000.0
-LARGEST_FACTOR = 50.0
-"""Between an hour and the median one."""
 
 
 class Hour(Published):
@@ -72,6 +72,10 @@ class ElectricityMaps(Feed):
     """days up to now that the means are taken over"""
     least_hours_share: float = Field(default=0.9, gt=0.0, le=1.0)
     """least share of the hours that must have a value"""
+    most_estimated_share: float = Field(default=0.95, ge=0.0, le=1.0)
+    """largest share of the values that may be the source's own estimates"""
+    outlier_factor: float = Field(default=50.0, gt=1.0)
+    """an hour this many times the median one, or that part of it, is doubted"""
     zones: Mapping[str, str] = Field(default_factory=dict)
     """region -> zone, where the catalog has none or another"""
     url: str = "https://api.electricitymaps.com/v3"
@@ -84,22 +88,40 @@ class ElectricityMaps(Feed):
         end = at.replace(minute=0, second=0, microsecond=0)
         days = 1 if self.endpoint == "history" else self.window_days
         start = end - dt.timedelta(days=days)
-        zones = self._zones(need)
+        zones, remarks = self._zones(need), Remarks()
         values: dict[str, dict[dt.datetime, float]] = {}
-        estimated: dict[str, int] = {}
         for zone in dict.fromkeys(zones.values()):
-            found = [hour for hour in self._hours(http, zone, start, end) if hour is not None]
-            values[zone] = self._whole(zone, found, start, end)
-            estimated[zone] = sum(hour.is_estimated for hour in found)
+            regions = tuple(region for region, other in zones.items() if other == zone)
+            place = Zone(zone, regions, (end - start) / HOUR)
+            found = self._values(
+                place, list(self._hours(http, zone, start, end)), start, end, remarks
+            )
+            if found:
+                values[zone] = found
         rows = [
-            row for region, zone in zones.items() for row in _hours_of_day(region, values[zone])
+            row
+            for region, zone in zones.items()
+            if zone in values
+            for row in _hours_of_day(region, values[zone])
         ]
+        if not rows:
+            raise FeedError(f"no hour has a value; {'; '.join(d.text for d in remarks.doubts)}")
         newest = min(max(hours) for hours in values.values()) + HOUR
-        guessed = ", ".join(zone for zone, count in estimated.items() if count)
-        unknown = ", ".join(r.region for r in need.facts.regions if r.region not in zones)
-        notes = [f"partly estimated by the source: {guessed}"] if guessed else []
-        notes += [f"no zone is known for {unknown}: not in the table"] if unknown else []
-        return Reading("carbon", tuple(rows), newest, self.url, tuple(http.answers), tuple(notes))
+        unknown = [
+            r.region
+            for r in need.facts.regions
+            if r.region not in zones and r.region not in self.ignore
+        ]
+        if unknown:
+            remarks.note(f"no zone is known, so as before (say zones): {listed(unknown)}")
+        return Reading("carbon", tuple(rows), newest, self.url, tuple(http.answers), remarks.notes,
+                       remarks.doubts)  # fmt: skip
+
+    def naming(self, need: Need) -> Iterator[Naming]:
+        """Also the regions that are ignored, or have a zone."""
+        yield from super().naming(need)
+        yield "ignore", self.ignore, need.names
+        yield "zones", self.zones, [region.region for region in need.facts.regions]
 
     def covered_regions(self, need: Need) -> tuple[str, ...]:
         """Regions whose zone is known."""
@@ -138,25 +160,74 @@ class ElectricityMaps(Feed):
                 raise FeedError(f"asked for zone {zone}, the answer is for another place")
             yield from hours
 
-    def _whole(
-        self, zone: str, hours: list[Hour], start: dt.datetime, end: dt.datetime
+    def _values(
+        self, zone: Zone, hours: list[Hour], start: dt.datetime, end: dt.datetime, remarks: Remarks
     ) -> dict[dt.datetime, float]:
-        """Value by hour within the window; FeedError where they are too few, or cannot be meant."""
+        """Value by hour within the window; what is missing, odd or estimated is pointed out."""
         found: dict[dt.datetime, float] = {}
+        estimated: set[dt.datetime] = set()
         for hour in hours:
-            when = moment(hour.datetime, f"zone {zone}")
-            value = hour.carbon_intensity
+            when, value = moment(hour.datetime, zone.words), hour.carbon_intensity
             if value is None or (self.endpoint == "past-range" and not start <= when < end):
                 continue
             if not 0.0 <= value <= MOST_GCO2E_PER_KWH:
-                raise FeedError(f"zone {zone}: {value:g} gCO2e/kWh cannot be meant")
+                remarks.note(f"{zone.words}: {value:g} gCO2e/kWh at {_said(when)}, left out")
+                continue
             if found.setdefault(when, value) != value:
-                raise FeedError(f"zone {zone}: two values at {when}")
-        asked = (end - start) / HOUR
-        if len(found) < self.least_hours_share * asked:
-            raise FeedError(f"zone {zone}: {len(found)} of {asked:g} hours have a value")
-        no_outlier(found.values(), LARGEST_FACTOR, f"zone {zone}")
+                raise FeedError(f"{zone.words}: two values at {_said(when)}")
+            if hour.is_estimated:
+                estimated.add(when)
+        self._judge_count(zone, len(found), remarks)
+        if found:
+            self._judge_estimates(zone, len(estimated) / len(found), remarks)
+            self._judge_outliers(zone, found, remarks)
         return found
+
+    def _judge_count(self, zone: Zone, count: int, remarks: Remarks) -> None:
+        text = f"{zone.words}: {count} of {zone.asked_hours:g} hours have a value"
+        if count < self.least_hours_share * zone.asked_hours:
+            left = "" if count else ", left out"
+            remarks.doubt(
+                f"{text} (least_hours_share {self.least_hours_share:g}){left}", *zone.regions
+            )
+        elif count < zone.asked_hours:
+            remarks.note(f"{text}, the others are not in the means")
+
+    def _judge_estimates(self, zone: Zone, share: float, remarks: Remarks) -> None:
+        text = f"{zone.words}: {share:.0%} of the values are estimated by the source"
+        if share > self.most_estimated_share:
+            remarks.doubt(
+                f"{text} (most_estimated_share {self.most_estimated_share:g})", *zone.regions
+            )
+        elif share > 0.0:
+            remarks.note(text)
+
+    def _judge_outliers(
+        self, zone: Zone, values: Mapping[dt.datetime, float], remarks: Remarks
+    ) -> None:
+        far, middle = outliers(values, self.outlier_factor)
+        if far:
+            shown = listed([f"{value:g} at {_said(when)}" for when, value in far.items()])
+            remarks.doubt(
+                f"{zone.words}: {shown}, where the median is {middle:g} gCO2e/kWh (outlier_factor "
+                f"{self.outlier_factor:g})",
+                *zone.regions,
+            )
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A zone that is asked for."""
+
+    name: str
+    regions: tuple[str, ...]
+    """of the instance"""
+    asked_hours: float
+
+    @property
+    def words(self) -> str:
+        """Zone and regions."""
+        return f"zone {self.name} ({listed(self.regions)})"
 
 
 def _cut(start: dt.datetime, end: dt.datetime) -> Iterator[tuple[dt.datetime, dt.datetime]]:
@@ -165,6 +236,10 @@ def _cut(start: dt.datetime, end: dt.datetime) -> Iterator[tuple[dt.datetime, dt
         until = min(end, start + MOST_HOURS_PER_REQUEST * HOUR)
         yield start, until
         start = until
+
+
+def _said(when: dt.datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def _text(when: dt.datetime) -> str:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from planner.errors import FeedError
-from planner.feeds.feed import PriceFeed, PriceSheet
+from planner.feeds.feed import PriceFeed, PriceSheet, listed
 from planner.feeds.http import Http
 from planner.feeds.need import Need, NeededOffer
 from planner.feeds.readers.parse import Published, credential, parsed
@@ -139,8 +139,8 @@ class Pricing(Published):
     currency_conversion_rate: float = 1.0
 
 
-Prices = dict[tuple[str, str, str], float]
-"""(part, region, market) -> USD per unit"""
+Prices = dict[tuple[str, str, str], float | None]
+"""(part, region, market) -> USD per unit; None: the list has two"""
 
 
 class GcpBilling(PriceFeed):
@@ -159,23 +159,26 @@ class GcpBilling(PriceFeed):
         names = {family_of(name) for _, name in wanted} & set(FAMILIES)
         patterns = {part: pattern for name in names for part, pattern in _patterns(name).items()}
         regions = {region for region, _ in wanted}
+        sheet = PriceSheet()
         prices: Prices = {}
         for sku in self._skus(http):
-            for part, region, market, usd in _parts(sku, patterns, regions):
-                if prices.setdefault((part, region, market), usd) != usd:
-                    raise FeedError(f"{sku.description!r} has two prices in {region}")
-        sheet = PriceSheet()
+            with sheet.leaving_out():
+                for part, region, market, usd in _parts(sku, patterns, regions):
+                    _put(prices, (part, region, market), usd, sku)
         missing: dict[str, list[str]] = defaultdict(list)
         for (region, name), offer in wanted.items():
-            for market in filter(self.takes, USAGE.values()):
+            for market in filter(self.takes, self.sold):
                 usd_per_h = machine_usd_per_h(offer, name, region, market, prices)
                 if isinstance(usd_per_h, str):
                     missing[f"{market}, {usd_per_h}"].append(offer.name)
                 else:
                     sheet.put(offer, market, usd_per_h)
-        notes = tuple(
-            f"not priced by the source ({why}): {', '.join(names)}"
-            for why, names in missing.items()
+        notes = (
+            *self.gaps(need, sheet),
+            *(
+                f"not priced by the source ({why}): {listed(names)}"
+                for why, names in missing.items()
+            ),
         )
         return Reading("prices", sheet.rows(), at, self.url, tuple(http.answers), notes)
 
@@ -205,13 +208,20 @@ class GcpBilling(PriceFeed):
             params["pageToken"] = page.next_page_token
 
 
+def _put(prices: Prices, key: tuple[str, str, str], usd: float, sku: Sku) -> None:
+    """Note the price of a part; FeedError where there is another: neither is believed."""
+    if prices.setdefault(key, usd) != usd:
+        prices[key] = None
+        raise FeedError(f"{sku.description!r} has two prices in {key[1]}")
+
+
 def family_of(name: str) -> str:
     """``a3-highgpu-8g`` -> ``a3-highgpu``."""
     return name.rpartition("-")[0]
 
 
 def machine_usd_per_h(
-    offer: NeededOffer, name: str, region: str, market: str, prices: Mapping[Any, float]
+    offer: NeededOffer, name: str, region: str, market: str, prices: Prices
 ) -> float | str:
     """USD per hour of a machine type: the sum over its parts, or what is missing for it."""
     family = family_of(name)

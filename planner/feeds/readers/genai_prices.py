@@ -19,16 +19,17 @@ reference that the tests compare with.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from planner.errors import FeedError
-from planner.feeds.feed import Feed
+from planner.feeds.feed import Feed, Naming, Remarks
 from planner.feeds.http import Http
 from planner.feeds.need import Need
-from planner.feeds.readers.parse import Published, parsed
+from planner.feeds.readers.parse import Published, did_you_mean, parsed
 from planner.feeds.tables import HostedPrice, Reading
 
 DATA_TYPES = ("text/plain", "application/json")
@@ -121,38 +122,26 @@ class GenaiPrices(Feed):
 
     def read(self, need: Need, http: Http, at: dt.datetime) -> Reading:
         """Prices in force at `at`, USD per million tokens."""
-        listed: dict[tuple[str, str], Model] = {}
+        offered: dict[tuple[str, str], list[Model]] = defaultdict(list)
         answer = {"providers": http.get_json(self.url, types=DATA_TYPES)}
         for provider in parsed(Providers, answer, "genai-prices").providers:
             for model in provider.models:
-                if listed.setdefault((provider.id, model.id), model) is not model:
-                    raise FeedError(f"{provider.id}/{model.id} is listed twice")
-        rows, notes = [], []
-        for (provider_id, llm), source in self._wanted(need):
-            name = f"{provider_id}/{llm}"
-            found = listed.get(source)
-            if found is None:
-                notes.append(f"not priced by the source: {name}")
-                continue
-            prices = in_force(found, at)
-            if isinstance(prices, str):
-                notes.append(f"not priced by the source: {name} ({prices})")
-                continue
-            columns = {ours: getattr(prices, theirs) for ours, theirs in PARTS.items()}
-            if any(isinstance(price, Tiered) for price in columns.values()):
-                notes.append(f"{name}: dearer above a prompt length; the base price is taken")
-            figures = {
-                column: price.base if isinstance(price, Tiered) else price
-                for column, price in columns.items()
-            }
-            if figures["input_usd_per_mtok"] is None or figures["output_usd_per_mtok"] is None:
-                raise FeedError(f"{name}: no price of its prompt or of its answer")
-            if any(price is not None and price < 0.0 for price in figures.values()):
-                raise FeedError(f"{name}: a price below 0")
-            rows.append(HostedPrice(provider=provider_id, llm=llm, **figures))
+                offered[provider.id, model.id].append(model)
+        rows, remarks = [], Remarks()
+        for api, source in self._wanted(need):
+            try:
+                rows.append(_priced(api, source, offered, at, remarks))
+            except FeedError as error:
+                remarks.note(f"not priced by the source, so as before: {'/'.join(api)} ({error})")
         return Reading(
-            "hosted-prices", tuple(rows), at, self.url, tuple(http.answers), tuple(notes)
+            "hosted-prices", tuple(rows), at, self.url, tuple(http.answers), remarks.notes
         )
+
+    def naming(self, need: Need) -> Iterator[Naming]:
+        """Also the llms that are ignored, or named."""
+        yield from super().naming(need)
+        yield "ignore", self.ignore, need.names
+        yield "names", self.names, ["/".join(key) for key in need.known("hosted-prices")]
 
     def _wanted(self, need: Need) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
         """(provider, llm) of the instance, and (provider, id) at the source."""
@@ -169,6 +158,36 @@ class GenaiPrices(Feed):
                 yield api, (api[0], str(need.catalog.row("api_offers", *api)["api_model"]))
             else:
                 yield api, api
+
+
+def _priced(
+    api: tuple[str, str],
+    source: tuple[str, str],
+    offered: Mapping[tuple[str, str], Sequence[Model]],
+    at: dt.datetime,
+    remarks: Remarks,
+) -> HostedPrice:
+    """The prices of one llm; FeedError where the list has no one answer."""
+    found = offered.get(source, ())
+    if len(found) != 1:
+        name = "/".join(source)
+        hint = did_you_mean(name, map("/".join, offered)) if not found else ""
+        raise FeedError(f"the list has {len(found) or 'no'} {name}{hint}")
+    prices = in_force(found[0], at)
+    if isinstance(prices, str):
+        raise FeedError(prices)
+    columns = {ours: getattr(prices, theirs) for ours, theirs in PARTS.items()}
+    if any(isinstance(price, Tiered) for price in columns.values()):
+        remarks.note(f"{'/'.join(api)}: dearer above a prompt length; the base price is taken")
+    figures = {
+        column: price.base if isinstance(price, Tiered) else price
+        for column, price in columns.items()
+    }
+    if figures["input_usd_per_mtok"] is None or figures["output_usd_per_mtok"] is None:
+        raise FeedError("no price of its prompt or of its answer")
+    if any(price is not None and price < 0.0 for price in figures.values()):
+        raise FeedError("a price below 0")
+    return HostedPrice(provider=api[0], llm=api[1], **figures)
 
 
 def in_force(model: Model, at: dt.datetime) -> TokenPrices | str:

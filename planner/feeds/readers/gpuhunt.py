@@ -26,6 +26,7 @@ from planner.errors import FeedError
 from planner.feeds.feed import PriceFeed, PriceSheet
 from planner.feeds.http import Http, parse_json
 from planner.feeds.need import Need, NeededOffer
+from planner.feeds.readers.parse import amount
 from planner.feeds.tables import Reading
 
 TEXT_TYPES = ("text/plain", "application/octet-stream", "binary/octet-stream")
@@ -33,7 +34,6 @@ ZIP_TYPES = ("application/zip", "application/octet-stream", "binary/octet-stream
              "application/x-zip-compressed")  # fmt: skip
 COLUMNS = ("instance_name", "location", "price", "gpu_count", "spot", "provider_data")
 _VERSION = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})[A-Za-z0-9.-]{0,40}")
-_AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?([eE]-?\d)?")
 _ZONE = re.compile(r"(.+-.+)-[a-z]")
 MOST_ROWS = 1_000_000
 
@@ -49,6 +49,7 @@ class Gpuhunt(PriceFeed):
 
     source_name: ClassVar[str] = "gpuhunt's catalog"
     providers: ClassVar[tuple[str, ...]] = ("aws", "azure", "gcp", "nebius")
+    sold: ClassVar[tuple[str, ...]] = ("on-demand", "spot")
 
     def wanted(self, need: Need) -> dict[tuple[str, str], NeededOffer]:
         """Machines of the one provider."""
@@ -73,19 +74,27 @@ class Gpuhunt(PriceFeed):
             if self.provider == "gcp" and (zone := _ZONE.fullmatch(region)):
                 region = zone[1]
             offer = wanted.get((region, row["instance_name"]))
-            if offer is None or _calendar_mode(row, line):
-                continue
-            market = _market(row, line)
-            if not self.takes(market):
-                continue
-            if row["gpu_count"] != str(offer.accelerators):
-                raise FeedError(
-                    f"line {line}: {row['gpu_count'][:20]} accelerators in {offer.name}, "
-                    f"which has {offer.accelerators}"
-                )
-            sheet.put(offer, market, _usd_per_h(row, line))
-        notes = sheet.unpriced(wanted.values())
+            if offer is not None:
+                with sheet.leaving_out():
+                    self._put(sheet, offer, row, f"{self.provider}.csv:{line}")
+        notes = self.gaps(need, sheet)
         return Reading("prices", sheet.rows(), observed, source, tuple(http.answers), notes)
+
+    def _put(
+        self, sheet: PriceSheet, offer: NeededOffer, row: Mapping[str, str], where: str
+    ) -> None:
+        """Note the price of a row, if it is one that the planner buys."""
+        if _calendar_mode(row, where) or not self.takes(market := _market(row, where)):
+            return
+        if amount(row["gpu_count"]) != offer.accelerators:
+            raise FeedError(
+                f"{where} gpu_count {row['gpu_count'][:20]!r}: {offer.name} has "
+                f"{offer.accelerators}"
+            )
+        usd_per_h = amount(row["price"])
+        if usd_per_h is None:
+            raise FeedError(f"{where} price {row['price'][:40]!r} of {offer.name}: not a price")
+        sheet.put(offer, market, usd_per_h)
 
 
 def unpacked(packed: bytes, name: str, max_bytes: int) -> str:
@@ -137,23 +146,17 @@ def _rows(table: str) -> Iterator[tuple[int, Mapping[str, str]]]:
         raise FeedError(f"line {reader.line_num}: not a CSV table ({error})") from error
 
 
-def _market(row: Mapping[str, str], line: int) -> str:
+def _market(row: Mapping[str, str], where: str) -> str:
     market = {"true": "spot", "false": "on-demand"}.get(row["spot"].lower())
     if market is None:
-        raise FeedError(f"line {line}: spot is {row['spot'][:20]!r}, neither True nor False")
+        raise FeedError(f"{where} spot {row['spot'][:20]!r}: neither True nor False")
     return market
 
 
-def _usd_per_h(row: Mapping[str, str], line: int) -> float:
-    if not _AMOUNT.fullmatch(row["price"]):
-        raise FeedError(f"line {line}: {row['price'][:40]!r} is not a price")
-    return float(row["price"])
-
-
-def _calendar_mode(row: Mapping[str, str], line: int) -> bool:
+def _calendar_mode(row: Mapping[str, str], where: str) -> bool:
     """Whether the row is for capacity reserved by calendar, which the planner does not buy."""
     text = row["provider_data"]
-    data = parse_json(text.encode(), f"line {line}") if text else {}
+    data = parse_json(text.encode(), where) if text else {}
     if not isinstance(data, dict):
-        raise FeedError(f"line {line}: provider_data is not an object")
+        raise FeedError(f"{where} provider_data: not an object")
     return bool(data.get("is_dws_calendar_mode"))

@@ -11,16 +11,18 @@ from __future__ import annotations
 import datetime as dt
 import io
 import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from planner.errors import FeedError
-from planner.feeds.feed import Feed
+from planner.feeds.feed import Feed, listed
 from planner.feeds.http import Answer, Http
 from planner.feeds.need import Need
-from planner.feeds.tables import KINDS, Reading, key_of, read_rows
+from planner.feeds.tables import KINDS, KindName, Reading, figures, key_of, read_rows
 from planner.instance.schema import Row
 
 CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-stream")
@@ -60,7 +62,8 @@ class OwnTables(Feed):
         newest = [row for day, row in rows if day == dates[-1]]
         chosen = tuple(row for row in newest if not self._ignored(row))
         observed = dt.datetime.combine(dates[-1], dt.time(), dt.UTC)
-        return Reading(self.kind, chosen, observed, name, tuple(http.answers))
+        notes = tuple(_unsaid(need, self.kind, chosen, self.ignore))
+        return Reading(self.kind, chosen, observed, name, tuple(http.answers), notes)
 
     def _ignored(self, row: Row) -> bool:
         """Whether the row, or all of its region or workload, is to be left alone."""
@@ -88,6 +91,33 @@ class OwnTables(Feed):
             raise FeedError(f"{place} has more than {most:,} bytes (http.max_bytes)")
         http.answers.append(Answer(str(self.path), "", body))
         return str(self.path), body
+
+
+def _unsaid(
+    need: Need, kind: KindName, rows: Sequence[Row], ignore: Collection[str]
+) -> Iterator[str]:
+    """Figures that the table does not speak of, whole regions, offers, workloads ... as one."""
+    now = figures(kind, rows)
+    spoken_of = {part for name in now for part in _parts(name)}
+    silent: dict[str, int] = {}
+    for name, value in need.today(kind).items():
+        parts = _parts(name)
+        if name in now or set(parts) & set(ignore):
+            continue
+        depth, part = next(
+            ((depth, part) for depth, part in enumerate(parts) if part not in spoken_of), (-1, "")
+        )
+        if part:
+            silent[part] = depth
+        elif kind != "carbon":  # a table of a few months speaks of the year
+            silent[f"{name} {value:g}"] = 0
+    if silent:
+        yield f"not in the table, so as before: {listed(sorted(silent, key=silent.__getitem__))}"
+
+
+def _parts(name: str) -> list[str]:
+    """``a/b/c requests_per_s`` -> ``a``, ``a/b``, ``a/b/c``."""
+    return list(accumulate(name.partition(" ")[0].split("/"), "{}/{}".format))
 
 
 def dated_rows(kind: str, name: str, body: bytes) -> list[tuple[dt.date, Row]]:

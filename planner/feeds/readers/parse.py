@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any, TypeVar
 
@@ -12,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from planner.errors import FeedError
-from planner.instance.findings import shortened
+from planner.instance.findings import near_matches, shortened
 
 MOST_PROBLEMS_SHOWN = 3
+_AMOUNT = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 
 
 class Published(BaseModel):
@@ -57,12 +60,33 @@ def moment(text: str, where: str) -> dt.datetime:
     return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
-def no_outlier(values: Collection[float], factor: float, where: str) -> None:
-    """FeedError where a value is `factor` times the median of all, or a `factor`-th of it."""
-    middle = median(values)
-    for value in values:
-        if middle > 0.0 and not middle / factor < value < middle * factor:
-            raise FeedError(f"{where}: {value:g} among values around {middle:g} is not believed")
+def amount(text: str) -> float | None:
+    """A number of 0 or more as programs write it, with all digits or an exponent; None: none."""
+    value = float(text) if _AMOUNT.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None
+
+
+K = TypeVar("K")
+
+
+def outliers(values: Mapping[K, float], factor: float) -> tuple[dict[K, float], float]:
+    """Values at `factor` times the median of all or more, or at a `factor`-th of it or less.
+
+    Also the median.
+    """
+    middle = median(values.values())
+    far = {
+        key: value
+        for key, value in values.items()
+        if middle > 0.0 and not middle / factor < value < middle * factor
+    }
+    return far, middle
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean a or b?``, or nothing where no known word is near."""
+    hint = near_matches(word, known)
+    return f"; {hint}" if hint.startswith("did you mean") else ""
 
 
 def credential(variable: str) -> str:

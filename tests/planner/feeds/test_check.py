@@ -14,6 +14,7 @@ from planner.feeds.feed import Feed
 from planner.feeds.need import Need
 from planner.feeds.readers import READERS
 from planner.feeds.tables import (
+    Doubt,
     GridCarbon,
     HostedPrice,
     MeasuredDemand,
@@ -178,3 +179,132 @@ def test_the_policy_is_the_feeds_own(need: Need) -> None:
     case = Case(feed(max_move=3.0), need, Reading("prices", (price(3.1 * TODAY),), AT, ""), {}, AT)
     assert not judge(case).accepted
     assert judge(dataclasses.replace(case, feed=feed(max_move=4.0))).accepted
+
+
+# ------------------------------------------------------------------ units that are confused
+
+
+@pytest.mark.parametrize("factor", [1 / 8, 1 / 7.5, 8.0])
+def test_a_price_of_one_accelerator_in_a_column_per_machine_is_doubted(
+    need: Need, factor: float
+) -> None:
+    """Below `max_move`, and so whatever `max_move` says; both values are told."""
+    found = verdict(need, price(factor * TODAY), max_move=1e6)
+    assert f"ondemand_usd_per_h 55.04 -> {factor * TODAY:g}, by" in only(found.problems)
+    assert "per accelerator for per machine of 8" in only(found.problems)
+
+
+def test_a_trusted_price_and_one_accepted_before_are_not_doubted(need: Need) -> None:
+    name = "aws:us-east-1/aws_p5.48xlarge ondemand_usd_per_h"
+    assert verdict(need, price(TODAY / 8), before={name: TODAY / 8}).accepted
+    for word in ("aws:us-east-1", "aws:us-east-1/aws_p5.48xlarge"):
+        found = verdict(need, price(TODAY / 8), trust=(word,))
+        assert found.accepted
+        assert "moved 1.5 times or more" in only(found.warnings)
+    assert not verdict(need, price(TODAY / 8), trust=("aws:us-east-1/aws_p5",)).accepted
+
+
+@pytest.mark.parametrize("factor", [1 / 5, 1 / 2, 3.0])
+def test_other_moves_below_the_policy_are_pointed_out_only(need: Need, factor: float) -> None:
+    assert verdict(need, price(factor * TODAY), max_move=6.0).accepted
+
+
+def test_a_commitment_that_nothing_was_known_of_is_held_against_the_full_price(need: Need) -> None:
+    """Of a machine of 8 at 0.6 of the full price, per accelerator."""
+    found = verdict(need, price(commit_1y_usd_per_h=0.6 * TODAY / 8))
+    assert "below the full price by 10 times" in only(found.problems)
+    assert verdict(need, price(commit_1y_usd_per_h=0.6 * TODAY)).accepted
+
+
+def grid(level: float, region: str = "aws:eu-central-1") -> list[Row]:
+    return [GridCarbon(region=region, month=11, hour_utc=hour, gco2e_per_kwh=level, days=30)
+            for hour in range(24)]  # fmt: skip
+
+
+def before(level: float, region: str = "aws:eu-central-1") -> dict[str, float]:
+    return {f"{region}/11/{hour} gco2e_per_kwh": level for hour in range(24)}
+
+
+def test_kilograms_for_grams_are_doubted_whatever_the_policy(need: Need) -> None:
+    for known, level in ((402.0, 0.402), (8.0, 0.008), (402.0, 0.25)):
+        found = verdict(need, *grid(level), kind="carbon", before=before(known), max_move=1e9)
+        assert f"{known:g} -> {level:g}, by" in only(found.problems)
+        assert "kg for g" in only(found.problems)
+
+
+# ------------------------------------------------------------------ zero
+
+
+def test_a_grid_of_zero_is_doubted_until_it_is_known(need: Need) -> None:
+    found = verdict(need, *grid(0.0), kind="carbon", before=before(8.0))
+    assert "aws:eu-central-1: 0 gCO2e/kWh at all times (before " in only(found.problems)
+    assert verdict(need, *grid(0.0), kind="carbon", trust=("aws:eu-central-1",),
+                   before=before(8.0)).accepted  # fmt: skip
+
+
+def test_a_grid_of_zero_that_was_accepted_is_no_news(need: Need) -> None:
+    assert verdict(need, *grid(0.0), kind="carbon", before=before(0.0)).accepted
+    last_month = {name.replace("/11/", "/10/"): level for name, level in before(0.0).items()}
+    assert verdict(need, *grid(0.0), kind="carbon", before=last_month).accepted
+
+
+@pytest.mark.parametrize(("known", "level"), [(8.0, 5.0), (2.0, 20.0), (15.0, 1.0)])
+def test_a_grid_that_runs_on_water_may_move(need: Need, known: float, level: float) -> None:
+    assert verdict(need, *grid(level), kind="carbon", before=before(known)).accepted
+
+
+def test_a_grid_of_few_grams_does_not_fall_to_nothing_in_one_hour(need: Need) -> None:
+    rows = [*grid(8.0)[1:], *grid(0.0)[:1]]
+    found = verdict(need, *rows, kind="carbon", before=before(8.0))
+    assert only(found.problems) == (
+        "moved 10 times or more: aws:eu-central-1/11/0 gco2e_per_kwh 8 -> 0 (max_move)"
+    )
+
+
+def test_a_workload_that_fell_silent_is_doubted_however_small(need: Need) -> None:
+    rows = [row.model_copy(update={"requests_per_s": 0.0}) for row in need._rows("demand")
+            if row.workload == "nightly-summaries"]  # type: ignore[attr-defined] # fmt: skip
+    tiny = {"nightly-summaries/us-east requests_per_s": 0.002,
+            "nightly-summaries/europe requests_per_s": 0.002}  # fmt: skip
+    found = verdict(need, *rows, kind="demand", before=tiny)
+    assert "nightly-summaries: 0 requests/s at all times (before 0.002" in only(found.problems)
+    assert verdict(need, *rows, kind="demand", before=dict.fromkeys(tiny, 0.0)).accepted
+
+
+def test_a_rate_is_a_trifle_against_the_rates_of_its_workload_only(need: Need) -> None:
+    name = "nightly-summaries/us-east requests_per_s"
+    row = MeasuredDemand(workload="nightly-summaries", origin="us-east", requests_per_s=0.09)
+    known = {name: 0.001, "nightly-summaries/europe requests_per_s": 0.001}
+    found = verdict(need, row, kind="demand", before=known, max_missing_share=1.0)
+    assert "0.001 -> 0.09" in only(found.problems)
+
+
+# ------------------------------------------------------------------ doubts and names
+
+
+def test_what_the_reader_doubts_refuses_the_table(need: Need) -> None:
+    doubts = (Doubt("odd", ("aws:us-east-1",)), Doubt("odder", ("aws:eu-central-1",)))
+    reading = Reading("prices", (price(),), AT, "here", doubts=doubts)
+    assert judge(Case(feed(), need, reading, {}, AT)).problems == ("odd", "odder")
+    trusting = feed(trust=("aws:us-east-1",))
+    assert judge(Case(trusting, need, reading, {}, AT)).problems == ("odder",)
+
+
+def test_a_name_in_the_settings_that_is_nothing_of_the_instance_is_told(need: Need) -> None:
+    data = {"reader": "prometheus-demand", "url": "http://x", "trust": ("suport-chat",),
+            "workloads": {"llm": "support_chat"}, "origins": {"us": "us-east"}}  # fmt: skip
+    prometheus = READERS["prometheus-demand"].model_validate(data)
+    row = MeasuredDemand(workload="support-chat", origin="us-east", slice="h00-06",
+                         requests_per_s=6.8)  # fmt: skip
+    found = judge(Case(prometheus, need, Reading("demand", (row,), AT, "here"), {}, AT))
+    assert found.warnings == (
+        "trust: 'suport-chat' is nothing of the instance; did you mean support-chat or "
+        "support-chat/apac or support-chat/europe?",
+        "workloads: 'support_chat' is nothing of the instance; did you mean support-chat?",
+    )
+
+
+def test_a_row_that_differs_in_case_only_is_told_so(need: Need) -> None:
+    row = MeasuredLength(workload="Support-Chat", input_tokens=1_000.0, output_tokens=200.0)
+    found = verdict(need, row, kind="lengths")
+    assert only(found.problems) == "not in the instance: Support-Chat (upper and lower case)"

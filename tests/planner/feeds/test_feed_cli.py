@@ -52,7 +52,9 @@ def test_fetch_says_what_came_and_what_may_be_used(
     lines = said(capsys).splitlines()
     assert lines[0] == "1 of 1 feeds gave a table that may be used"
     assert lines[1] == f"  agreed: accepted, 1 rows of {TODAY} 00:00 UTC"
-    assert lines[3].startswith(f"  agreed (prices): use: the table of {TODAY}")
+    kept = "    not in the table, so as before: aws:us-east-1/aws_p5.48xlarge spot_usd_per_h"
+    assert lines[2].startswith(kept)
+    assert lines[4].startswith(f"  agreed (prices): use: the table of {TODAY}")
 
 
 def test_a_failed_feed_falls_back_and_says_so(
@@ -110,6 +112,53 @@ def test_apply_writes_an_instance_that_is_valid(
     assert run(["feed", "apply", str(folder), str(dated)]) == 0
     assert f"next: planner plan {dated}" in said(capsys)
     assert run(["validate", str(dated)]) == 0
+
+
+def test_what_a_table_lacks_is_told_by_every_command_and_kept_with_the_instance(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dated = folder.parent / "dated"
+    lack = "not in the table, so as before: aws:us-east-1/aws_p5.48xlarge spot_usd_per_h"
+    agreed = folder.parent / "agreed.csv"
+    agreed.write_text(agreed.read_text() + f"{TODAY},aws:eu-central-1,aws_g6.xlarge,1.0\n")
+    for command in ("fetch", "check", "show"):
+        run(["feed", command, str(folder), *(["agreed"] if command == "show" else [])])
+        assert lack in said(capsys), command
+    run(["feed", "apply", str(folder), str(dated)])
+    assert lack in said(capsys)
+    assert f"# feed agreed: {lack}" in (dated / "offers.csv").read_text()
+    usable = as_json(capsys, "feed", "check", str(folder))["usable"]
+    assert usable[0]["remarks"][0].startswith(lack)
+
+
+def test_a_price_of_one_accelerator_is_refused_with_the_way_to_accept_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """6.88 USD/h is an eighth of what the catalog knows: a slip, or a contract."""
+    agree(folder, 6.88)
+    run(["feed", "fetch", str(folder)])
+    told = said(capsys)
+    assert "55.04 -> 6.88, by 8: per accelerator for per machine of 8" in told
+    (hint,) = [line for line in told.splitlines() if "if it is right: planner feed accept" in line]
+    command = hint.split("planner ")[1].split(" --because")[0].split()
+    assert run([*command, "--because", "a contract"]) == 0
+    capsys.readouterr()
+    assert run(["feed", "apply", str(folder), str(folder.parent / "dated")]) == 0
+    assert "accepted (a contract): of another unit? aws:us-east-1/aws_p5.48xlarge" in said(capsys)
+    assert (
+        "# feed agreed: accepted (a contract): of another unit?"
+        in (folder.parent / "dated" / "offers.csv").read_text()
+    )
+    run(["feed", "fetch", str(folder)])
+    assert "agreed: accepted" in said(capsys), "what was accepted once is not doubted again"
+
+
+def test_a_name_may_be_trusted_for_good(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    agree(folder, 6.88)
+    settings = folder / "feeds.toml"
+    settings.write_text(settings.read_text() + 'trust = ["aws:us-east-1"]\n')
+    assert run(["feed", "fetch", str(folder)]) == 0
+    assert "moved 1.5 times or more: aws:us-east-1/aws_p5.48xlarge" in said(capsys)
 
 
 def test_show_prints_the_rows_and_their_source(

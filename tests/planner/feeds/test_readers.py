@@ -14,15 +14,15 @@ import pytest
 
 from planner.errors import FeedError
 from planner.feeds.http import Http
-from planner.feeds.need import Need
+from planner.feeds.need import Need, need_of
 from planner.feeds.readers import READERS
 from planner.feeds.readers.aws_spot import time_mean
 from planner.feeds.readers.genai_prices import Model, Tiered, TokenPrices, in_force
 from planner.feeds.tables import Reading, figures
 from tests.planner.feeds import measure_replays, price_replays
-from tests.planner.feeds.conftest import QUICK
+from tests.planner.feeds.conftest import QUICK, write_buyer
 from tests.planner.feeds.replay import AT, HOUR, Replay
-from tests.planner.feeds.source_server import Source
+from tests.planner.feeds.source_server import Asked, Reply, Source
 from tests.planner.feeds.test_contracts import credentials, replay_of
 
 __all__ = ["credentials"]
@@ -50,12 +50,12 @@ def test_a_feed_takes_the_markets_it_is_told(need: Need, source: Source) -> None
 
 def test_offers_that_the_source_cannot_price_are_named(need: Need, source: Source) -> None:
     notes = read(price_replays.gcp(), need, source).notes
-    assert "commit-1y, no price of SSD backed Local Storage" in notes[0]
-    assert "gcp:europe-west4/gcp_a3-highgpu-8g" in notes[0]
+    (note,) = [note for note in notes if "commit-1y, no price of SSD backed" in note]
+    assert "gcp:europe-west4/gcp_a" in note
     missing = {**json.loads(measure_replays.genai().documents["data"])[0], "models": []}
     spoilt = measure_replays.genai().with_documents(data=json.dumps([missing]).encode())
     notes = read(spoilt, need, source).notes
-    assert notes == ("not priced by the source: anthropic/claude-haiku-4-5",)
+    assert notes[0].startswith("not priced by the source, so as before: anthropic/claude-haiku-4-5")
 
 
 def test_ignored_offers_are_not_asked_for(need: Need, source: Source) -> None:
@@ -75,7 +75,7 @@ def _azure_without(name: str) -> bytes:
     return json.dumps(page).encode()
 
 
-def test_a_part_of_a_google_machine_ten_times_off_is_refused(need: Need, source: Source) -> None:
+def test_a_part_of_a_google_machine_ten_times_off_is_left_out(need: Need, source: Source) -> None:
     """The sum would move by less than a plausible move: every part has limits of its own."""
     page = json.loads(price_replays.gcp().documents["1"])
     (memory,) = [sku for sku in page["skus"]
@@ -83,7 +83,11 @@ def test_a_part_of_a_google_machine_ten_times_off_is_refused(need: Need, source:
     money = memory["pricingInfo"][0]["pricingExpression"]["tieredRates"][0]["unitPrice"]
     money["nanos"] *= 10
     spoilt = price_replays.gcp().with_documents(**{"1": json.dumps(page).encode()})
-    assert "is outside 0.0004 to 0.02" in refusal(spoilt, need, source)
+    reading = read(spoilt, need, source)
+    assert "is outside 0.0004 to 0.02" in reading.notes[0]
+    assert "gcp:us-central1/gcp_a3-highgpu-8g ondemand_usd_per_h" not in figures(
+        "prices", reading.rows
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,20 +102,31 @@ def test_a_part_of_a_google_machine_ten_times_off_is_refused(need: Need, source:
         ({"effectiveStartDate": "soon"}, "not a date and time"),
     ],
 )
-def test_an_azure_meter_that_is_not_as_published_is_refused(
+def test_an_azure_meter_that_is_not_as_published_is_left_out_and_named(
     changed: dict[str, Any], words: str, need: Need, source: Source
 ) -> None:
-    meter = price_replays.azure_meter("Standard_ND96isr_H100_v5", 98.0, **changed)
-    page = {"BillingCurrency": "USD", "Items": [meter], "NextPageLink": None, "Count": 1}
+    """One bad meter does not cost the list; its machine keeps the price it had."""
+    meters = [
+        price_replays.azure_meter("Standard_ND96isr_H100_v5", 98.0, **changed),
+        price_replays.azure_meter("Standard_ND96is_H100_v5", 90.0),
+    ]
+    page = {"BillingCurrency": "USD", "Items": meters, "NextPageLink": None, "Count": 2}
     spoilt = price_replays.azure().with_documents(**{"0": json.dumps(page).encode()})
-    assert words in refusal(spoilt, need, source)
+    reading = read(spoilt, need, source)
+    assert figures("prices", reading.rows) == {
+        "azure:eastus2/azure_Standard_ND96is_H100_v5 ondemand_usd_per_h": 90.0
+    }
+    assert reading.notes[0].startswith("left out: ")
+    assert words in reading.notes[0]
 
 
-def test_two_prices_of_one_machine_are_refused(need: Need, source: Source) -> None:
+def test_of_two_prices_of_one_machine_neither_is_believed(need: Need, source: Source) -> None:
     meters = [price_replays.azure_meter("Standard_ND96isr_H100_v5", usd) for usd in (98.0, 99.0)]
     page = {"BillingCurrency": "USD", "Items": meters, "NextPageLink": None, "Count": 2}
     spoilt = price_replays.azure().with_documents(**{"0": json.dumps(page).encode()})
-    assert "two on-demand prices, 98 and 99 USD/h" in refusal(spoilt, need, source)
+    reading = read(spoilt, need, source)
+    assert reading.rows == ()
+    assert "two on-demand prices, 98 and 99 USD/h" in reading.notes[0]
 
 
 def test_an_azure_page_of_another_region_is_refused(need: Need, source: Source) -> None:
@@ -169,8 +184,110 @@ def test_gpuhunt_zones_of_a_region_must_agree(need: Need, source: Source) -> Non
     found = figures("prices", serve(rows).rows)
     assert found == {"gcp:us-central1/gcp_a3-highgpu-8g ondemand_usd_per_h": 88.5}
     other = price_replays.gpuhunt_row("a3-highgpu-8g", "us-central1-c", "99.0", 8, False)
-    with pytest.raises(FeedError, match="two on-demand prices"):
-        serve([*rows, other])
+    reading = serve([*rows, other])
+    assert reading.rows == ()
+    assert "two on-demand prices" in reading.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "usd_per_h"),
+    [("3.0500000000000003", 3.0500000000000003), ("3.05e+00", 3.05), ("305E-2", 3.05),
+     ("3.", 3.0), (str(0.1 + 0.2), 0.30000000000000004)],
+)  # fmt: skip
+def test_a_price_is_read_as_programs_write_it(
+    need: Need, source: Source, text: str, usd_per_h: float
+) -> None:
+    one = "gpu-h100-sxm_1gpu-16vcpu-200gb"
+    row = price_replays.gpuhunt_row(one, "eu-north1", text, 1, False)
+    body = f"{price_replays.GPUHUNT_HEADER}\n{row}\n".encode()
+    reading = read(price_replays.gpuhunt().with_documents(**{"nebius.csv": body}), need, source)
+    name = f"nebius:eu-north1/nebius_{one} ondemand_usd_per_h"
+    assert figures("prices", reading.rows) == {name: usd_per_h}
+
+
+@pytest.mark.parametrize("text", ["$3.05", "3,05", "nan", "inf", "1e999", "-3.05", "", "0"])
+def test_a_bad_cell_is_named_with_file_and_line_and_costs_no_other(
+    need: Need, source: Source, text: str
+) -> None:
+    published = price_replays.gpuhunt().documents["nebius.csv"]
+    body = published.replace(b",3.05,", b',"' + text.encode() + b'",')
+    reading = read(price_replays.gpuhunt().with_documents(**{"nebius.csv": body}), need, source)
+    lost = "nebius:eu-north1/nebius_gpu-h100-sxm_1gpu-16vcpu-200gb"
+    truth = {k: v for k, v in price_replays.gpuhunt().truth.items()
+             if k != f"{lost} ondemand_usd_per_h"}  # fmt: skip
+    assert figures("prices", reading.rows) == truth
+    left, kept = reading.notes
+    assert left.startswith("left out: ")
+    assert lost in left
+    assert text == "0" or f"nebius.csv:2 price {text!r}" in left
+    assert kept == f"not priced by the source, so as before: {lost} ondemand_usd_per_h 2.95"
+
+
+def test_prices_that_a_source_does_not_have_stay_and_are_named(need: Need, source: Source) -> None:
+    notes = read(price_replays.azure(), need, source, markets=["on-demand"]).notes
+    assert notes == ()
+    notes = read(price_replays.aws_prices(), need, source).notes
+    assert notes == ()  # spot is not AWS's list to say
+    one = {"0": _azure_only("Standard_ND96isr_H100_v5")}
+    (unpriced,) = [n for n in read(price_replays.azure().with_documents(**one), need, source).notes
+                   if n.startswith("not priced by the source: ")]  # fmt: skip
+    assert "azure:eastus2/azure_Standard_ND96is_H100_v5" in unpriced
+    assert "and 2 more" in unpriced
+
+
+def _azure_only(name: str) -> bytes:
+    items = [price_replays.azure_meter(name, price_replays.AZURE_USD_PER_H[name])]
+    page = {"BillingCurrency": "USD", "Items": items, "NextPageLink": None, "Count": 1}
+    return json.dumps(page).encode()
+
+
+def test_a_reserved_term_that_cannot_be_read_costs_no_other(need: Need, source: Source) -> None:
+    replay = price_replays.aws_prices()
+    name = "p5.48xlarge/1"
+    spoilt = replay.documents[name].replace(b"35.7760000000", b"35,78")
+    reading = read(replay.with_documents(**{name: spoilt}), need, source)
+    lost = "aws:us-east-1/aws_p5.48xlarge commit_1y_usd_per_h"
+    truth = {k: v for k, v in replay.truth.items() if k != lost}
+    assert figures("prices", reading.rows) == pytest.approx(truth)
+    assert "aws:us-east-1/aws_p5.48xlarge commit-1y: '35,78' is not an amount" in reading.notes[0]
+
+
+def test_a_spot_price_far_from_the_others_is_doubted(need: Need, source: Source) -> None:
+    replay = price_replays.aws_spot()
+    spoilt = replay.documents["us-east-1/1"].replace(
+        b"<spotPrice>0.241440</spotPrice>", b"<spotPrice>24.1440</spotPrice>", 1
+    )
+    assert spoilt != replay.documents["us-east-1/1"]
+    documents = {"us-east-1/1": spoilt}
+    reading = read(replay.with_documents(**documents), need, source)
+    (doubt,) = reading.doubts
+    assert doubt.about == ("aws:us-east-1/aws_g6.xlarge",)
+    assert "24.144 USD/h in us-east-1a at 2026-11-17 07:30 UTC, where the median is" in doubt.text
+    assert "outlier_factor 10" in doubt.text
+    taken = read(replay.with_documents(**documents), need, source, outlier_factor=200.0)
+    assert not taken.doubts
+
+
+def test_a_machine_with_little_spot_history_is_named_with_the_key(
+    need: Need, source: Source
+) -> None:
+    notes = read(price_replays.aws_spot(), need, source, window_h=400.0).notes
+    assert "covers of the 400 h only in us-east-1a 43%" in notes[1]
+    assert "least_window_share 0.9" in notes[1]
+
+
+def test_an_own_offer_without_a_name_at_the_provider_is_named(
+    tmp_path: Path, source: Source
+) -> None:
+    folder = write_buyer(tmp_path / "buyer")
+    (folder / "offers.csv").write_text(
+        "region,offer,accelerator,accelerators,ondemand_usd_per_h\n"
+        "azure:eastus2,agreed,h100-sxm,8,60\n"
+    )
+    notes = read(price_replays.azure(), need_of(folder), source).notes
+    assert notes[-1] == (
+        "not asked for, say its name at the provider in instance_types: azure:eastus2/agreed"
+    )
 
 
 def _zipped_as(member: str) -> Any:
@@ -242,7 +359,132 @@ def test_a_price_by_the_hour_is_no_one_price() -> None:
     assert "time of day" in str(in_force(Model(id="x", prices=[usual, off_peak]), AT))
 
 
+def hosted(need: Need, source: Source, prices: Any, **settings: Any) -> Reading:
+    providers = [{"id": "anthropic", "models": [
+        {"id": "claude-haiku-4-5", "prices": prices},
+        {"id": "claude-2", "prices": {"input_mtok": 8, "output_mtok": 24}},
+    ]}]  # fmt: skip
+    replay = measure_replays.genai().with_documents(data=json.dumps(providers).encode())
+    return read(replay, need, source, **settings)
+
+
+@pytest.mark.parametrize(
+    ("prices", "why"),
+    [
+        ({"input_mtok": 1.0}, "no price of its prompt or of its answer"),
+        ({"input_mtok": -1.0, "output_mtok": 5.0}, "a price below 0"),
+        ({"input_mtok": "1,0", "output_mtok": 5.0}, "not in the published format: input_mtok"),
+        ([{"constraint": {"weekday": "monday"}, "prices": {}}], "not in the published format"),
+        ([], "an empty list of prices"),
+    ],
+)
+def test_an_llm_that_cannot_be_priced_is_named_and_costs_no_other(
+    need: Need, source: Source, prices: Any, why: str
+) -> None:
+    reading = hosted(need, source, prices)
+    assert reading.rows == ()
+    place = "not priced by the source, so as before: anthropic/claude-haiku-4-5"
+    assert reading.notes[0].startswith(place)
+    assert why in reading.notes[0]
+
+
+def test_an_llm_that_the_list_lacks_is_named_with_its_near_match(
+    need: Need, source: Source
+) -> None:
+    names = {"anthropic/claude-haiku-4-5": "anthropic/Claude-Haiku-4.5"}
+    good = {"input_mtok": 1, "output_mtok": 5}
+    (note,) = hosted(need, source, good, names=names).notes
+    assert "no anthropic/Claude-Haiku-4.5; did you mean anthropic/claude-haiku-4-5" in note
+
+
 # ------------------------------------------------------------------ carbon
+
+
+def grid(need: Need, source: Source, values: Any, **settings: Any) -> Reading:
+    """12 days of every zone: `values` gives an hour's (value or None, estimated or not)."""
+    end = AT.replace(minute=0)
+
+    def answer(asked: Asked) -> Reply:
+        start, until = (dt.datetime.fromisoformat(asked.query[key]) for key in ("start", "end"))
+        hours = []
+        while start < until:
+            value, estimated = values(asked.query["zone"], start)
+            hours.append({"zone": asked.query["zone"], "carbonIntensity": value,
+                          "datetime": start.isoformat(), "emissionFactorType": "lifecycle",
+                          "isEstimated": estimated})  # fmt: skip
+            start += HOUR
+        return Reply(json.dumps({"zone": asked.query["zone"], "data": hours}).encode())
+
+    source.answer = answer
+    data = {"reader": "electricity-maps", "url": source.url, "window_days": 12, **settings}
+    feed = READERS["electricity-maps"].model_validate_json(json.dumps(data), strict=True)
+    with Http(QUICK) as http:
+        return feed.read(need, http, end)
+
+
+def test_a_zone_of_which_all_is_estimated_is_doubted(need: Need, source: Source) -> None:
+    def values(zone: str, when: dt.datetime) -> tuple[float, bool]:
+        return 200.0, zone == "FI"
+
+    (doubt,) = grid(need, source, values).doubts
+    assert doubt.about == ("nebius:eu-north1",)
+    assert "100% of the values are estimated" in doubt.text
+    assert "most_estimated_share 0.95" in doubt.text
+    taken = grid(need, source, values, most_estimated_share=1.0)
+    assert not taken.doubts
+    assert "zone FI (nebius:eu-north1): 100% of the values are estimated" in taken.notes[0]
+
+
+def test_missing_hours_of_a_zone_are_a_note_or_with_many_a_doubt(
+    need: Need, source: Source
+) -> None:
+    def values(zone: str, when: dt.datetime) -> tuple[float | None, bool]:
+        lost = (zone == "FI" and when.hour < 6) or (zone == "NL" and when.day == 20)
+        return None if lost else 200.0, False
+
+    reading = grid(need, source, values)
+    assert reading.notes == (
+        "zone NL (gcp:europe-west4): 264 of 288 hours have a value, the others are not in the "
+        "means",
+    )
+    (doubt,) = reading.doubts
+    assert "zone FI (nebius:eu-north1): 216 of 288 hours" in doubt.text
+    assert "least_hours_share 0.9" in doubt.text
+
+
+def test_a_zone_without_any_value_costs_no_other(need: Need, source: Source) -> None:
+    reading = grid(need, source, lambda zone, when: (None if zone == "FI" else 200.0, False))
+    assert "nebius:eu-north1" not in {row.region for row in reading.rows}  # type: ignore[attr-defined]
+    assert "0 of 288 hours have a value (least_hours_share 0.9), left out" in reading.doubts[0].text
+
+
+def test_a_single_hour_of_zero_is_doubted_with_its_time_and_key(need: Need, source: Source) -> None:
+    """A grid of 5 g/kWh that is real is not."""
+    gap = dt.datetime(2026, 11, 20, 4, tzinfo=dt.UTC)
+
+    def values(zone: str, when: dt.datetime) -> tuple[float, bool]:
+        return (0.0 if (zone, when) == ("DE", gap) else 5.0), False
+
+    (doubt,) = grid(need, source, values).doubts
+    assert doubt.about == ("aws:eu-central-1",)
+    assert "0 at 2026-11-20 04:00 UTC, where the median is 5 gCO2e/kWh" in doubt.text
+    assert "outlier_factor 50" in doubt.text
+
+
+def test_regions_without_a_zone_are_named(tmp_path: Path, source: Source) -> None:
+    folder = write_buyer(tmp_path / "buyer")
+    regions = folder / "regions.csv"
+    regions.write_text(
+        "region,kind,lat,lon,residency,carbon_gco2e_per_kwh,pue,site_wue_l_per_kwh\n"
+        "aws:us-east-1,,,,,,,\nown:here,edge,50.1,8.7,eu,300,1.3,0.1\n"
+    )
+    (folder / "offers.csv").write_text(
+        "region,offer,accelerator,accelerators,ondemand_usd_per_h\nown:here,box,l4,1,1\n"
+    )
+    need = need_of(folder)
+    notes = grid(need, source, lambda zone, when: (200.0, False)).notes
+    assert notes == ("no zone is known, so as before (say zones): own:here",)
+    assert not grid(need, source, lambda zone, when: (200.0, False), ignore=["own:here"]).notes
 
 
 def test_the_free_endpoint_gives_one_day(need: Need, source: Source) -> None:
@@ -267,7 +509,8 @@ def test_an_answer_for_the_callers_own_place_is_refused(need: Need, source: Sour
 
 
 def test_estimated_hours_are_said(need: Need, source: Source) -> None:
-    assert "partly estimated" in read(measure_replays.electricity_maps(), need, source).notes[0]
+    notes = read(measure_replays.electricity_maps(), need, source).notes
+    assert "zone DE (aws:eu-central-1): 4% of the values are estimated by the source" in notes
 
 
 # ------------------------------------------------------------------ Prometheus
@@ -288,9 +531,7 @@ def test_origins_may_come_from_a_label(need: Need, source: Source) -> None:
     found = figures("demand", reading.rows)
     assert found["support-chat/europe/h06-12 requests_per_s"] == 5.0
     assert len(found) == 12
-    assert "not measured: code-completion" in reading.notes[0]
-    assert "is no origin" in refusal(replay.with_documents(data=json.dumps(body).encode()), need,
-                                     source, origin_label="geo", workloads={})  # fmt: skip
+    assert "not measured, so as before: code-completion" in reading.notes[0]
 
 
 def test_a_partial_answer_of_prometheus_is_refused(need: Need, source: Source) -> None:
@@ -303,21 +544,86 @@ def test_a_partial_answer_of_prometheus_is_refused(need: Need, source: Source) -
     assert "parse error" in refusal(spoilt, need, source)
 
 
-def test_hours_that_were_not_measured_are_noticed(need: Need, source: Source) -> None:
-    replay = replay_of("prometheus_demand", need)
-    value = json.loads(replay.documents["data"])
-    series = value["data"]["result"][0]["values"]
-    value["data"]["result"][0]["values"] = [pair for pair in series if pair[0] % 86_400 != 18_000]
-    spoilt = replay.with_documents(data=json.dumps(value).encode())
-    assert "hours were measured" in refusal(spoilt, need, source)
-
-
 def test_slices_that_share_hours_need_their_weekdays(need: Need, source: Source) -> None:
     words = refusal(replay_of("prometheus_demand", need), need, source, weekend_slices=["nights"])
     assert "nights not in slices.csv" in words
 
 
+def lengths(need: Need, source: Source, **series: dict[str, str]) -> Reading:
+    """`series`: end of the metric's name -> value of the label -> increase."""
+
+    def answer(asked: Asked) -> Reply:
+        found = next(
+            values for name, values in series.items() if f"{name}{{" in asked.query["query"]
+        )
+        result = [{"metric": {"model_name": label}, "value": [AT.timestamp(), text]}
+                  for label, text in found.items()]  # fmt: skip
+        data = {"resultType": "vector", "result": result}
+        return Reply(json.dumps({"status": "success", "data": data}).encode())
+
+    source.answer = answer
+    mapped = {"old": "support-chat", "new": "support-chat"}
+    data = {"reader": "prometheus-lengths", "url": source.url, "workloads": mapped}
+    feed = READERS["prometheus-lengths"].model_validate_json(json.dumps(data), strict=True)
+    with Http(QUICK) as http:
+        return feed.read(need, http, AT)
+
+
+def test_lengths_are_over_all_series_of_a_workload(need: Need, source: Source) -> None:
+    """Weighted by requests: 2,000 of 1,000 tokens and 6,000 of 500."""
+    reading = lengths(
+        need, source,
+        prompt_tokens_sum={"old": "2e6", "new": "3e6", "Code-Completion": "1e6"},
+        prompt_tokens_count={"old": "2e3", "new": "6e3", "Code-Completion": "1e3"},
+        generation_tokens_sum={"old": "4e5", "new": "4e5", "Code-Completion": "1e5"},
+        generation_tokens_count={"old": "2e3", "new": "6e3", "Code-Completion": "1e3"},
+    )  # fmt: skip
+    assert figures("lengths", reading.rows) == {
+        "support-chat input_tokens": 625.0, "support-chat output_tokens": 100.0
+    }  # fmt: skip
+    assert "'Code-Completion' (1000 requests; did you mean code-completion?)" in reading.notes[0]
+    assert "not measured, so as before: code-completion" in reading.notes[-1]
+
+
+def test_a_workload_with_few_requests_or_no_number_keeps_its_lengths_and_is_named(
+    need: Need, source: Source
+) -> None:
+    few, good = {"old": "NaN", "code-completion": "900"}, {"old": "2e6", "code-completion": "2e6"}
+    ours = {"document-questions": "5e3"}
+    reading = lengths(
+        need, source,
+        prompt_tokens_sum={**good, "document-questions": "5e6"},
+        prompt_tokens_count={**few, **ours},
+        generation_tokens_sum={**good, "document-questions": "5e5"},
+        generation_tokens_count={**few, **ours},
+    )  # fmt: skip
+    assert {row.workload for row in reading.rows} == {"document-questions"}  # type: ignore[attr-defined]
+    told = "; ".join(reading.notes)
+    assert "code-completion: 900 requests in vllm:request_prompt_tokens, left out" in told
+    assert "least_requests 1000" in told
+    assert "support-chat: vllm:request_prompt_tokens has no tokens, no requests, or NaN" in told
+
+
 # ------------------------------------------------------------------ own tables
+
+
+def test_what_an_own_table_does_not_speak_of_is_named(need: Need, source: Source) -> None:
+    own = measure_replays.own_table()
+    (note,) = read(own, need, source).notes
+    assert "azure:eastus2, gcp:us-central1" in note
+    assert not [n for n in read(own, need, source, ignore=[
+        "aws:eu-central-1", "azure:eastus2", "gcp:us-central1", "gcp:europe-west4",
+        "nebius:eu-north1",
+    ]).notes if "aws:eu-central-1" in n]  # fmt: skip
+    text = b"date,workload,origin,slice,requests_per_s\n2026-11-20,support-chat,europe,h00-06,4e0\n"
+    replay = own.with_documents(data=text)
+    (note,) = read(replay, need, source, kind="demand").notes
+    assert note == (
+        "not in the table, so as before: code-completion, document-questions, nightly-summaries, "
+        "support-chat/us-east, support-chat/apac and 3 more"
+    )
+    assert "code-completion" in read(replay, need, source, kind="demand",
+                                     ignore=["support-chat"]).notes[0]  # fmt: skip
 
 
 def test_own_tables_are_dated(need: Need, tmp_path: Path) -> None:
