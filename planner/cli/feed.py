@@ -224,7 +224,11 @@ def _say(choices: Sequence[Choice], shown: Sequence[Record] = ()) -> None:
     words = {"fresh": "use", "last-good": "last good", "stop": "STOP"}
     known = {record.name for record in shown}
     for choice in choices:
-        typer.echo(f"  {choice.feed} ({choice.kind}): {words[choice.status]}: {choice.said}")
+        said = choice.said
+        for record in shown:
+            if record.meta.feed == choice.feed and record.meta.problems:
+                said = said.replace("; ".join(record.meta.problems), "see above")
+        typer.echo(f"  {choice.feed} ({choice.kind}): {words[choice.status]}: {said}")
         if choice.record is not None and choice.record.name not in known:
             _say_remarks(choice.remarks)
 
@@ -236,8 +240,9 @@ def _say_remarks(texts: Sequence[str]) -> None:
 
 def _how_to_accept(instance: Path, record: Record) -> str:
     """The command for this table, and the setting for good."""
-    # The first 16 characters are the time to the second.
-    command = f"planner feed accept {instance} {record.meta.feed} {record.name[:16]}"
+    to_the_millisecond = 18
+    name = record.name[:to_the_millisecond]
+    command = f"planner feed accept {instance} {record.meta.feed} {name}"
     return f'{command} --because "..."; for good: trust = [...] in feeds.toml'
 
 
