@@ -42,6 +42,7 @@ from planner.solve.options import EngineOptions, Progress, ProgressListener, rel
 from planner.solve.restricted import Restricted
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
+from planner.solve.ties import broken_tie
 
 T = TypeVar("T")
 
@@ -68,6 +69,10 @@ ROUNDING_S = 10.0
 """Most seconds for the plan whose lumps are decided together."""
 SMALL_ROUTES = 60_000
 """Programs are also solved whole where no more routes than these can be in a better plan."""
+
+TIES_SHARE, TIES_S = 0.1, 0.5
+"""Most time for a choice among equal plans: of that of the search, and seconds where it was short.
+"""
 
 OBJECTIVES = {"cost": 0, "carbon": 1, "qoe-loss": 2, "water": 3}
 
@@ -133,6 +138,7 @@ def minimize(
     except KeyboardInterrupt:
         if search.best is None or search.bound is None:
             raise
+    search.break_tie()
     return search.result()
 
 
@@ -172,6 +178,14 @@ class Search:
             self._timed("plans and bounds", self._close)
         if self.best is None:
             raise SolverError(NO_PLAN)
+
+    def break_tie(self) -> None:
+        """Of plans equal in what is minimised the greener one, where there is time for it."""
+        if self.best is None or self.bound is None:
+            return
+        limit_s = min(max(TIES_SHARE * (time.monotonic() - self.began), TIES_S), self._left())
+        work = partial(broken_tie, self.index, self.weights, self.best, self.bound.prices, limit_s)
+        self.best = self._timed("ties", work)
 
     def _begin(self) -> None:
         """The plan to begin from, and what the known prices prove of these data."""
