@@ -145,7 +145,7 @@ def latency_of(facts: Facts, candidates: Candidates, decisions: Decisions) -> La
     if len(used):
         of_pool = np.zeros(len(data.pools))
         of_pool[used] = residual_s(facts, [candidates.pools[p] for p in used])
-        residual = np.where(pool >= 0, of_pool[np.maximum(pool, 0)], 1.0)
+        residual = np.append(of_pool, 1.0)[pool]
     ratio = np.zeros(len(pool))
     apis = {(api.llm, api.region): api for api in facts.apis}
     for at in np.flatnonzero((pool < 0) & (data.route_region[decisions.routes] >= 0)):

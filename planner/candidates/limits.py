@@ -73,7 +73,7 @@ def prove_supply(facts: Facts, data: FleetData, machines: Sequence[MachineFacts]
     if not routes:
         return
     pool = data.route_pool
-    cards = np.where(pool >= 0, data.pool_accelerators[np.maximum(pool, 0)], 0)
+    cards = np.append(data.pool_accelerators, 0)[pool]  # the last, 0, where no pool serves
     start = np.flatnonzero(np.r_[True, np.diff(data.route_group) > 0])
     least = np.minimum.reduceat(data.route_share * cards[:, None], start, axis=0)  # (Q, 4)
     at = data.item_slice[data.group_item]

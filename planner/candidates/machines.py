@@ -245,7 +245,9 @@ def purchases(
         availability=table[:, 3],
         limit=table[:, 4],
         stock=table[:, 5],
-        quota=np.array([member for _, member in quotas], dtype=np.bool_).reshape(-1, len(rows)),
+        quota=np.array([member for _, member in quotas], dtype=np.bool_).reshape(
+            len(quotas), len(rows)
+        ),
         quota_accelerators=np.array([quota.accelerators for quota, _ in quotas]),
         quota_names=tuple(
             f"{quota.accelerator} in {quota.region}" + (f", {quota.market}" if quota.market else "")

@@ -46,8 +46,7 @@ def restricted(candidates: Candidates, keep: Keep) -> Candidates:
     data = candidates.data
     held = np.asarray((data.machine_fixed > 0).any(axis=1))
     held[data.purchase_machine[keep.purchases]] = True
-    machine = data.pool_machine[np.maximum(data.route_pool, 0)]
-    routes = keep.routes & ((data.route_pool < 0) | held[machine])
+    routes = keep.routes & np.append(held[data.pool_machine], True)[data.route_pool]
     left = np.bincount(data.route_group[routes], minlength=len(data.group_item))
     variant = np.ones(len(data.variants), dtype=np.bool_)
     np.logical_and.at(variant, data.group_variant, left > 0)

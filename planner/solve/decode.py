@@ -238,10 +238,9 @@ def around(
     used = np.zeros(len(data.pools) * len(data.slices), dtype=bool)
     used[index.pool_slice[support[index.pool[support] >= 0]]] = True
     mine = routes_of(index, variants)
-    own = index.pool[mine] >= 0
-    running = mine[~own | used[np.maximum(index.pool_slice[mine], 0)]]
-    machine = data.pool_machine[np.maximum(index.pool[mine], 0)]
-    fitting = mine[~own | fine_machines(index)[machine]]
+    # Where no pool serves, at -1, every route is kept.
+    running = mine[np.append(used, True)[index.pool_slice[mine]]]
+    fitting = mine[np.append(fine_machines(index)[data.pool_machine], True)[index.pool[mine]]]
     chosen = [routes_with(index, support, variants)]
     for routes, keep in zip((running, mine, fitting), most, strict=True):
         chosen.append(best_per_group(index, reduced[routes], routes, keep))

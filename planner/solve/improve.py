@@ -71,8 +71,7 @@ def few_routes(
     Few: a slice over more of them gets less far in its time.
     """
     mine = routes_of(index, np.unique(plan.adopt[plan.adopt >= 0]))
-    place = index.pool_slice[mine]
-    hot = mine[(place < 0) | open_pools(index, plan)[np.maximum(place, 0)]]
+    hot = mine[_or_hosted(open_pools(index, plan), index.pool_slice[mine])]
     best = [best_per_group(index, reduced[routes], routes, 1) for routes in (hot, mine)]
     return np.unique(np.concatenate([plan.routes, support, *best]))
 
@@ -102,6 +101,11 @@ def open_pools(index: FleetIndex, solution: Solution) -> BoolArray:
     return np.asarray(solution.replicas.reshape(-1) > 0)
 
 
+def _or_hosted(true: BoolArray, place: IntArray) -> BoolArray:
+    """What is true at each place; at -1, where no pool serves, it always is."""
+    return np.append(true, True)[place]
+
+
 def neighbourhood(
     index: FleetIndex,
     solution: Solution,
@@ -122,12 +126,10 @@ def neighbourhood(
     """
     mine = routes_of(index, variants)
     other = routes_with(index, known[freed[index.route_group[known]]], variants)
-    mine = mine[freed[index.route_group[mine]] & allowed[np.maximum(index.pool[mine], 0)]]
+    mine = mine[freed[index.route_group[mine]] & _or_hosted(allowed, index.pool[mine])]
     groups = max(len(np.unique(index.route_group[mine])), 1)
     keep = int(np.clip(most_routes // (2 * groups), 1, 12))
-    running = open_pools(index, solution)
-    pool_slice = index.pool_slice[mine]
-    hot = mine[(pool_slice < 0) | running[np.maximum(pool_slice, 0)]]
+    hot = mine[_or_hosted(open_pools(index, solution), index.pool_slice[mine])]
     if len(known):
         chosen = [solution.routes, other, best_per_group(index, reduced[hot], hot, 1)]
     else:
@@ -171,7 +173,7 @@ def random_neighbourhood(
             variants.append(every[np.argsort(values[every])[:3]])
     else:
         pool = index.pool[solution.routes]
-        machine = np.where(pool >= 0, data.pool_machine[np.maximum(pool, 0)], -1)
+        machine = np.append(data.pool_machine, -1)[pool]
         used = np.unique(machine[machine >= 0])
         chosen = used[_draw(rng, len(used), share)] if len(used) else used
         freed = np.zeros(len(item), dtype=bool)

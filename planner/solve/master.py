@@ -372,45 +372,21 @@ class Master:
         self._add_replicas(routes)
         self._ensure_host_rows(routes)
         self._ensure_survive_rows(routes)
-        where = np.arange(n)
-        pool, t = index.pool[routes], index.slice[routes]
-        share = index.share[routes]
-        served = pool >= 0
-        entries = [(self.row_group[index.route_group[routes]], where, np.ones(n))]
-        for row in range(4):
-            number = np.where(served, self.row_replica[np.maximum(pool, 0), t, row], -1)
-            entries.append((number, where, share[:, row]))
-        host = index.host_row[routes]
-        flat = self.row_host.reshape(-1)
-        entries.append(
-            (np.where(host >= 0, flat[np.maximum(host, 0)], -1), where, index.host_weight[routes])
-        )
-        survive = index.survive_row[routes]
-        flat = self.row_survive.reshape(-1)
-        entries.append(
-            (
-                np.where(survive >= 0, flat[np.maximum(survive, 0)], -1),
-                where,
-                index.survive_weight[routes],
-            )
-        )
-        region = index.region_row[routes]
-        weight = index.region_weight[routes]
-        entries.append(
-            (
-                np.where(region >= 0, self.row_open.reshape(-1)[np.maximum(region, 0)], -1),
-                where,
-                weight,
-            )
-        )
-        first_leg = (region >= 0) & (index.route_leg[routes] == 0)
-        entries.append(
-            (
-                np.where(first_leg, self.row_spread.reshape(-1)[np.maximum(region, 0)], -1),
-                where,
-                -weight,
-            )
-        )
+        where, one = np.arange(n), np.ones(n)
+        share, weight = index.share[routes], index.region_weight[routes]
+        place, region = index.pool_slice[routes], index.region_row[routes]
+        first_leg = np.where(index.route_leg[routes] == 0, region, -1)
+        entries = [(self.row_group[index.route_group[routes]], where, one)]
+        entries += [
+            (_at(self.row_replica[:, :, row], place), where, share[:, row]) for row in range(4)
+        ]
+        for table, at, entry in (
+            (self.row_host, index.host_row[routes], index.host_weight[routes]),
+            (self.row_survive, index.survive_row[routes], index.survive_weight[routes]),
+            (self.row_open, region, weight),
+            (self.row_spread, first_leg, -weight),
+        ):
+            entries.append((_at(table, at), where, entry))
         variant = index.route_variant[routes]
         entries.append((self.row_attain[variant], where, index.attainment[routes]))
         entries.append((self.row_floor[variant], where, index.floor_loss[routes]))
@@ -661,3 +637,8 @@ class Master:
         self.totals = self.totals[left]
         basis.col_status = [s for s, kept in zip(basis.col_status, left, strict=True) if kept]
         self.highs.setBasis(basis)
+
+
+def _at(numbers: IntArray, place: IntArray) -> IntArray:
+    """The number at each place of a flattened table, which may be empty; -1 where place is -1."""
+    return np.append(numbers, -1)[place]

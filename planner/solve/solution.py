@@ -225,7 +225,8 @@ def without_traces(
     The only route of an item stays, however little it asks of its pool.
     """
     place, group = index.pool_slice[routes], index.route_group[routes]
-    idle = (place >= 0) & (_pool_loads(index, routes, serve)[place] <= TRACE)
+    # A hosted llm, at place -1, is never idle.
+    idle = np.append(_pool_loads(index, routes, serve) <= TRACE, False)[place]
     answered = np.bincount(group[~idle], minlength=len(index.group_item)) > 0
     kept = ~(idle & answered[group])
     return routes[kept], serve[kept]
