@@ -24,7 +24,7 @@ from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
 from planner.instance.schema import Caps
 from planner.logs import EventLog
-from planner.plan import Plan
+from planner.plan import Plan, gap_between
 
 if TYPE_CHECKING:
     from planner.backtest.replay import Progress as ReplayProgress
@@ -401,7 +401,7 @@ def answer(
     to keep every rule; `start_proof` proves the bound of one. Raises VerificationError, listing the
     violations, where the check fails: such a plan is never returned.
     """
-    from planner.answer import build_plan
+    from planner.answer.build import build_plan
     from planner.answer.certificate import proof as stored_proof
     from planner.candidates import build_candidates
     from planner.solve.engine import minimize as search
@@ -476,21 +476,34 @@ def with_certificate(
 def _restated(
     facts: Facts, draft: Plan, proof: Proof, incumbent: Incumbent | None, gap: float
 ) -> tuple[Plan, tuple[Violation, ...]]:
-    """The plan with a bound of no more than the checker proves, and what is wrong all the same.
+    """The plan with what the checker proves from the prices, and what is wrong all the same.
 
-    The checker also prices what the engine left out as dominated, by the prices of what dominates
-    it; there it may prove a hair less than is true. Much less would be a fault, and stays one.
+    That is the bound unless branch and bound proved more. The checker also prices what the engine
+    left out as dominated, by the prices of what dominates it; there it may prove a hair less than
+    is true. Much less would be a fault, and stays one.
     """
     from planner.verify import verify_certificate
 
     proved, wrong = verify_certificate(facts, draft, proof, incumbent)
     stated = draft.certificate
-    less = stated.bound - proved
-    if stated.proof != "dual prices" or not 0.0 < less <= MOST_LESS * abs(stated.bound):
+    priced, less = min(proved, stated.value), stated.bound - proved
+    if stated.proof == "branch and bound" and less > 0.0:
+        certificate = dataclasses.replace(
+            stated, bound_from_prices=priced if math.isfinite(priced) else None
+        )
+        return dataclasses.replace(draft, certificate=certificate), wrong
+    if less > MOST_LESS * abs(stated.bound):
         return draft, wrong
-    relative = max((stated.value - proved) / abs(stated.value), 0.0)
-    status = "optimal" if relative <= gap else "limit"
-    certificate = dataclasses.replace(stated, bound=proved, gap_relative=relative, status=status)
+    relative = gap_between(stated.value, priced)
+    certificate = dataclasses.replace(
+        stated,
+        bound=priced,
+        gap_relative=relative,
+        status="optimal" if relative <= gap else "limit",
+        proof="dual prices",
+        bound_from_prices=priced,
+        solver=None,
+    )
     left = tuple(violation for violation in wrong if violation.subject != "bound")
     return dataclasses.replace(draft, certificate=certificate), left
 

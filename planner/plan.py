@@ -39,7 +39,8 @@ class Certificate:
 
     `minimised` is ``cost``, ``carbon`` or ``qoe-loss``; `value` and `bound` are in its unit;
     `status` is ``optimal`` (gap reached), ``limit`` (stopped, bound holds) or ``unproved``.
-    `proof` names the kind of bound (``dual prices``, ``branch and bound``).
+    `proof` is what the bound rests on: ``dual prices``, which the checker evaluates again, or
+    ``branch and bound`` of the `solver`, which it does not repeat.
     """
 
     minimised: str
@@ -48,6 +49,21 @@ class Certificate:
     gap_relative: float
     status: str
     proof: str
+    bound_from_prices: float | None = None
+    """what the stored dual prices alone prove, <= `bound`; None: not known (older plans)"""
+    solver: str | None = None
+    """whose branch and bound it is; None for dual prices"""
+
+    @property
+    def gap_from_prices(self) -> float | None:
+        """The gap that the stored dual prices alone prove."""
+        bound = self.bound_from_prices
+        return None if bound is None else gap_between(self.value, bound)
+
+
+def gap_between(value: float, bound: float) -> float:
+    """(value - bound) / |value|, at least 0; 0 where the value is 0."""
+    return max((value - bound) / abs(value), 0.0) if value else 0.0
 
 
 @dataclass(frozen=True)

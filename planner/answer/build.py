@@ -26,7 +26,7 @@ from planner.answer.lines import carbon_lines, cost_lines, machine_cost_usd, qoe
 from planner.answer.workloads import Latency, workload_lines
 from planner.candidates.kinds import Candidates, PoolInfo
 from planner.instance.facts import Facts
-from planner.plan import Certificate, InstanceRef, Objectives, Plan
+from planner.plan import Certificate, InstanceRef, Objectives, Plan, gap_between
 from planner.serving import Replica, planning_laws
 from planner.solve.bound import evaluate_bound
 
@@ -102,18 +102,23 @@ def minimised_value(objectives: Objectives, objective: str) -> float:
 
 
 def certificate(
-    objective: str, value: float, bound: float, status: str, proof: str = "dual prices"
+    objective: str,
+    value: float,
+    bound: float,
+    status: str,
+    proof: str = "dual prices",
+    solver: str = "HiGHS",
 ) -> Certificate:
     """Value, bound and their relative gap; a bound above the value by rounding is the value."""
     bound = min(bound, value)
-    gap = (value - bound) / abs(value) if value else 0.0
     return Certificate(
         minimised=objective,
         value=value,
         bound=bound,
-        gap_relative=max(gap, 0.0),
+        gap_relative=gap_between(value, bound),
         status=status,
         proof=proof,
+        solver=solver if proof == "branch and bound" else None,
     )
 
 

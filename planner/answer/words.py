@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from planner.plan import Adoption
+    from planner.plan import Adoption, Certificate
+
+OBJECTIVES_SAID = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
+NO_GAP = 5e-6
+"""Gaps below are told as none."""
 
 
 def number(value: float) -> str:
@@ -52,6 +56,24 @@ def share(value: float) -> str:
 def seconds(value: float) -> str:
     """``850 ms`` or ``1.24 s``."""
     return f"{value * 1e3:,.0f} ms" if value < 1.0 else f"{value:,.2f} s"
+
+
+def proof_said(certificate: Certificate) -> str:
+    """What the bound rests on, in full sentences."""
+    if certificate.proof == "dual prices":
+        return "The bound was proved again from the stored dual prices."
+    solver = certificate.solver or "HiGHS"
+    searched = f"The bound rests on the branch and bound of {solver}, which no check repeats"
+    alone = certificate.gap_from_prices
+    if alone is None:
+        return f"{searched}."
+    what = OBJECTIVES_SAID[certificate.minimised]
+    return f"{searched}; the stored dual prices alone prove {what} within {gap_said(alone)}."
+
+
+def gap_said(gap: float) -> str:
+    """``0.42 % of optimal``."""
+    return f"{percent(gap) if gap > NO_GAP else '0 %'} of optimal"
 
 
 def adaptation_said(row: Adoption) -> str:

@@ -7,7 +7,16 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from planner.answer.words import amount, number, percent, seconds, share, variant_said
+from planner.answer.words import (
+    OBJECTIVES_SAID,
+    amount,
+    gap_said,
+    number,
+    proof_said,
+    seconds,
+    share,
+    variant_said,
+)
 from planner.plan import Plan
 
 WIDTH = 100
@@ -87,7 +96,7 @@ def headline(plan: Plan) -> list[str]:
     month = HOURS_PER_MONTH / hours
     said = (
         f"{plan.instance.name}: {number(o.cost_usd * month)} USD and "
-        f"{number(o.carbon_kgco2e * month)} kgCO2e a month, QoE {o.qoe:.4f}; {gap_said(plan)}"
+        f"{number(o.carbon_kgco2e * month)} kgCO2e a month, QoE {o.qoe:.4f}; {proved_said(plan)}"
     )
     period = (
         f"In the period of {hours:g} h: {amount(o.cost_usd, 'USD')}, "
@@ -95,8 +104,8 @@ def headline(plan: Plan) -> list[str]:
         + (
             "Every rule, figure and the bound were checked again from the instance alone."
             if plan.certificate.proof == "dual prices"
-            else "Every rule and figure were checked again from the instance alone; the bound is "
-            "that of branch and bound on the whole program."
+            else "Every rule and figure were checked again from the instance alone. "
+            + proof_said(plan.certificate)
         )
     )
     if plan.certificate.status != "optimal":
@@ -104,12 +113,10 @@ def headline(plan: Plan) -> list[str]:
     return [*paragraph(said), *paragraph(period)]
 
 
-def gap_said(plan: Plan) -> str:
+def proved_said(plan: Plan) -> str:
     """What is proved about the objective."""
     c = plan.certificate
-    names = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
-    gap = percent(c.gap_relative) if c.gap_relative > 5e-6 else "0 %"
-    return f"{names[c.minimised]} proved within {gap} of optimal"
+    return f"{OBJECTIVES_SAID[c.minimised]} proved within {gap_said(c.gap_relative)}"
 
 
 def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:

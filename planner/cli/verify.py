@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.answer.words import OBJECTIVES_SAID, gap_said
 from planner.errors import PlannerError
+from planner.plan import gap_between
 
 if TYPE_CHECKING:
     from planner.front.attack import Attack
     from planner.plan import Certificate
     from planner.verify import VerificationReport, Violation
     from planner.verify.front import FrontReport
-
-UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
 
 
 def verify(
@@ -82,8 +82,20 @@ class Outcome:
             "rules": [] if report is None else list(report.rules),
             "violations": [dataclasses.asdict(violation) for violation in self.violations],
             "objectives": None if report is None else dataclasses.asdict(report.objectives),
+            "certificate": self._certificate(),
             "bound_reproved": self.proved,
         }
+
+    def _certificate(self) -> dict[str, Any] | None:
+        """What the plan states, and the gap that the stored prices prove again."""
+        if self.certificate is None:
+            return None
+        return dataclasses.asdict(self.certificate) | {"gap_reproved": self._gap_reproved()}
+
+    def _gap_reproved(self) -> float | None:
+        if self.proved is None or self.certificate is None:
+            return None
+        return gap_between(self.certificate.value, min(self.proved, self.certificate.value))
 
     def lines(self) -> list[str]:
         """For people: the answer, then every violation."""
@@ -100,14 +112,18 @@ class Outcome:
         return [answer, *(f"  {v.rule}: {v.message}" for v in self.violations)]
 
     def _bound(self) -> str:
-        certificate = self.certificate
-        if self.proved is None or certificate is None:
-            return "no dual prices stored, the bound is not re-proved"
-        value, unit = certificate.value, UNITS.get(certificate.minimised, "")
-        if value <= 0:
-            return f"bound {self.proved:,.6g} {unit} re-proved"
-        below = (value - self.proved) / value
-        return f"bound on {certificate.minimised} re-proved {below:.2%} below {value:,.6g} {unit}"
+        """The figures of `planner plan`, proved again or named as resting on a solver."""
+        stated, gap = self.certificate, self._gap_reproved()
+        assert stated is not None
+        what = OBJECTIVES_SAID.get(stated.minimised, stated.minimised)
+        again = "nothing is" if gap is None else f"{what} within {gap_said(gap)} is"
+        if stated.proof != "branch and bound":
+            return f"{again} proved again from dual prices"
+        return (
+            f"{what} within {gap_said(stated.gap_relative)} rests on the branch and bound of "
+            f"{stated.solver or 'HiGHS'}, which no check repeats; {again} proved again from dual "
+            "prices"
+        )
 
 
 @dataclass(frozen=True)

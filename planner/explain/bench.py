@@ -14,8 +14,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from planner.answer import build_plan
-from planner.answer.build import minimised_value
+from planner.answer.build import build_plan, minimised_value
 from planner.candidates import Candidates, build_candidates
 from planner.compare.sides import PlanSide
 from planner.errors import VerificationError

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from models.fleet.data import IntArray
-from planner.answer import build_plan
+from planner.answer.build import build_plan
 from planner.answer.certificate import dual_prices
 from planner.api import load
 from planner.candidates import build_candidates

@@ -17,7 +17,7 @@ from planner.api import Answer, Request, answer
 from planner.errors import InfeasibleError, SolverError
 from planner.instance.facts import Facts
 from planner.logs import EventLog
-from planner.plan import Certificate, Plan
+from planner.plan import Plan, gap_between
 from planner.replan.rule import Proved, regret, verdict
 from planner.solve.options import Progress
 from planner.verify import Proof
@@ -172,15 +172,16 @@ def _as_asked(found: Answer, request: Request) -> Answer:
 def _with_plan_of(bounded: Answer, better: Answer, request: Request) -> Answer:
     """A better plan, found in another search, beside the bound that holds for every change."""
     value = minimised_value(better.plan.objectives, bounded.plan.certificate.minimised)
-    bound = min(bounded.plan.certificate.bound, value)
-    gap = (value - bound) / abs(value) if value else 0.0
-    certificate = Certificate(
-        minimised=bounded.plan.certificate.minimised,
+    stated = bounded.plan.certificate
+    bound, priced = min(stated.bound, value), stated.bound_from_prices
+    gap = gap_between(value, bound)
+    certificate = dataclasses.replace(
+        stated,
         value=value,
         bound=bound,
-        gap_relative=max(gap, 0.0),
+        gap_relative=gap,
         status="optimal" if gap <= request.gap else "limit",
-        proof=bounded.plan.certificate.proof,
+        bound_from_prices=None if priced is None else min(priced, value),
     )
     plan = dataclasses.replace(
         better.plan, certificate=certificate, assumptions=bounded.plan.assumptions

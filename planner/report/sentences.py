@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.answer.words import amount, number, percent
+from planner.answer.words import amount, number, percent, proof_said
 from planner.report.options import Option
 from planner.report.source import Source
 
@@ -142,12 +142,7 @@ def _plan_proof(source: Source) -> Proof:
         f"{certificate.bound:,.6g} {unit}, gap {percent(certificate.gap_relative)} of the value; "
         f"proof by {certificate.proof}; status {certificate.status}.",
         "Every rule and every figure was recomputed from the instance by an independent checker "
-        "that shares no code with the search"
-        + (
-            ", and the bound was proved again from its dual prices."
-            if certificate.proof == "dual prices"
-            else "."
-        ),
+        f"that shares no code with the search. {proof_said(certificate)}",
         f"Check everything again: planner verify {source.folder.name}",
     )
     return Proof(sentence, details)

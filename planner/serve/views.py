@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.answer.words import number, percent, share, variant_said
+from planner.answer.words import number, percent, proof_said, share, variant_said
 from planner.cli.text import MARKET_ORDER
 from planner.history.records import RunFile, RunView
 from planner.plan import Plan
@@ -90,7 +90,7 @@ def plan_view(plan: Plan) -> PlanView:
             for w in plan.workloads
         ),
         assumptions=plan.assumptions,
-        proof=f"{proof} ({certificate.proof}).",
+        proof=f"{proof}. {proof_said(certificate)}",
         period=f"{number(plan.period_hours)} h",
     )
 

@@ -92,7 +92,7 @@ class EngineResult:
     prices: Prices
     """of the relaxation: what things are worth at the margin"""
     cases: Cases
-    """what proves the bound"""
+    """what proves the bound, or most of it where it rests on branch and bound"""
     timings: dict[str, float]
     trace: tuple[Progress, ...]
     proof: str = "dual prices"
@@ -587,7 +587,7 @@ class Search:
     def _prove(self) -> Cases:
         """The cases that prove the best bound over assignments, or the one price vector."""
         assert self.bound is not None
-        if self.assigned_bound <= max(self.bound.value, self.searched_bound):
+        if self.assigned_bound <= self.bound.value:
             return Cases.of(self.bound)
         return self.assignments.prove(self.assigned_bound)
 

@@ -199,7 +199,7 @@ def verify_certificate(
     """(the bound re-proved, what is wrong with the stated one), both of the plan's certificate.
 
     A bound found by branch and bound may exceed what the prices prove; one said to rest on dual
-    prices may not.
+    prices may not, nor what the prices are said to prove beside it.
     """
     findings, stated = Findings(), plan.certificate
     try:
@@ -224,6 +224,15 @@ def verify_certificate(
             f"at most {proved:.9g}",
             stated.bound,
             f"the stored prices prove {proved:.9g}, the plan states {stated.bound:.9g}",
+        )
+    priced = stated.bound_from_prices
+    if priced is not None and priced > proved + slack:
+        findings.add(
+            "certificate",
+            "bound_from_prices",
+            f"at most {proved:.9g}",
+            priced,
+            f"the stored prices prove {proved:.9g}, the plan says that they prove {priced:.9g}",
         )
     if proved > stated.value + slack:
         findings.add(

@@ -30,6 +30,7 @@ COST_LINES = (
     *("migration work", "migration fine-tune", "migration index"),
     *("index hosting", "training compute", "migration machines", "region fixed"),
 )
+PROOFS = ("dual prices", "branch and bound")
 CARBON_LINES = (
     *("serving energy", "api", "idle energy", "embodied", "index", "migration", "training"),
 )
@@ -361,6 +362,11 @@ def _check_certificate(case: Case) -> None:
         wrong.append(("bound", f"at most {value:.9g}", bound))
     if not abs(certificate.gap_relative - max(gap, 0.0)) <= TOLERANCE:
         wrong.append(("gap_relative", max(gap, 0.0), certificate.gap_relative))
+    if certificate.proof not in PROOFS and certificate.status != "unproved":
+        wrong.append(("proof", " or ".join(PROOFS), certificate.proof))
+    priced = certificate.bound_from_prices
+    if priced is not None and not priced <= bound + slack:
+        wrong.append(("bound_from_prices", f"at most {bound:.9g}", priced))
     if certificate.status not in ("optimal", "limit", "unproved"):
         wrong.append(("status", "optimal, limit or unproved", certificate.status))
     for name, expected, found in wrong:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.answer import build_plan
+from planner.answer.build import build_plan
 from planner.api import Request, load
 from planner.candidates import build_candidates
 from planner.front.front import (

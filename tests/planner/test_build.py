@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import planner
-from planner.answer import build_plan
+from planner.answer.build import build_plan
 from planner.answer.certificate import proof
 from planner.answer.decisions import Decisions, fleet_lines, routing_lines
 from planner.answer.lines import carbon_lines, cost_lines, qoe, water_l
@@ -198,6 +198,7 @@ def test_json_has_every_field_of_the_contract_and_comes_back(plan: Plan) -> None
     } <= set(body)
     assert set(body["certificate"]) == {
         "minimised", "value", "bound", "gap_relative", "status", "proof",
+        "bound_from_prices", "solver",
     }  # fmt: skip
     assert sum(body["cost_lines"].values()) == pytest.approx(body["objectives"]["cost_usd"])
     assert Plan.from_json(plan.to_json()) == plan

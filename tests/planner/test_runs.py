@@ -18,7 +18,7 @@ from planner.errors import PlannerError, RunError, VerificationError
 from planner.instance.load import content_sha256
 from planner.plan import Plan
 from planner.runs import new_folder, read_run, write_run
-from planner.verify import Proof
+from planner.verify import Proof, verify_proof
 from tests.planner.hand_made import result
 
 TINY = Path(__file__).resolve().parents[2] / "instances" / "tiny"
@@ -74,6 +74,40 @@ def test_the_certificate_is_the_proof_that_was_checked(answered: Answer, tmp_pat
     assert [p.rows for p in stored.prices] == [p.rows for p in answered.proof.prices]
     assert (stored.allowed == answered.proof.allowed).all()
     assert (stored.shares == answered.proof.shares).all()
+
+
+def test_the_stated_bound_is_what_the_stored_prices_prove(answered: Answer, tmp_path: Path) -> None:
+    stored = Proof.load(write_run(tmp_path / "one", answered) / "certificate.npz")
+    stated = answered.plan.certificate
+    assert stated.proof == "dual prices" and stated.solver is None
+    assert stated.bound == stated.bound_from_prices == verify_proof(answered.facts, stored)
+
+
+def test_a_bound_of_branch_and_bound_stands_beside_what_the_prices_prove(
+    answered: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proved = answered.plan.certificate.bound
+
+    def searched(data: object, objective: str, *_: object) -> object:
+        found = result(data, objective)  # type: ignore[arg-type]
+        return dataclasses.replace(found, bound=0.99 * found.value, proof="branch and bound")
+
+    monkeypatch.setattr("planner.solve.engine.minimize", searched)
+    stated = answer(TINY, Request(caps={"cost": 1e6})).plan.certificate
+    assert (stated.proof, stated.solver) == ("branch and bound", "HiGHS")
+    assert stated.bound == pytest.approx(0.99 * stated.value)
+    assert stated.bound_from_prices == pytest.approx(proved)
+
+
+def test_branch_and_bound_that_proves_less_than_the_prices_is_not_named(
+    answered: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched(data: object, objective: str, *_: object) -> object:
+        found = result(data, objective)  # type: ignore[arg-type]
+        return dataclasses.replace(found, bound=0.0, proof="branch and bound")
+
+    monkeypatch.setattr("planner.solve.engine.minimize", searched)
+    assert answer(TINY, Request(caps={"cost": 1e6})).plan.certificate == answered.plan.certificate
 
 
 def test_a_run_is_verified_from_its_own_copy_and_request(answered: Answer, tmp_path: Path) -> None:
