@@ -207,7 +207,7 @@ class Case:
         if proved > 0 and not market.is_noise(proved):
             price = f"at least {market.said(proved)} {worse}, proved"
         elif market.is_noise(guess):
-            price = "level at marginal prices"
+            price = "level at marginal prices, not proved"
         elif guess > 0:
             price = f"about {market.said(guess)} {worse} at marginal prices, not proved"
         else:
@@ -269,17 +269,33 @@ class Case:
             f"{market.said(rival_growing / requests * 1e3)} there; fixed {market.said(fixed)} "
             f"here, {market.said(rival_fixed)} there"
         )
-        wins = WINS[market.unit]
         saving, extra, turn = self.demand_turn(rival)
+        wins, above = WINS[market.unit], saving > 0
         if saving <= 0 and extra >= 0 and (saving or extra):
-            verdict = f"At no demand {name} {wins}"
+            verdict = f"At no demand {name} {wins}, at marginal prices"
         elif 0 < turn < np.inf and not 0.999 < turn < 1.001:
             per_day = count(requests / self.period_days * turn)
-            side = "above" if saving > 0 else "below"
-            verdict = f"{name} {wins} {side} {times(turn)} today's demand, {per_day} requests/day"
+            verdict = (
+                f"{name} {wins} {'above' if above else 'below'} {times(turn)} today's demand, "
+                f"{per_day} requests/day, at marginal prices"
+            )
+        elif saving or extra:
+            at = "at today's demand both are level" if turn > 0 else f"{name} {wins} at any demand"
+            verdict = f"At marginal prices {at}"
         else:
-            verdict = f"{name} is level with it at today's demand"
-        return f"{verdict} ({each})."
+            verdict = f"{name} is level with it at any demand, at marginal prices"
+        holds = extra - saving > 0.0 and not market.is_noise(extra - saving)
+        return f"{verdict}{'; not proved' if holds else self._doubt(rival)} ({each})."
+
+    def _doubt(self, rival: int) -> str:
+        """What is known beside marginal prices that do not say that the plan's choice is the better
+        one: whole machines count too, and prices at the margin do not see them."""
+        proved = self.market.proved_excess(rival)
+        worse, _ = WORSE_AND_BETTER[self.market.unit]
+        known = "no better plan with it was found"
+        if proved > 0 and not self.market.is_noise(proved):
+            known = f"at today's demand it is at least {self.market.said(proved)} {worse}, proved"
+        return f", but {known}: where demand turns it is not known"
 
     def demand_turn(self, rival: int) -> tuple[float, float, float]:
         """(saving of the rival as demand grows, its extra fixed part, times today when level).
@@ -311,8 +327,11 @@ class Case:
         days = facts.refresh_days or 30.0
         turn = self.refresh_turn(tuned, other)
         name = self._name(tuned, refresh=False)
+        # At today's interval the plan's choice is the one that won.
+        if (turn <= days) != (tuned == self.chosen):
+            return f"From which refresh interval {name} {wins} is not known."
         if not np.isfinite(turn):
-            return f"At no refresh interval {name} {wins}."
+            return f"At no refresh interval {name} {wins}, at marginal prices."
         quality = float(
             longest_refresh_days(
                 self.workload.facts_change_per_day,
@@ -321,7 +340,9 @@ class Case:
                 self.workload.quality_min,
             )
         )
-        text = f"{name} {wins} from {turn:.3g} days between refreshes (now {days:g}"
+        text = (
+            f"{name} {wins} from {turn:.3g} days between refreshes at marginal prices (now {days:g}"
+        )
         if np.isfinite(quality):
             text += f"; its quality keeps the floor up to {quality:.3g}"
         return text + ")."

@@ -129,7 +129,7 @@ def break_even(found: BreakEven) -> str:
     now = f"now {number(found.today)} {found.unit}"
     what = f"{found.own} against {found.rival}, {found.figure} ({now})"
     span = _span(found.tested_low, found.tested_high)
-    guess = "marginal prices say never"
+    guess = "marginal prices name no turn"
     if found.guess is not None:
         guess = f"marginal prices say at {number(found.guess)}"
     if not found.tests:
