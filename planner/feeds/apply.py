@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,10 @@ from planner.feeds.tables import (
     MeasuredLength,
     Price,
     figures,
+    key_of,
 )
-from planner.instance.copy import copy_with_incumbent, write_table
-from planner.instance.findings import shortened
+from planner.instance.copy import accept, copy_with_incumbent, write_table
+from planner.instance.findings import Finding, shortened
 from planner.instance.schema import Instance, Offer, Quota, Row
 
 
@@ -45,12 +46,14 @@ def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
     _no_conflict(records)
     instance = need.instance
     notes: dict[str, list[str]] = defaultdict(list)
+    cells: set[str] = set()
     for choice in choices:
         record = records[choice.feed]
         # What the instance gave up since the table was fetched has no place in it any more.
         rows = [row for row in record.table() if need.places(choice.kind, row)]
         instance = APPLY[choice.kind](need, instance, Dated(rows, record))
         notes[KINDS[choice.kind].replaces] += _notes(choice, record)
+        cells |= set(_cells(choice.kind, rows))
     target = target.absolute()
     if target.exists():
         raise FeedError(f"{target} exists: name a folder that does not")
@@ -61,7 +64,7 @@ def dated_instance(need: Need, choices: Sequence[Choice], target: Path) -> Path:
             copy_with_incumbent(Path(instance.folder), draft, instance.settings.incumbent)
             for table, said in notes.items():
                 write_table(draft, table, getattr(instance, table), said)
-            _ensure_valid(draft)
+            _ensure_valid(draft, cells)
             draft.replace(target)
     except OSError as error:
         raise FeedError(f"cannot write {target}: {error.strerror or error}") from error
@@ -76,14 +79,34 @@ class Dated:
     record: Record
 
 
-def _ensure_valid(folder: Path) -> None:
+def _ensure_valid(folder: Path, cells: Collection[str]) -> None:
+    """The instance can be planned; FeedError where it cannot.
+
+    What a table in use says of its `cells` was judged when it was fetched, or taken by a person:
+    it is meant, however far it lies from the catalog.
+    """
     from planner.instance.load import load_instance
 
     try:
         load_instance(folder)
     except InstanceError as error:
+        found = [finding for finding in error.findings if isinstance(finding, Finding)]
+        meant = [finding.name for finding in found if finding.name in cells]
+        if meant and len(meant) == len(found):
+            accept(folder, *meant)
+            _ensure_valid(folder, set(cells) - set(meant))
+            return
         said = "; ".join(str(finding) for finding in error.findings[:3])
         raise FeedError(f"with these feeds the instance is invalid: {said}") from error
+
+
+def _cells(kind: str, rows: Iterable[Row]) -> Iterator[str]:
+    """What ``accept`` of ``instance.toml`` calls the cells that rows of a table go into."""
+    if kind == "carbon":
+        yield from (f"regions/{key_of(kind, row)[0]}/carbon_gco2e_per_kwh" for row in rows)
+    else:
+        for figure in figures(kind, rows):
+            yield f"{KINDS[kind].replaces}/{figure.replace(' ', '/')}"
 
 
 def _no_conflict(records: Mapping[str, Record]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from planner.feeds.feed import Feed, listed
@@ -21,7 +21,9 @@ from planner.feeds.tables import (
     figures,
     key_of,
 )
+from planner.instance.against import SPOT, SPOT_BELOW_ONDEMAND
 from planner.instance.checks import PLAUSIBLE, PRICE_PER_ACCELERATOR_USD_PER_H
+from planner.instance.doubts import FAR, Doubt, doubt
 from planner.instance.findings import near_matches
 from planner.instance.schema import Row
 
@@ -31,13 +33,10 @@ FULL_PRICES = {"prices": "ondemand_usd_per_h", "hosted-prices": "input_usd_per_m
 """The price that a discount is taken from."""
 FULL_PRICE = FULL_PRICES["prices"]
 NO_DISCOUNTS = {"output_usd_per_mtok"}
-PER_ACCELERATOR_TOLERANCE = 1.1
-"""A price within this factor of one n-th of the known one looks like that of one accelerator."""
-GRAMS_PER_KG = 1_000.0
-KG_TOLERANCE = 3.0
-"""A grid moves by as much over a year: a figure a thousandth of the known one, times this."""
-FEWEST_ACCELERATORS = {False: 2, True: 4}
-"""In a machine whose price is held against that of one; of spot, which halves and doubles, True."""
+COLUMNS = {"gco2e_per_kwh": "carbon_gco2e_per_kwh"}
+"""Column of a table -> its name in the instance, where they differ."""
+HALVED = 2
+"""Accelerators of a machine whose price may well have halved."""
 ZERO_UNITS = {"carbon": "gCO2e/kWh", "demand": "requests/s"}
 """Kinds of which a region or workload is hardly 0 at all times."""
 TRIFLING_GCO2E_PER_KWH = (1.0, 20.0)
@@ -109,6 +108,43 @@ class Case:
         }
 
     @cached_property
+    def implausible(self) -> Mapping[str, str]:
+        """Figures of a size that cannot be meant, with the limits."""
+        found = {}
+        kind = KINDS[self.reading.kind]
+        for row in self.reading.rows:
+            for column in kind.columns:
+                value = getattr(row, column)
+                low, high = _bounds(self, row, column)
+                if value is not None and not low <= value <= high:
+                    name = "/".join(part for part in key_of(kind.name, row) if part)
+                    found[f"{name} {column}"] = f"{value:g}, outside {low:g} to {high:g}"
+        return found
+
+    @cached_property
+    def far_off(self) -> Mapping[str, Doubt]:
+        """Figures far from the known ones, by the rules of instance tables."""
+        found = {name: self._far_off(name, value) for name, value in self.now.items() if value > 0}
+        return {name: doubt for name, doubt in found.items() if doubt is not None}
+
+    def _far_off(self, name: str, value: float) -> Doubt | None:
+        row, _, column = name.rpartition(" ")
+        far = FAR.get(COLUMNS.get(column, column))
+        region, _, offer = row.partition("/")
+        old, whose, pieces = self.yardstick.get(name), "the known", 1
+        if self.reading.kind == "prices":
+            pieces = self.sizes.get((region, offer), 1)
+            if old is None:
+                old, whose = self.yardstick.get(f"{row} {FULL_PRICE}"), "the known on-demand price,"
+                far = SPOT_BELOW_ONDEMAND if column == SPOT else far
+        if old is None or far is None or name in self.implausible:
+            return None
+        found = doubt(value, old, far, pieces=pieces, whose=whose)
+        if found is not None and found.problem.endswith("?") and pieces > HALVED:
+            return replace(found, refused=True)  # for a spot price too
+        return found
+
+    @cached_property
     def silent(self) -> frozenset[str]:
         """Regions and workloads that are 0 at all times now, and were not before."""
         heads = {_head(name) for name in self.now} if self.reading.kind in ZERO_UNITS else set()
@@ -148,9 +184,9 @@ def empty(case: Case) -> Iterator[str]:
 
 def doubts(case: Case) -> Iterator[str]:
     """The reader believes what it read."""
-    for doubt in case.reading.doubts:
-        if not doubt.about or not all(map(case.feed.trusts, doubt.about)):
-            yield doubt.text
+    for found in case.reading.doubts:
+        if not found.about or not all(map(case.feed.trusts, found.about)):
+            yield found.text
 
 
 def strangers(case: Case) -> Iterator[str]:
@@ -179,16 +215,8 @@ def missing_regions(case: Case) -> Iterator[str]:
 
 def implausible(case: Case) -> Iterator[str]:
     """Every figure is of a size that can be meant, in the unit of its column."""
-    kind = KINDS[case.reading.kind]
-    wrong = []
-    for row in case.reading.rows:
-        for column in kind.columns:
-            value = getattr(row, column)
-            low, high = _bounds(case, row, column)
-            if value is not None and not low <= value <= high:
-                name = "/".join(part for part in key_of(kind.name, row) if part)
-                wrong.append(f"{name} {column} {value:g}, outside {low:g} to {high:g}")
-    if wrong:
+    if case.implausible:
+        wrong = [f"{name} {said}" for name, said in case.implausible.items()]
         yield f"implausible: {listed(wrong)}"
 
 
@@ -222,48 +250,15 @@ def no_discount(case: Case) -> Iterator[str]:
         yield f"dearer than the full price: {listed(dearer)}"
 
 
-def far_below_full_price(case: Case) -> Iterator[str]:
-    """A commitment that nothing was known of is not a fraction of the full price."""
-    if case.reading.kind != "prices":
-        return
-    cheap = []
-    for name, price in case.now.items():
-        offer, _, column = name.rpartition(" ")
-        full = case.now.get(f"{offer} {FULL_PRICE}", case.yardstick.get(f"{offer} {FULL_PRICE}"))
-        is_new = column.startswith("commit") and name not in case.yardstick
-        if full and is_new and price * case.feed.max_move <= full and not case.trusts(name):
-            cheap.append(f"{name} {price:g}, {FULL_PRICE} {full:g}")
-    if cheap:
-        yield f"below the full price by {case.feed.max_move:g} times: {listed(cheap)} (max_move)"
-
-
-def unit_slips(case: Case) -> Iterator[str]:
-    """No figure moved by just the factor between two units that are often confused."""
-    slips = [
-        f"{name} {old:g} -> {new:g}, {why}"
-        for name, (old, new) in case.changed.items()
-        if (why := _slip(case, name, old, new)) and not case.trusts(name)
+def far_off(case: Case) -> Iterator[str]:
+    """No other figure is so far from the known one that an instance table would be refused."""
+    found = [
+        f"{name} {case.now[name]:g} is {doubt.problem}"
+        for name, doubt in case.far_off.items()
+        if doubt.refused and not case.trusts(name) and name not in _too_far(case)
     ]
-    if slips:
-        yield f"of another unit? {listed(slips, '; ')}"
-
-
-def _slip(case: Case, name: str, old: float, new: float) -> str:
-    """The units that a move looks like; empty for an ordinary one."""
-    if min(old, new) <= 0.0:
-        return ""
-    factor = max(old, new) / min(old, new)
-    if case.reading.kind == "carbon" and factor > GRAMS_PER_KG / KG_TOLERANCE:
-        return f"by {factor:.3g}: kg for g"
-    if case.reading.kind != "prices":
-        return ""
-    row, _, column = name.rpartition(" ")
-    region, _, offer = row.partition("/")
-    count = case.sizes.get((region, offer), 1)
-    off = max(factor / count, count / factor)
-    if count < FEWEST_ACCELERATORS[column.startswith("spot")] or off > PER_ACCELERATOR_TOLERANCE:
-        return ""
-    return f"by {factor:.3g}: per accelerator for per machine of {count}"
+    if found:
+        yield f"not believed: {listed(found, '; ')}"
 
 
 def all_zero(case: Case) -> Iterator[str]:
@@ -288,14 +283,19 @@ def _head(name: str) -> str:
 
 def moved_too_far(case: Case) -> Iterator[str]:
     """No figure moved by the policy's largest factor."""
-    moves = {
+    moves = _too_far(case)
+    if moves:
+        shown = listed(_shown(case, moves))
+        yield f"moved {case.feed.max_move:g} times or more: {shown} (max_move)"
+
+
+def _too_far(case: Case) -> dict[str, tuple[float, float]]:
+    """Figures that moved by the policy's largest factor and are not told otherwise."""
+    return {
         name: move
         for name, move in _moves(case, case.feed.max_move).items()
-        if not (case.trusts(name) or _is_trifle(case, name, move) or _slip(case, name, *move))
-        and _head(name) not in case.silent
+        if not (case.trusts(name) or _is_trifle(case, name, move) or _head(name) in case.silent)
     }
-    if moves:
-        yield f"moved {case.feed.max_move:g} times or more: {listed(_shown(moves))} (max_move)"
 
 
 def _is_trifle(case: Case, name: str, move: tuple[float, float]) -> bool:
@@ -337,7 +337,7 @@ def moved(case: Case) -> Iterator[str]:
     """Figures that moved a good deal, trifles too."""
     moves = _moves(case, case.feed.warn_move)
     if moves:
-        yield f"moved {case.feed.warn_move:g} times or more: {listed(_shown(moves))}"
+        yield f"moved {case.feed.warn_move:g} times or more: {listed(_shown(case, moves))}"
 
 
 def idle_names(case: Case) -> Iterator[str]:
@@ -364,8 +364,10 @@ def _moves(case: Case, factor: float) -> dict[str, tuple[float, float]]:
     }
 
 
-def _shown(moves: Mapping[str, tuple[float, float]]) -> list[str]:
-    return [f"{name} {old:g} -> {new:g}" for name, (old, new) in moves.items()]
+def _shown(case: Case, moves: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Figures before and now, and what slip a move looks like."""
+    slips = {n: f" ({d.problem})" for n, d in case.far_off.items() if d.problem.endswith("?")}
+    return [f"{name} {old:g} -> {new:g}{slips.get(name, '')}" for name, (old, new) in moves.items()]
 
 
 Rule = Callable[[Case], Iterator[str]]
@@ -376,10 +378,9 @@ PROBLEMS: tuple[Rule, ...] = (
     missing_regions,
     implausible,
     no_discount,
-    far_below_full_price,
-    unit_slips,
-    all_zero,
     moved_too_far,
+    far_off,
+    all_zero,
     too_many_missing,
     out_of_date,
 )

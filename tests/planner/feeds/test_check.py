@@ -184,14 +184,37 @@ def test_the_policy_is_the_feeds_own(need: Need) -> None:
 # ------------------------------------------------------------------ units that are confused
 
 
-@pytest.mark.parametrize("factor", [1 / 8, 1 / 7.5, 8.0])
-def test_a_price_of_one_accelerator_in_a_column_per_machine_is_doubted(
-    need: Need, factor: float
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1 / 8, "6.88 is 1/8 of the known 55.04: the price of one accelerator?"),
+        (8.0, "440.32 is 8 times the known 55.04: times its accelerators twice?"),
+        (9.35 / 88.49, "5.81562 is 1/9.46 of the known 55.04"),  # a host without accelerators
+    ],
+)
+def test_a_price_of_something_else_is_doubted_whatever_the_policy(
+    need: Need, factor: float, words: str
 ) -> None:
-    """Below `max_move`, and so whatever `max_move` says; both values are told."""
+    """Below `max_move` too; both values are told."""
     found = verdict(need, price(factor * TODAY), max_move=1e6)
-    assert f"ondemand_usd_per_h 55.04 -> {factor * TODAY:g}, by" in only(found.problems)
-    assert "per accelerator for per machine of 8" in only(found.problems)
+    assert words in only(found.problems)
+
+
+def test_a_spot_price_of_one_accelerator_is_doubted_other_spot_prices_may_move(need: Need) -> None:
+    name = "aws:us-east-1/aws_p5.48xlarge spot_usd_per_h"
+    for factor, accepted in ((1 / 8, False), (1 / 7, True), (1 / 5, True)):
+        row = price(None, spot_usd_per_h=24.0 * factor)
+        assert verdict(need, row, before={name: 24.0}).accepted == accepted, factor
+
+
+def test_half_the_price_of_a_machine_of_two_is_pointed_out(need: Need) -> None:
+    offer = next(o for o in need.offers if o.accelerators == 2)
+    known = need.today("prices")[f"{offer.name} ondemand_usd_per_h"]
+    row = Price(region=offer.region, offer=offer.offer, ondemand_usd_per_h=known / 2)
+    found = verdict(need, row)
+    assert found.accepted
+    assert "1/2 of the known" in only(found.warnings)
+    assert "the price of one accelerator?" in only(found.warnings)
 
 
 def test_a_trusted_price_and_one_accepted_before_are_not_doubted(need: Need) -> None:
@@ -204,16 +227,22 @@ def test_a_trusted_price_and_one_accepted_before_are_not_doubted(need: Need) -> 
     assert not verdict(need, price(TODAY / 8), trust=("aws:us-east-1/aws_p5",)).accepted
 
 
-@pytest.mark.parametrize("factor", [1 / 5, 1 / 2, 3.0])
+@pytest.mark.parametrize("factor", [1 / 4, 1 / 2, 3.0])
 def test_other_moves_below_the_policy_are_pointed_out_only(need: Need, factor: float) -> None:
     assert verdict(need, price(factor * TODAY), max_move=6.0).accepted
 
 
 def test_a_commitment_that_nothing_was_known_of_is_held_against_the_full_price(need: Need) -> None:
     """Of a machine of 8 at 0.6 of the full price, per accelerator."""
-    found = verdict(need, price(commit_1y_usd_per_h=0.6 * TODAY / 8))
-    assert "below the full price by 10 times" in only(found.problems)
-    assert verdict(need, price(commit_1y_usd_per_h=0.6 * TODAY)).accepted
+    no_commitment = next(
+        o for o in need.offers
+        if o.accelerators == 8 and f"{o.name} commit_1y_usd_per_h" not in need.today("prices")
+    )  # fmt: skip
+    full = need.today("prices")[f"{no_commitment.name} ondemand_usd_per_h"]
+    place = {"region": no_commitment.region, "offer": no_commitment.offer}
+    found = verdict(need, Price(**place, commit_1y_usd_per_h=0.6 * full / 8))
+    assert "1/13.3 of the known on-demand price, " in only(found.problems)
+    assert verdict(need, Price(**place, commit_1y_usd_per_h=0.6 * full)).accepted
 
 
 def grid(level: float, region: str = "aws:eu-central-1") -> list[Row]:
@@ -225,11 +254,13 @@ def before(level: float, region: str = "aws:eu-central-1") -> dict[str, float]:
     return {f"{region}/11/{hour} gco2e_per_kwh": level for hour in range(24)}
 
 
-def test_kilograms_for_grams_are_doubted_whatever_the_policy(need: Need) -> None:
-    for known, level in ((402.0, 0.402), (8.0, 0.008), (402.0, 0.25)):
-        found = verdict(need, *grid(level), kind="carbon", before=before(known), max_move=1e9)
-        assert f"{known:g} -> {level:g}, by" in only(found.problems)
-        assert "kg for g" in only(found.problems)
+@pytest.mark.parametrize(("known", "level"), [(402.0, 0.402), (8.0, 0.008), (402.0, 0.25)])
+def test_kilograms_for_grams_are_doubted_whatever_the_policy(
+    need: Need, known: float, level: float
+) -> None:
+    found = verdict(need, *grid(level), kind="carbon", before=before(known), max_move=1e9)
+    assert f"gco2e_per_kwh {level:g} is 1/" in only(found.problems)
+    assert f"of the known {known:g}: another unit, such as kg for g" in only(found.problems)
 
 
 # ------------------------------------------------------------------ zero
