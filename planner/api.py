@@ -119,14 +119,17 @@ class Answer:
         return 0 if self.plan.certificate.status == "optimal" else 5
 
 
-def load(folder: str | Path) -> Facts:
+def load(folder: str | Path, *, calibration: str | Path | None = None) -> Facts:
     """The instance in `folder`, validated and joined with the catalog.
 
-    `facts.instance` is the user's own words. Raises InstanceError with every finding.
+    `facts.instance` is the user's own words; `calibration` is a file of `planner calibrate`, in
+    place of the instance's. Raises InstanceError with every finding.
     """
+    from planner.instance.calibrated import with_calibration
     from planner.instance.load import load_facts
 
-    return load_facts(Path(folder))
+    facts = load_facts(Path(folder))
+    return facts if calibration is None else with_calibration(facts, Path(calibration))
 
 
 def plan(
@@ -139,17 +142,25 @@ def plan(
     time_limit: float = 60.0,
     threads: int = 2,
     changes: Sequence[str] = (),
+    calibration: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """A plan with a proven gap, checked independently.
 
     `caps` (``cost`` USD, ``carbon`` kgCO2e, ``water`` l) and `floors` (``qoe``) replace those of
     the instance; `gap` is relative, `time_limit` in seconds of wall clock; `changes` move figures
-    (``"prices.h100*=0.8"``, `planner.instance.changes`). Raises InstanceError, InfeasibleError
+    (``"prices.h100*=0.8"``, `planner.instance.changes`); `calibration` is a file of
+    `planner calibrate`, in place of the instance's. Raises InstanceError, InfeasibleError
     (proved, with the conflict and a repair), SolverError, VerificationError.
     """
     request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads, changes)
-    return answer(instance, request, on_progress=on_progress).plan
+    given = instance
+    if calibration is not None:
+        from planner.instance.calibrated import with_calibration
+
+        facts = instance if isinstance(instance, Facts) else load(instance)
+        given = with_calibration(facts, Path(calibration))
+    return answer(given, request, on_progress=on_progress).plan
 
 
 def export(
@@ -189,6 +200,7 @@ def front(
     workers: int = 2,
     scheduler: str | None = None,
     seed: int = 0,
+    calibration: str | Path | None = None,
     output: str | Path | None = None,
     on_progress: Callable[[FrontProgress], None] | None = None,
 ) -> Front:
@@ -198,15 +210,14 @@ def front(
     median gap in cost is `gap` and, for large fleets, no more than the share `hypervolume` of the
     hypervolume can be missing, or after `time_limit` seconds; `workers` are processes of this
     machine unless a Dask `scheduler` is named; `method` is ``certified``, ``evolve`` or ``hybrid``
-    (docs/front.md); `output` is the folder, by default a new one under ``runs/``.
+    (docs/front.md); `calibration` is a file of `planner calibrate`, in place of the instance's;
+    `output` is the folder, by default a new one under ``runs/``.
     Raises InstanceError, InfeasibleError, SolverError, RunError.
     """
     from planner.front.run import FrontRequest, FrontRun
+    from planner.instance.copy import calibrated
     from planner.runs import new_folder
 
-    facts = instance if isinstance(instance, Facts) else load(instance)
-    name = f"{facts.instance.settings.name}-front"
-    folder = new_folder(name) if output is None else Path(output)
     request = FrontRequest(
         epsilon=epsilon,
         gap=gap,
@@ -217,7 +228,14 @@ def front(
         scheduler=scheduler,
         method=method,
     )
-    return FrontRun(facts, request, folder.absolute(), on_progress=on_progress).run()
+    if calibration is not None and isinstance(instance, Facts):
+        raise PlannerError("a front with a calibration needs the folder of its instance")
+    place = Path(instance.instance.folder) if isinstance(instance, Facts) else Path(instance)
+    with calibrated(place, None if calibration is None else Path(calibration)) as source:
+        facts = instance if isinstance(instance, Facts) else load(source)
+        name = f"{facts.instance.settings.name}-front"
+        folder = new_folder(name) if output is None else Path(output)
+        return FrontRun(facts, request, folder.absolute(), on_progress=on_progress).run()
 
 
 def verify(
@@ -332,6 +350,7 @@ def replan(
     gap: float = 0.005,
     time_limit: float = 120.0,
     threads: int = 2,
+    calibration: str | Path | None = None,
     output: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Replan:
@@ -339,21 +358,27 @@ def replan(
 
     `current` is a plan.json, a run folder, a front (with a `point` of it) or a folder with
     fleet.csv and adoption.csv; None: the instance's incumbent. `minimize`, `caps` and `floors` are
-    those of the running plan unless given; `margin` that of the instance. Writes a run folder.
+    those of the running plan unless given; `margin` that of the instance; `calibration` is a file
+    of `planner calibrate`, else the instance's, else that of the running plan. Writes a run folder.
     Raises InstanceError, RunError, InfeasibleError, SolverError, VerificationError.
     """
+    from planner.instance.copy import calibrated
     from planner.replan.check import Ask, run_check
+    from planner.runs import new_folder
 
     ask = Ask(minimize, caps, floors, gap, time_limit, threads, margin)
-    return run_check(
-        Path(instance),
-        None if current is None else Path(current),
-        point,
-        ask,
-        new_front=None if new_front is None else Path(new_front),
-        output=None if output is None else Path(output),
-        on_progress=on_progress,
-    )
+    folder, measured = Path(instance), None if calibration is None else Path(calibration)
+    place = new_folder(f"{folder.resolve().name}-replan") if output is None else Path(output)
+    with calibrated(folder, measured) as source:
+        return run_check(
+            source,
+            None if current is None else Path(current),
+            point,
+            ask,
+            new_front=None if new_front is None else Path(new_front),
+            output=place,
+            on_progress=on_progress,
+        )
 
 
 def backtest(

@@ -21,6 +21,7 @@ from planner.errors import PlannerError
 Array = NDArray[np.float64]
 
 FORMAT_VERSION = 1
+PARTS = ("llm", "accelerator", "accelerators", "tp", "precision", "engine")
 PLAUSIBLE_FACTORS = {"tpot": (0.1, 10.0), "ttft": (0.02, 50.0)}
 """Measured over predicted that can be meant: the 3,030 points of the catalog lie within
 0.15 to 6.7 (TPOT) and 0.05 to 19 (TTFT)."""
@@ -31,7 +32,7 @@ class UserFit:
     """Measured / predicted of one combination: log factor = a + b (log C - center)."""
 
     combination: tuple[str, ...]
-    """llm, accelerator, accelerators, tp, precision, engine"""
+    """`PARTS`, as text"""
     points: int
     center: float
     tpot: tuple[float, float]
@@ -45,6 +46,11 @@ class UserFit:
         """``llama-3.1-8b on 2 x l4, fp8, vllm``."""
         llm, card, count, _, precision, engine = self.combination
         return f"{llm} on {count} x {card}, {precision}, {engine}"
+
+    @property
+    def said(self) -> str:
+        """``TPOT x 1.25, TTFT x 5.21``, at the middle of what was measured."""
+        return f"TPOT x {math.exp(self.tpot[0]):.3g}, TTFT x {math.exp(self.ttft[0]):.3g}"
 
     def factors(self, log_concurrency: Array) -> tuple[Array, Array]:
         """Factors on TPOT and TTFT; outside the measured concurrency, those of its nearest end."""
@@ -138,8 +144,8 @@ def _fit(row: dict[str, Any]) -> UserFit:
     tpot, ttft = ((float(a), float(b)) for a, b in (row["tpot"], row["ttft"]))
     center, points = float(row["center"]), int(row["points"])
     numbers = (low, high, center, *tpot, *ttft)
-    if len(names) != 6:
-        raise ValueError("a combination has six parts")
+    if len(names) != 6 or not (names[2] + names[3]).isdecimal():
+        raise ValueError("a combination has six parts: " + ", ".join(PARTS))
     if not all(map(math.isfinite, numbers)) or not 1.0 <= low <= high or points < 1:
         raise ValueError(f"impossible figures of {' '.join(names)}")
     return UserFit(names, points, center, tpot, ttft, (low, high), bool(row.get("accepted", False)))

@@ -309,7 +309,7 @@ class PlanningLaw:
         )
 
 
-PlanningLaws = Callable[[Sequence[Replica]], PlanningLaw]
+PlanningLaws = Callable[[Sequence[Replica], Calibration | None], PlanningLaw]
 
 
 def planning_laws(

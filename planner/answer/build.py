@@ -12,6 +12,7 @@ import numpy as np
 
 from models.fleet.data import FleetData, FloatArray
 from planner.answer.adoption import UNITS, Market, adoption_lines
+from planner.answer.calibrated import calibration_record
 from planner.answer.decisions import (
     Decisions,
     fleet_lines,
@@ -177,7 +178,8 @@ def residual_s(facts: Facts, pools: list[PoolInfo]) -> FloatArray:
         [
             Replica(llms[p.llm], cards[p.accelerator], p.accelerators, p.precision, p.engine)
             for p in pools
-        ]
+        ],
+        facts.calibration,
     ).law
     return np.asarray(law.prefill_s(np.array([p.lane_tokens for p in pools]), 0.0) / 2.0)
 
@@ -221,6 +223,7 @@ def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> di
             (machines[data.machines[h]].provenance.split(" ")[0].rstrip(":"), cost[h]) for h in paid
         ),
         "ages": dict(facts.ages),
+        **calibration_record(facts, candidates, decisions),
     }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.plan import Adoption, Certificate
+    from planner.plan import Adoption, Certificate, Plan
 
 OBJECTIVES_SAID = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
 NO_GAP = 5e-6
@@ -90,3 +91,26 @@ def adaptation_said(row: Adoption) -> str:
 def variant_said(row: Adoption) -> str:
     """``llama-3.1-8b, fine-tune (LoRA, every 30 days)``."""
     return f"{row.llm}, {adaptation_said(row)}"
+
+
+def calibration_said(plan: Plan) -> list[str]:
+    """What a calibration changed in a plan, a sentence each; none without one."""
+    record = plan.provenance.get("calibration")
+    if not record:
+        return []
+    said = [_combination_said(row) for row in record["combinations"]]
+    if record["unused"]:
+        said.append("Of no replica in service: " + "; ".join(record["unused"]) + ".")
+    return said
+
+
+def _combination_said(row: Mapping[str, Any]) -> str:
+    held, without = row["accelerators"], row["accelerators_without"]
+    told = "at the catalog's speeds its load could not be served so"
+    if without is not None:
+        told = f"at the catalog's speeds its load would take {number(without)}"
+    return (
+        f"{row['combination']}: {row['points']} measured, TPOT x {row['tpot_factor']:.3g}, "
+        f"TTFT x {row['ttft_factor']:.3g}; {number(held)} accelerators in service (mean), "
+        f"{share(row['accelerator_hours_share'])} of all; {told}."
+    )

@@ -81,7 +81,8 @@ def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
         [
             Replica(facts.llms[llm], facts.accelerators[card], count, precision, serving.engine)
             for llm, card, count, precision in rows
-        ]
+        ],
+        facts.calibration,
     )
     row = np.repeat(np.arange(len(rows)), len(points))
     llm = np.array([x[0] for x in rows], dtype=np.int64)[row]

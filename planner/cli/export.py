@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.plan import named_numbers, silent_stdout
+from planner.cli.plan import CalibrationOption, named_numbers, silent_stdout
 
 
 def export(
@@ -26,6 +26,7 @@ def export(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Move figures first, as for `planner plan`.")
     ] = None,
+    calibration: CalibrationOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Write the program that `planner plan` solves, to be solved by any other solver.
@@ -48,8 +49,9 @@ def export(
         floors=named_numbers(floor or [], "--floor"),
         changes=change or (),
     )
+    facts = load(folder, calibration=calibration)
     with silent_stdout():
-        written = export_program(with_request(load(folder), request), mps, lp, told)
+        written = export_program(with_request(facts, request), mps, lp, told)
     typer.echo(
         f"{folder.name}: least {written.objective}; {written.columns:,} columns "
         f"({written.integers:,} integer), {written.rows:,} rows, {written.entries:,} entries\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.history import HistoryOption, recording
-from planner.cli.plan import STOPPED_AT_LIMIT, parse_gap, shortest, silent_stdout
+from planner.cli.plan import STOPPED_AT_LIMIT, CalibrationOption, parse_gap, shortest, silent_stdout
 
 if TYPE_CHECKING:
     from planner.front.front import Front
@@ -42,6 +42,7 @@ def front(
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
+    calibration: CalibrationOption = None,
     history: HistoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print front.json.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live progress.")] = False,
@@ -54,6 +55,7 @@ def front(
     from planner.api import load
     from planner.errors import PlannerError
     from planner.front.run import FrontRequest, FrontRun
+    from planner.instance.copy import calibrated
     from planner.runs import INSTANCE, new_folder
 
     request = FrontRequest(
@@ -69,13 +71,15 @@ def front(
     if resume is not None:
         if folder is not None or output is not None:
             raise PlannerError("--resume RUN_DIR goes on in that folder: name no other")
+        if calibration is not None:
+            raise PlannerError("--resume RUN_DIR goes on with its own calibration: name no other")
         folder, place = resume / INSTANCE, resume
     elif folder is None:
         raise PlannerError("front needs an instance folder, or --resume RUN_DIR")
-    facts = load(folder)
-    if resume is None:
-        place = output or new_folder(f"{facts.instance.settings.name}-front")
-    with recording(history) as record:
+    with calibrated(folder, calibration) as instance, recording(history) as record:
+        facts = load(instance)
+        if resume is None:
+            place = output or new_folder(f"{facts.instance.settings.name}-front")
         with silent_stdout():
             run = FrontRun(facts, request, place.absolute(), resume=resume is not None)
             with _watched(run, shows=not quiet and sys.stderr.isatty()):

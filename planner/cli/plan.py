@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from planner.api import Answer, Request
     from planner.solve.options import Progress
 
+CalibrationOption = Annotated[
+    Path | None, typer.Option(help="Your own measurements: a file that `planner calibrate` wrote.")
+]
 STOPPED_AT_LIMIT = 5
 AMBIGUOUS_GAP = 0.1
 POINTED_OUT = "Pointed out: "
@@ -49,6 +52,7 @@ def plan(
     output: Annotated[
         Path | None, typer.Option(help="Run folder to write; of several instances, their parent.")
     ] = None,
+    calibration: CalibrationOption = None,
     history: HistoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plan.json.")] = False,
     quiet: Annotated[
@@ -76,7 +80,14 @@ def plan(
     with recording(history) as record:
         for folder in folders:
             place = output / folder.resolve().name if output is not None and several else output
-            outcome = planned(folder, request, place, shows_progress=not quiet, record=record)
+            outcome = planned(
+                folder,
+                request,
+                place,
+                shows_progress=not quiet,
+                record=record,
+                calibration=calibration,
+            )
             outcomes.append(outcome)
             if not as_json:
                 print_outcome(outcome, quiet=quiet, named=several)
@@ -166,9 +177,11 @@ def planned(
     *,
     shows_progress: bool,
     record: Callable[[Path], None],
+    calibration: Path | None = None,
 ) -> Outcome:
     """Plan one folder, write and record its run; whatever goes wrong is in the outcome."""
     from planner.api import answer
+    from planner.instance.copy import calibrated
     from planner.logs import EventLog, write_crash
     from planner.runs import check_place, new_folder, write_run
 
@@ -178,10 +191,11 @@ def planned(
         if output is not None:
             check_place(output)
         limit_s = request.time_limit_s
-        with watched(folder, limit_s, shows_progress) as listener, silent_stdout():
-            found = answer(folder, request, on_progress=listener, log=log)
-        place = output or new_folder(found.facts.instance.settings.name)
-        written = write_run(place, found)
+        with calibrated(folder, calibration) as instance:
+            with watched(folder, limit_s, shows_progress) as listener, silent_stdout():
+                found = answer(instance, request, on_progress=listener, log=log)
+            place = output or new_folder(found.facts.instance.settings.name)
+            written = write_run(place, found)
         record(written)
         return Outcome(folder, time.monotonic() - began, found, written)
     except (PlannerError, KeyboardInterrupt) as error:

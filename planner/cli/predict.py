@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from planner.cli.plan import CalibrationOption
 from planner.errors import PlannerError
 
 
@@ -21,9 +21,7 @@ def predict(
         ),
     ],
     output: Annotated[Path | None, typer.Option(help="Write here instead of to stdout.")] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="File that `planner calibrate` wrote.")
-    ] = None,
+    calibration: CalibrationOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
 ) -> None:
     """Predict TTFT, TPOT and output tokens/s of serving points, with 80 % bands."""
@@ -70,10 +68,7 @@ def calibrate(
         return
     typer.echo(f"{_counted(len(found.fits), 'combination')} fitted, written to {output}")
     for fit in found.fits:
-        typer.echo(
-            f"  {fit.name}: {_counted(fit.points, 'point')}, "
-            f"TPOT x {math.exp(fit.tpot[0]):.3g}, TTFT x {math.exp(fit.ttft[0]):.3g}"
-        )
+        typer.echo(f"  {fit.name}: {_counted(fit.points, 'point')}, {fit.said}")
 
 
 def size(

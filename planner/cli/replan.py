@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from planner.compare.plans import PlanDiff
     from planner.replan.check import Memory, Replan
 
-EVERY_FEED = "all"
+EVERY_FEED, WITHOUT = "all", "none"
 
 
 def replan(
@@ -60,6 +60,13 @@ def replan(
     ] = "0.5%",
     time_limit: Annotated[float, typer.Option(help="Seconds of the whole check.")] = 120.0,
     threads: Annotated[int, typer.Option(help="Threads of the search.")] = 2,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own measurements: a file that `planner calibrate` wrote; none: without. "
+            "Else the instance's, else that of the running plan."
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(help="File that remembers the last check; a gain must then be confirmed."),
@@ -73,10 +80,15 @@ def replan(
     is invalid; 4: no plan exists, proved; 1: any other error.
     """
     from planner.cli.plan import named_numbers, parse_gap, silent_stdout, watched
+    from planner.instance.copy import calibrated
     from planner.replan.check import Ask, run_check
 
     memory = None if state is None else remembered(state)
-    with dated(instance, feed or []) as (folder, notes):
+    measured = None if str(calibration) == WITHOUT else calibration
+    with (
+        dated(instance, feed or []) as (dated_folder, notes),
+        calibrated(dated_folder, measured) as folder,
+    ):
         ask = Ask(
             minimize=minimize,
             caps=None if cap is None else named_numbers(cap, "--cap"),
@@ -86,6 +98,7 @@ def replan(
             threads=threads,
             margin=None if margin is None else parse_gap(margin, "--margin"),
             notes=notes,
+            carries_calibration=str(calibration) != WITHOUT,
         )
         with silent_stdout(), watched(instance, time_limit, wanted=True) as listener:
             found = run_check(

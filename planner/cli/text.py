@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from planner.answer.words import (
     OBJECTIVES_SAID,
     amount,
+    calibration_said,
     gap_said,
     number,
     proof_said,
@@ -82,6 +83,7 @@ def plan_text(plan: Plan, slice_hours: Mapping[str, float], run_folder: str | No
         *section(f"Carbon, kgCO2e in {plan.period_hours:g} h", money_lines(plan.carbon_lines)),
         *section("Workloads", workloads(plan)),
         *section("How the figures are known", known(plan)),
+        *section("Your measurements", measured(plan)),
         *section("Assumptions", assumptions(plan)),
         *section("Time", paragraph(times(plan), "  ", "    ")),
     ]
@@ -229,6 +231,11 @@ def known(plan: Plan) -> list[str]:
             parts = ", ".join(f"{kind} {share(value)}" for kind, value in shares.items())
             lines += paragraph(parts, f"  {title}: ", "      ")
     return lines
+
+
+def measured(plan: Plan) -> list[str]:
+    """What the user's own measurements changed."""
+    return [line for text in calibration_said(plan) for line in paragraph(text, "  ", "      ")]
 
 
 def assumptions(plan: Plan) -> list[str]:

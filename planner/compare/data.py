@@ -79,9 +79,25 @@ class DataChanges:
 
 def data_changes(old: Facts, new: Facts) -> DataChanges:
     """Everything that differs between two resolved instances."""
-    return DataChanges(
-        tables=tuple(table_changes(old.instance, new.instance)), figures=figure_changes(old, new)
+    tables = (*table_changes(old.instance, new.instance), *_calibration(old, new))
+    return DataChanges(tables=tables, figures=figure_changes(old, new))
+
+
+def _calibration(old: Facts, new: Facts) -> Iterable[TableChange]:
+    """Combinations whose speeds were corrected otherwise, or only on one side."""
+    ours, theirs = (
+        {} if facts.calibration is None else {fit.name: fit for fit in facts.calibration.fits}
+        for facts in (old, new)
     )
+    added = tuple(name for name in theirs if name not in ours)
+    removed = tuple(name for name in ours if name not in theirs)
+    changed = tuple(
+        CellChange(name, "factors", "", fit.said, theirs[name].said)
+        for name, fit in ours.items()
+        if name in theirs and theirs[name] != fit
+    )
+    if added or removed or changed:
+        yield TableChange("calibration", added, removed, changed)
 
 
 # ------------------------------------------------------------------ tables

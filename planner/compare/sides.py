@@ -14,7 +14,7 @@ from planner.front.front import FILE_NAME, Front, FrontPoint
 from planner.incumbent import Incumbent, incumbent_of
 from planner.instance.facts import Facts
 from planner.instance.findings import near_matches
-from planner.instance.load import SETTINGS_FILE
+from planner.instance.schema import SETTINGS_FILE
 from planner.plan import Plan
 from planner.runs import INSTANCE, PLAN, read_run
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
+from planner.calibration import Calibration
 from planner.catalog import Catalog
-from planner.errors import RunError
+from planner.errors import PlannerError, RunError
 from planner.incumbent import is_tables, read_tables
 from planner.instance import schema as s
+from planner.instance.calibrated import is_inside
 from planner.instance.findings import Finding, near_matches, shortened
 from planner.instance.overrides import apply_overrides
 from planner.instance.resolve import api_price, split_list
@@ -245,6 +247,23 @@ def serving_settings(t: Tables, catalog: Catalog) -> Iterator[Finding]:
         for value in values:
             if problem := _outside(value, low, high):
                 yield t.setting(key, value, problem, "check the unit")
+
+
+def calibration_unreadable(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """The calibration is a file of the folder, and one that can be meant."""
+    name = None if t.settings is None else t.settings.serving.calibration
+    if name is None:
+        return
+    key, remedy = "serving.calibration", "copy the file that `planner calibrate` wrote beside it"
+    if not is_inside(t.folder, name):
+        yield t.setting(key, name, "lies outside of the folder", remedy)
+    elif not (t.folder / name).is_file():
+        yield t.setting(key, name, "no such file", remedy)
+    else:
+        try:
+            Calibration.load(t.folder / name)
+        except PlannerError as error:
+            yield t.setting(key, name, str(error), "or leave the setting out")
 
 
 def task_class_names(t: Tables, catalog: Catalog) -> Iterator[Finding]:
@@ -866,6 +885,7 @@ TABLE_CHECKS: tuple[Check, ...] = (
     implausible_magnitudes,
     implausible_prices,
     serving_settings,
+    calibration_unreadable,
     task_class_names,
     whole_quotas,
     unknown_references,

@@ -7,28 +7,35 @@ import io
 import json
 import re
 import shutil
+import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from planner.calibration import Calibration
+from planner.errors import PlannerError
 from planner.incumbent import PLAN, files_of, is_tables
-from planner.instance.load import SETTINGS_FILE
-from planner.instance.schema import TABLES, Row
+from planner.instance.calibrated import calibration_file
+from planner.instance.schema import SETTINGS_FILE, TABLES, Row
+from planner.instance.tables import read_settings
 
 INCUMBENT = "incumbent"
 """Folder of the incumbent in a copy that brings it along."""
+CALIBRATION = "calibration.json"
+"""Name of a calibration in a copy that was given one."""
 
 
 def copy_instance(source: Path, target: Path, incumbent: str | None) -> None:
-    """Copy settings, tables and, where it lies inside the folder, the incumbent."""
+    """Copy settings, tables, calibration and, where it lies inside the folder, the incumbent."""
     target.mkdir()
     for name in (SETTINGS_FILE, *(f"{table}.csv" for table in TABLES)):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-    if incumbent is None:
-        return
-    for path in files_of(source / incumbent).values():
+    named = [] if incumbent is None else list(files_of(source / incumbent).values())
+    calibration = calibration_file(source)
+    for path in named if calibration is None else [*named, calibration]:
         if path.is_file() and path.resolve().is_relative_to(source.resolve()):
             place = target / path.resolve().relative_to(source.resolve())
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +55,41 @@ def copy_with_incumbent(
     for name, path in files_of(given).items():
         shutil.copyfile(path, target / INCUMBENT / name)
     set_setting(target, "incumbent", INCUMBENT if is_tables(given) else f"{INCUMBENT}/{PLAN}")
+
+
+@contextmanager
+def calibrated(folder: Path, file: Path | None) -> Iterator[Path]:
+    """The instance with `file` as its calibration, in a place of its own until the end.
+
+    The folder itself without a file, or without settings to put it in. Raises PlannerError where
+    the file is no calibration.
+    """
+    settings = None if file is None else read_settings(folder / SETTINGS_FILE)[0]
+    if file is not None:
+        Calibration.load(file)
+    if file is None or settings is None:
+        yield folder
+        return
+    incumbent = settings.incumbent
+    known = incumbent is not None and (folder / incumbent).exists()
+    with tempfile.TemporaryDirectory(prefix="planner-calibrated-") as scratch:
+        target = Path(scratch) / folder.resolve().name
+        copy_with_incumbent(folder, target, incumbent if known else None)
+        set_calibration(target, file)
+        yield target
+
+
+def set_calibration(folder: Path, file: Path) -> None:
+    """Make a file the calibration of an instance folder; PlannerError where that is not easy."""
+    shutil.copyfile(file, folder / CALIBRATION)
+    path = folder / SETTINGS_FILE
+    text = path.read_text(encoding="utf-8-sig")
+    line = f'calibration = "{CALIBRATION}"'
+    bare = re.sub(r"(?m)^\s*calibration\s*=.*\n?", "", text)
+    changed, count = re.subn(r"(?m)^(\s*\[\s*serving\s*\].*)$", rf"\1\n{line}", bare, count=1)
+    path.write_text(changed if count else f"{bare}\n[serving]\n{line}\n", encoding="utf-8")
+    if calibration_file(folder) != folder / CALIBRATION:
+        raise PlannerError(f"{path}: write the section as [serving] on a line of its own")
 
 
 def set_setting(folder: Path, key: str, value: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.calibration import Calibration
 from planner.instance.schema import Instance
 
 
@@ -209,3 +210,5 @@ class Facts:
     """table: oldest to newest date of the catalog rows used"""
     assumptions: tuple[str, ...]
     """sentences for the reader: what was assumed because nobody said otherwise"""
+    calibration: Calibration | None = None
+    """the user's own measurements of speeds"""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from planner.errors import RunError
 from planner.incumbent import incumbent_of
+from planner.instance.calibrated import usable_fits
 from planner.instance.checks import Tables
 from planner.instance.facts import Facts, LlmFacts, RegionFacts
 from planner.instance.findings import Finding, shortened
@@ -65,6 +66,20 @@ def no_spot_price(t: Tables, facts: Facts) -> Iterator[Finding]:
             ),
             warning=True,
         )
+
+
+def calibrated_elsewhere(t: Tables, facts: Facts) -> Iterator[Finding]:
+    """Some of the combinations measured may run here."""
+    found, serving = facts.calibration, facts.instance.settings.serving
+    if found is not None and next(usable_fits(facts, found), None) is None:
+        finding = t.setting(
+            "serving.calibration",
+            serving.calibration,
+            f"none of what it measured may run here, such as {found.fits[0].name}",
+            f"measure llms of this instance at their precisions, on its accelerators, with "
+            f"{serving.engine} and tp = accelerators; or leave the setting out",
+        )
+        yield replace(finding, name="serving/calibration")
 
 
 def least_weight_gb(llm: LlmFacts) -> float:
@@ -195,6 +210,7 @@ def incumbent_unknown(t: Tables, facts: Facts) -> Iterator[Finding]:
 FACT_CHECKS: tuple[FactCheck, ...] = (
     nothing_on_sale,
     no_spot_price,
+    calibrated_elsewhere,
     llm_fits_nowhere,
     too_far_away,
     longer_than_context,

@@ -21,16 +21,16 @@ from planner.errors import InstanceError
 from planner.incumbent import PLAN, files_of
 from planner.instance.against import AGAINST_CATALOG
 from planner.instance.calendar import CALENDAR
+from planner.instance.calibrated import calibration_file
 from planner.instance.checks import TABLE_CHECKS, Tables
 from planner.instance.facts import Facts
 from planner.instance.findings import Finding, near_matches
 from planner.instance.impossible import FACT_CHECKS
 from planner.instance.overrides import overridden
 from planner.instance.resolve import missing_figures, resolve
-from planner.instance.schema import OWN_FLEET, TABLES, Instance
+from planner.instance.schema import OWN_FLEET, SETTINGS_FILE, TABLES, Instance
 from planner.instance.tables import Table, read_settings, read_table
 
-SETTINGS_FILE = "instance.toml"
 KNOWN_TOML_FILES = {SETTINGS_FILE, "feeds.toml"}
 """Settings that may lie in the folder; only the first is the instance's own."""
 MOST_TOLD = 6
@@ -209,12 +209,15 @@ def _instance(tables: Tables, folder: Path) -> Instance:
 
 
 def content_sha256(folder: Path, incumbent: str | None = None) -> str:
-    """Hash of everything that makes the instance: settings, tables and the incumbent plan.
+    """Hash of everything that makes the instance: settings, tables, calibration, incumbent.
 
     Independent of the order of the files and of what else lies in the folder.
     """
     names = [SETTINGS_FILE, *(f"{name}.csv" for name in TABLES)]
     paths = {name: folder / name for name in names}
+    calibration = calibration_file(folder)
+    if calibration is not None:
+        paths["calibration"] = calibration
     if incumbent is not None:
         files = files_of(folder / incumbent)
         paths |= {"incumbent" if name == PLAN else name: path for name, path in files.items()}

@@ -10,10 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from planner.calibration import Calibration
 from planner.catalog import AdaptationPrior, Catalog
 from planner.errors import CatalogError, InstanceError
+from planner.instance.calibrated import calibration_said
 from planner.instance.ends import CutInstance, bounds, cut_at_ends, end_of
 from planner.instance.facts import (
     AcceleratorFacts,
@@ -69,8 +72,9 @@ PRICE_COLUMNS = (
 def resolve(instance: Instance, catalog: Catalog) -> Facts:
     """All joins of instance and catalog.
 
-    Raises CatalogError where the catalog lacks a figure that the planner needs and the user did
-    not give (`missing_figures` lists them all), InstanceError for an override that fits nothing.
+    The one file it reads is the calibration that the settings name. Raises CatalogError where the
+    catalog lacks a figure that the planner needs and the user did not give (`missing_figures` lists
+    them all), InstanceError for an override that fits nothing.
     """
     catalog = overridden(catalog, instance.overrides)
     cut = cut_at_ends(instance)
@@ -82,6 +86,7 @@ def resolve(instance: Instance, catalog: Catalog) -> Facts:
     accelerators = tuple(accelerator_facts(row, instance, catalog) for row in instance.accelerators)
     machines = _machines(cut, catalog)
     apis = _apis(instance, catalog)
+    calibration = _calibration(instance)
     return Facts(
         instance=instance,
         regions=regions,
@@ -102,8 +107,18 @@ def resolve(instance: Instance, catalog: Catalog) -> Facts:
         / 1000.0,
         rerank_latency_s=catalog.retrieval_default("rerank_latency_ms") / 1000.0,
         ages=_ages(instance, machines, catalog),
-        assumptions=_assumptions(instance, catalog),
+        assumptions=(
+            *_assumptions(instance, catalog),
+            *calibration_said(calibration, str(instance.settings.serving.calibration)),
+        ),
+        calibration=calibration,
     )
+
+
+def _calibration(instance: Instance) -> Calibration | None:
+    """The measurements that the settings name; PlannerError where they cannot be read."""
+    name = instance.settings.serving.calibration
+    return None if name is None else Calibration.load(Path(instance.folder) / name)
 
 
 def split_list(text: str | None) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SETTINGS_FILE = "instance.toml"
+
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+\-]*$", max_length=80)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -83,6 +85,9 @@ class Serving(Row):
     """longest prompt of each class of replicas, ascending"""
     engine: str = "vllm"
     """serving engine"""
+    calibration: str | None = None
+    """file in this folder that `planner calibrate` wrote: the user's own measurements correct the
+    speeds of the combinations measured"""
     lora_overhead: Annotated[float, Field(ge=1.0, le=2.0)] = 1.1
     """work with LoRA adapters over work without"""
     performance_margin: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -448,7 +453,8 @@ class Variant(Row):
     method: TuneMethod = "lora"
     """how it is fine-tuned; full needs replicas of its own"""
     refresh_days: Positive | None = None
-    """days between refreshes; blank: 30 for a fine-tune, 1 for an index"""
+    """days between refreshes; blank: 30 for a fine-tune, 1 for an index (beside a fine-tune always
+    1); every refresh is paid, in proportion where the interval is longer than the period"""
     check_llm: Identifier | None = None
     """larger llm that also answers a share of the requests"""
     check_share: Share = 0.0

@@ -80,6 +80,8 @@ class Ask:
     """certificate of a plan for similar data to begin from; None: that of what runs today"""
     hints: tuple[Plan, ...] = ()
     """plans for similar data to begin from, beside what runs today"""
+    carries_calibration: bool = True
+    """where the instance names none, that of what runs today holds"""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ def run_check(
     ask, log = ask or Ask(), log or EventLog()
     clock = Clock((1.0 - LATER_TIME_SHARE) * ask.time_limit_s)
     with new_run(instance, output) as run:
-        ready = prepare(instance, current, point, run.instance, ask.called)
+        carries = ask.carries_calibration
+        ready = prepare(instance, current, point, run.instance, ask.called, carries=carries)
         request = _request(ready, ask)
         standing = _standing(with_request(ready.facts, request), ready)
         if ready.current.side is not None and ready.current.side.point is not None:

@@ -61,7 +61,8 @@ def pool_bands(facts: Facts, plans: Iterable[Plan]) -> dict[Key, PoolBand]:
     )
     if not keys:
         return {}
-    laws = planning_laws([Replica(llms[key[0]], cards[key[1]], *key[2:]) for key in keys])
+    replicas = [Replica(llms[key[0]], cards[key[1]], *key[2:]) for key in keys]
+    laws = planning_laws(replicas, facts.calibration)
     return {
         key: PoolBand(
             provenance=str(laws.provenance[at]),

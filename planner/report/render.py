@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.answer.words import percent, share
+from planner.answer.words import calibration_said, percent, share
 from planner.report import sentences
 from planner.report.known import band_rows, known_of, source_rows
 from planner.report.options import CURRENT, Loss, Option
@@ -71,6 +71,7 @@ def report_html(content: Content) -> str:
         "edges": edges,
         "steps_rows": lambda steps: step_rows(content, steps),
         "known": known_of(plan),
+        "measured": calibration_said(plan),
         "known_option": label(content, chosen.point),
         "ages": list(source.facts.ages.items()),
         "bands": band_rows(),

@@ -267,7 +267,7 @@ def instance_name(folder: Path) -> str:
     """The name that the instance's settings give it; of the folder where they cannot be read."""
     import tomllib
 
-    from planner.instance.load import SETTINGS_FILE
+    from planner.instance.schema import SETTINGS_FILE
 
     try:
         name = tomllib.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")).get("name")

@@ -111,7 +111,7 @@ class ConfigTable:
             idle_w=np.array([card.idle_w for card in cards], dtype=float),
             llm=llm_shapes([r.llm for r in known]).take(at),
             accelerator=accelerator_shapes([r.accelerator for r in known]).take(at),
-            law=planning_laws(known).law.take(at),
+            law=planning_laws(known, terms.facts.calibration).law.take(at),
         )
 
 
