@@ -97,10 +97,23 @@ class Assignments:
         """Variants that no plan of at most `value` adopts, bool (V,); by each cut alone."""
         out = np.zeros(len(self.cuts[0].worth), dtype=bool)
         for cut in self.cuts:
-            least = np.array([cut.worth[v].min() for v in self.index.workload_variants])
-            above = cut.worth - least[self.index.data.variant_workload]
-            out |= ~(cut.level + least.sum() + above <= value)
+            out |= ~(cut.level + self._above(cut) <= value)
         return out
+
+    def _above(self, cut: VariantCut) -> FloatArray:
+        """The least that the worths of an assignment with each variant add up to, float (V,)."""
+        least = np.array([cut.worth[v].min(initial=np.inf) for v in self.index.workload_variants])
+        with np.errstate(invalid="ignore"):
+            above = least.sum() + (cut.worth - least[self.index.data.variant_workload])
+        return np.where(np.isnan(above), np.inf, above)
+
+    def bound_beyond(self, variants: IntArray) -> float:
+        """No plan that adopts any variant but these has less; by each cut alone."""
+        other = np.ones(len(self.index.variant_complete), dtype=bool)
+        other[variants] = False
+        return max(
+            float((cut.level + self._above(cut))[other].min(initial=np.inf)) for cut in self.cuts
+        )
 
     def least(self) -> tuple[float, IntArray]:
         """`least_assignment` of the cuts."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -25,8 +25,8 @@ from planner.solve.aim import Aim
 from planner.solve.assignments import Assignments, Cases
 from planner.solve.bound import Bound, Prices, evaluate_bound, fair
 from planner.solve.decode import around, decoded, leading_variants
-from planner.solve.diagnose import explain
-from planner.solve.generation import Generation, Relaxation
+from planner.solve.diagnose import explain, impossible_whole, nothing_found
+from planner.solve.generation import NO_ARTIFICIAL, Generation, Relaxation
 from planner.solve.improve import (
     KINDS,
     NO_ROUTES,
@@ -36,13 +36,13 @@ from planner.solve.improve import (
     random_neighbourhood,
     slices_by_length,
 )
-from planner.solve.index import FleetIndex, Span, routes_of, routes_with
+from planner.solve.index import FleetIndex, Span, routes_with
 from planner.solve.master import Master
 from planner.solve.options import EngineOptions, Progress, ProgressListener, relative_gap
-from planner.solve.restricted import Restricted
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 from planner.solve.ties import broken_tie
+from planner.solve.whole import Host, Whole
 
 T = TypeVar("T")
 
@@ -50,10 +50,6 @@ NEIGHBOURHOOD_S = 2.0
 """Most seconds a neighbourhood may take; its size adapts to that."""
 
 DEFAULT_OPTIONS = EngineOptions()
-NO_PLAN = (
-    "no plan was found in the time given, and none was proved impossible: allow more time "
-    "(--time-limit)"
-)
 POOR_GAP = 0.08
 """A first plan further than this from the bound is tried again on more columns."""
 NEAR_GAPS = 3.0
@@ -69,6 +65,14 @@ ROUNDING_S = 10.0
 """Most seconds for the plan whose lumps are decided together."""
 SMALL_ROUTES = 60_000
 """Programs are also solved whole where no more routes than these can be in a better plan."""
+ATTEMPT_GAP = 0.002
+"""That of branch and bound for a first plan."""
+PLANS_FIRST = 0.8
+"""Share of the time left at which one thread turns from plans to branch and bound."""
+GRACE_S = 0.5
+"""Seconds that jobs get to hear that time is up."""
+WORDS_S = 1.0
+"""Seconds beyond the limit to say why there is no plan."""
 
 TIES_SHARE, TIES_S = 0.1, 0.5
 """Most time for a choice among equal plans: of that of the search, and seconds where it was short.
@@ -165,6 +169,12 @@ class Search:
     """bound over whole assignments of variants"""
     timings: dict[str, float] = field(default_factory=dict)
     trace: list[Progress] = field(default_factory=list)
+    closed: bool = False
+    """nothing more is kept: a job that outlives the search may still be running"""
+    searched_impossible: bool = False
+    """branch and bound on the whole program found that there is no plan"""
+    tried: list[str] = field(default_factory=list)
+    """jobs done, in order"""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------ the algorithm
@@ -177,7 +187,11 @@ class Search:
         if self._timed("relaxation", self._recall if self._is_near() else self._relax):
             self._timed("plans and bounds", self._close)
         if self.best is None:
-            raise SolverError(NO_PLAN)
+            deadline = self.began + self.options.time_limit_s + WORDS_S
+            if self.searched_impossible:
+                raise impossible_whole(self.index, deadline)
+            tried = tuple(dict.fromkeys(self.tried))
+            raise nothing_found(self.index, self.options.time_limit_s, tried, deadline)
 
     def break_tie(self) -> None:
         """Of plans equal in what is minimised the greener one, where there is time for it."""
@@ -213,7 +227,8 @@ class Search:
         self.generation = Generation(self.master)
         self.generation.start_from(bound.prices, self.best)
         self.unassigned = False
-        self.taste, self.scale = self._tasteful(bound.value), self.master.scale
+        self.taste = self._tasteful(bound.value, float(self.best.totals[0]))
+        self.scale = self.master.scale
         self.aim = Aim(self.taste, self.scale)
         self.reduced, self.worth = bound.reduced, bound.variant_value
         self.support = self.best.routes
@@ -238,15 +253,15 @@ class Search:
         )
         if self.best is not None and not self._open():
             return False
-        if np.isinf(relaxation.artificial) or (relaxation.artificial > 1e-6 and self.best):
-            return False
-        if relaxation.artificial > 1e-6:
-            raise explain(self.index, self.began + self.options.time_limit_s)
         assert self.bound is not None
+        if np.isinf(relaxation.artificial):
+            return False
+        if relaxation.artificial > NO_ARTIFICIAL and self.best is None:
+            self._prove_impossible()
         self.assignments.add(self.bound)
         self.unassigned = True
         self.leading = leading_variants(self.index, relaxation.adopt)
-        self.taste = self._tasteful(relaxation.value)
+        self.taste = self._tasteful(relaxation.value, float(relaxation.totals[0]))
         self.scale = self.master.scale
         self.aim = Aim(self.taste, self.scale)
         if (self.taste != self.weights).any():
@@ -258,41 +273,62 @@ class Search:
         self.attempts = self._attempts(relaxation)
         return True
 
-    def _tasteful(self, value: float) -> FloatArray:
-        """The weights plus a cost so small that it moves the objective by a tenth of the gap."""
+    def _prove_impossible(self) -> None:
+        """Raise what a relaxation without a solution proves; where its prices prove nothing, the
+        search goes on and branch and bound decides."""
+        try:
+            raise explain(self.index, self.began + self.options.time_limit_s)
+        except SolverError:
+            return
+
+    def _tasteful(self, value: float, cost: float) -> FloatArray:
+        """The weights plus a cost so small that it moves the objective by a tenth of the gap;
+        `cost` is that of a relaxation or plan with about that value."""
         taste = self.weights.copy()
-        if taste[0] == 0.0:
-            cost = profile_bound(self.index, unit_weights("cost"))
+        if taste[0] == 0.0 and cost > 0.0:
             slack = 0.1 * self.options.gap_relative * abs(value)
-            taste[0] = slack / max(4.0 * cost, 1e-9)
+            taste[0] = slack / (4.0 * cost)
         return taste
 
     def _close(self) -> None:
-        """Plans, neighbourhoods and bounds over assignments, a job a thread, until the gap is
-        reached or time is up."""
+        """Plans, neighbourhoods and bounds, a job a thread, until the gap is reached or time is up.
+
+        It never ends before its time while there is neither a plan nor a proof and anything is left
+        to try.
+        """
         jobs = self._jobs()
-        with ThreadPoolExecutor(self.options.threads) as pool:
-            running: dict[Future[None], str] = {}
-            while self._open():
-                while len(running) < self.options.threads:
-                    name, job = jobs(set(running.values()))
-                    if job is None:
-                        break
-                    running[pool.submit(job)] = name
-                if not running:
+        running: dict[Future[None], str] = {}
+        while self._open():
+            while len(running) < self.options.threads:
+                name, job = jobs(set(running.values()))
+                if job is None:
                     break
-                done, _ = wait(running, self._left() + 2.0, return_when=FIRST_COMPLETED)
-                for future in done:
-                    running.pop(future)
-                    future.result()
+                running[in_background(job)] = name
+                self.tried.append(name)
+            if not running:
+                break
+            done, _ = wait(running, max(self._left(), 0.0), return_when=FIRST_COMPLETED)
+            for future in done:
+                running.pop(future)
+                future.result()
+        done, _ = wait(running, GRACE_S)
+        self.closed = True
+        for future in done:
+            future.result()
 
     def _jobs(self) -> Callable[[set[str]], tuple[str, Callable[[], None] | None]]:
         """What to do next, given what is being done: a first plan before all; bounds over
-        assignments beside plans, or in turn with them where there is one thread; slices; lumps;
-        branch and bound where the program is small enough for it; neighbourhoods."""
+        assignments beside plans, or in turn with them where there is one thread; branch and bound
+        where the program is small enough for it, or nothing else has found a plan; slices; lumps;
+        neighbourhoods."""
         rng = np.random.default_rng(self.options.seed)
         self.sizes = dict.fromkeys(KINDS, 0.12)
-        self.assigning, self.searching = True, False
+        self.assigning = True
+        focus = np.sort(self.attempts[0].variants) if self.attempts else None
+        self.whole = Whole(
+            *(self.index, self.weights, self.scale, self.options.gap_relative),
+            *(self.assignments, focus),
+        )
         self.slices: list[Callable[[], None]] = []
         self.lumps: Callable[[], None] | None = None
         near = self._is_near()
@@ -314,14 +350,14 @@ class Search:
                 name, job = "plan", partial(self._plan, self.attempts.pop(0))
             elif self.assigning and "assign" not in busy and (busy or last != "assign"):
                 name, job = "assign", self._assign
+            elif self._may_search(busy):
+                name, job = "branch and bound", self._search_whole
             elif self.best is None:
-                pass
+                pass  # what is being done decides
             elif self.slices:
                 name, job = "slice", self.slices.pop(0)
             elif self.lumps is not None:
                 name, job, self.lumps = "lumps", self.lumps, None
-            elif not self.assigning and not self.searching and self._is_small():
-                name, job = "branch and bound", self._solve_whole
             else:
                 seed = int(rng.integers(2**32))
                 name, job = "neighbourhood", partial(self._improve, np.random.default_rng(seed))
@@ -330,14 +366,26 @@ class Search:
 
         return choose
 
+    def _may_search(self, busy: set[str]) -> bool:
+        """Whether branch and bound is the next thing to do: on small programs beside plans, alone
+        where there is one thread or nothing else has found a plan."""
+        if self.whole.exhausted or "branch and bound" in busy:
+            return False
+        if self.best is None:
+            return self._is_small() if busy else True
+        if not self._is_small():
+            return False
+        alone = self.options.threads == 1
+        return not alone or self._left() < PLANS_FIRST * self.options.time_limit_s
+
     # ------------------------------------------------------------------ jobs
 
     def _plan(self, attempt: Attempt) -> None:
         """A plan from the relaxation's own variants and routes: rounded, or searched for."""
         found = self._decoded(attempt)
-        if found is None:
+        if found is None and not self._is_small():
             program = self.aim.program(self.index, attempt.variants, attempt.routes)
-            found, _ = program.solve(attempt.share * self._left(), 0.002)
+            found, _ = program.solve(attempt.share * self._left(), ATTEMPT_GAP)
         if found is not None:
             self._keep_solution("first plan", found)
             self.lumps = partial(self._round, attempt)
@@ -423,37 +471,33 @@ class Search:
         self.assignments.add(bound)
         if self.best is not None and np.array_equal(adopt, self.best.adopt):
             self.support, self.reduced = relaxation.routes, bound.reduced
+        elif self.best is None and relaxation.artificial <= NO_ARTIFICIAL:
+            routes = around(self.index, relaxation.routes, bound.reduced, adopt)
+            self.attempts.append(Attempt(np.sort(adopt), routes, 0.25))
         better, _ = self.assignments.least()
         self._keep_assigned(better)
         # Where an assignment says no more than before, and nothing rises, all is said.
         said = relaxation.bound.value - proved
         self.assigning = said > 1e-6 * abs(proved) or better - value > 1e-6 * abs(value)
 
-    def _solve_whole(self) -> None:
-        """Branch and bound on all that is left of the program: variants that no better plan can
-        adopt are out."""
-        self.searching = True
-        left = self.index.variant_complete & ~self.assignments.excluded(self._value())
-        if self.best is not None:
-            left[self.best.adopt] = True
-        variants = np.flatnonzero(left)
-        routes = routes_of(self.index, variants)
-        program = Restricted(self.index, self.weights, variants, routes, scale=self.scale)
-        gap = 0.5 * self.options.gap_relative
-        _, end = program.solve(
-            self._left(),
-            gap,
-            self.best,
-            goes_on=lambda bound: relative_gap(self._value(), bound) > gap and self._open(),
-            on_solution=partial(self._keep_solution, "branch and bound"),
+    def _search_whole(self) -> None:
+        """Branch and bound on all that is left of the program."""
+        self.whole.step(
+            Host(
+                best=lambda: self.best,
+                left_s=self._left,
+                goes_on=self._open,
+                keep=partial(self._keep_solution, "branch and bound"),
+                keep_bound=self._keep_searched,
+            )
         )
-        proved = end.bound / self.scale + float(self.weights @ self.index.fixed_totals)
-        # HiGHS proves within its tolerances: leave them out of what is claimed. What was left out
-        # is no better than the plan that was known.
-        proved = min(proved - 1e-6 * max(abs(proved), 1.0 / self.scale), self._value())
+        if self.best is None and self.whole.bound == float("inf"):
+            self.searched_impossible = True
+
+    def _keep_searched(self, bound: float) -> None:
         with self.lock:
-            if np.isfinite(proved) and proved > self._proved():
-                self.searched_bound = proved
+            if np.isfinite(bound) and bound > self._proved():
+                self.searched_bound = bound
                 self._report("branch and bound")
 
     def _improve(self, rng: np.random.Generator) -> None:
@@ -504,6 +548,8 @@ class Search:
 
     def _keep_solution(self, phase: str, found: Solution) -> None:
         with self.lock:
+            if self.closed:
+                return
             if self.best is None or found.totals @ self.taste < self.best.totals @ self.taste:
                 self.best = found
                 self._report(phase)
@@ -523,9 +569,7 @@ class Search:
 
     def _is_small(self) -> bool:
         """Whether branch and bound can hope to get through what is left of the program."""
-        left = self.index.variant_complete & ~self.assignments.excluded(self._value())
-        count = np.diff(self.index.group_start[self.index.variant_group_start])[left].sum()
-        return bool(count <= SMALL_ROUTES)
+        return self.whole.is_small(self.best, SMALL_ROUTES)
 
     def _open(self) -> bool:
         return self._left() > 0 and self._gap() > self.options.gap_relative
@@ -595,3 +639,19 @@ class Search:
 def profile_bound(index: FleetIndex, weights: FloatArray) -> float:
     """A quick bound at the profile prices: the scale of an objective."""
     return Generation(Master(index, weights)).start().value
+
+
+def in_background(job: Callable[[], None]) -> Future[None]:
+    """Run a job on a thread of its own. Python waits for it before it ends: HiGHS does not survive
+    a thread that is cut off."""
+    future: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            job()
+            future.set_result(None)
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work).start()
+    return future

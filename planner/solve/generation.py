@@ -55,6 +55,8 @@ class Relaxation:
     """float (B,)"""
     rent: FloatArray
     """float (B, T)"""
+    totals: FloatArray
+    """float (4,) its cost, carbon, loss, water"""
     iterations: int
     converged: bool
 
@@ -311,6 +313,7 @@ class Generation:
             serve=serve[used],
             buy=take(master.col_buy),
             rent=take(master.col_rent),
+            totals=master.index.fixed_totals + x @ master.totals[: len(x)],
             iterations=rounds,
             converged=converged,
         )

@@ -83,7 +83,11 @@ def run(
         assert on_solution is not None
         on_solution(np.array(event.data_out.mip_solution))
 
-    asked = [(highs.cbMipInterrupt, searching), (highs.cbSimplexInterrupt, late)]
+    asked = [
+        (highs.cbMipInterrupt, searching),
+        (highs.cbSimplexInterrupt, late),
+        (highs.cbIpmInterrupt, late),
+    ]
     if on_solution is not None:
         asked.append((highs.cbMipImprovingSolution, improved))
     for callback, function in asked:

@@ -13,12 +13,15 @@ import highspy
 import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
-from planner.solve.highs import Outcome, misstated, run
+from planner.solve.bound import SPOT
+from planner.solve.highs import INFINITY, Outcome, add_rows, misstated, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.solution import Solution, finished, obeys_limits
 
 SERVE_TOLERANCE = 1e-9
+LINKED = 1e-4
+"""Share of a replica below which the whole demand of a route hides within HiGHS's tolerances."""
 
 
 class Restricted(Master):
@@ -38,15 +41,40 @@ class Restricted(Master):
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")
         self.highs.setOptionValue("solver", "choose")
+        self._link_trifles()
         self._mark_integers()
         self._close_unused()
 
+    def _link_trifles(self) -> None:
+        """No route without a replica: rows ``x <= n`` where a route's share of one is so small that
+        (3) would let it run on none within tolerances."""
+        routes = self.routes()
+        least = self.index.share[routes].max(axis=1, initial=0.0)
+        tiny = routes[(self.index.pool[routes] >= 0) & (least < LINKED)]
+        n = len(tiny)
+        if n == 0:
+            return
+        replicas = self.col_replica[self.index.pool[tiny], self.index.slice[tiny]]
+        add_rows(
+            self.highs,
+            np.full(n, -INFINITY),
+            np.zeros(n),
+            np.tile(np.arange(n), 2),
+            np.concatenate([self.col_route[tiny], replicas]),
+            np.concatenate([np.ones(n), -np.ones(n)]),
+        )
+
     def _close_unused(self) -> None:
-        """Purchases of machines that no given route can use stay at zero."""
+        """Purchases of machines that no given route can use stay at zero; not so beside spot
+        machines that are used, whose share they may hold up."""
         data = self.index.data
         pool = np.unique(self.index.pool[self.routes()])
         used = np.zeros(len(data.machines), dtype=bool)
         used[data.pool_machine[pool[pool >= 0]]] = True
+        if not np.isnan(data.spot_share_max):
+            machine = data.purchase_machine[data.purchase_market == SPOT]
+            group = self.index.spot_group
+            used |= np.isin(group, group[machine[used[machine]]])
         idle = np.flatnonzero(~used[data.purchase_machine])
         columns = np.concatenate([self.col_rent[idle].ravel(), self.col_buy[idle]])
         columns = columns[columns >= 0].astype(np.int32)
@@ -158,6 +186,12 @@ class Restricted(Master):
 
     def set_start(self, start: Solution) -> None:
         """Hand the integers of a known plan to HiGHS, which completes the rest."""
+        value = self.start_values(start)
+        known = np.flatnonzero(~np.isnan(value)).astype(np.int32)
+        self.highs.setSolution(len(known), known, value[known])
+
+    def start_values(self, start: Solution) -> FloatArray:
+        """The columns of a known plan, NaN where it says nothing."""
         index = self.index
         value = np.full(self.highs.getNumCol(), np.nan)
         wanted = np.zeros(len(index.data.variants))
@@ -175,8 +209,7 @@ class Restricted(Master):
         in_cols = self.routes()
         value[self.col_route[in_cols]] = 0.0
         value[self.col_route[start.routes[inside]]] = start.serve[inside]
-        known = np.flatnonzero(~np.isnan(value)).astype(np.int32)
-        self.highs.setSolution(len(known), known, value[known])
+        return value
 
     def solution_of(self, x: FloatArray) -> Solution:
         """The plan behind column values; its integers must be whole within tolerance."""

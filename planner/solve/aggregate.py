@@ -1,0 +1,265 @@
+"""The program with few integers: sums of replicas are whole, the replicas themselves continuous.
+
+Lanes and operating points make many nearly equal pools, which split every count of replicas;
+branch and bound drowns in them. A sum of integers is an integer: with one integer for each class of
+pools the program is a relaxation that still knows of whole machines, and what branch and bound
+proves of it holds for every plan. From its solutions to plans: purchases and sums stay, replicas
+become whole (`Aggregated.repaired`).
+
+Residual-capacity rows make the relaxation tighter where replicas are large beside the demand
+(Magnanti, Mirchandani, Vachani 1993): a route that needs s replicas for the whole item, with
+c = ceil(s) and r = s - (c - 1), obeys ``x <= a - (r / s) (c a - n)`` in every plan, where a is the
+adoption of its variant and n the replicas of its pool.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import IntEnum
+
+import numpy as np
+
+from models.fleet.data import FloatArray, IntArray
+from planner.solve.highs import INFINITY, Outcome, add_columns, add_rows, run
+from planner.solve.index import FleetIndex, routes_with
+from planner.solve.restricted import Restricted
+from planner.solve.solution import Solution, obeys_limits
+
+ROUNDS = 8
+"""Most rounds of separating residual-capacity rows."""
+VIOLATED = 1e-3
+"""By which a residual-capacity row must be violated to be added."""
+MOST_REPLICAS = 20.0
+"""Of a route: beyond them the row says hardly more than (3)."""
+REPAIR_S, REPAIR_GAP = 1.0, 1e-4
+"""Most seconds from a solution of the relaxation to a plan, and the gap at which it ends."""
+
+
+class Level(IntEnum):
+    """Which pools share one integer, from few integers to one for each pool."""
+
+    MACHINES = 0
+    """machine and accelerators per replica"""
+    LANES = 1
+    """all that a pool is but its prompt lane"""
+    POOLS = 2
+    """nothing: the program itself"""
+
+    @property
+    def finer(self) -> Level | None:
+        """The next level, None after the last."""
+        return None if self is Level.POOLS else Level(self + 1)
+
+
+def pool_classes(index: FleetIndex, level: Level) -> IntArray:
+    """The class of each pool, int (P,)."""
+    data = index.data
+    if level is Level.POOLS:
+        return np.arange(len(data.pools))
+    if level is Level.MACHINES:
+        keys = np.stack([data.pool_machine, data.pool_accelerators], axis=1)
+        return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1]).reshape(-1)
+    kinds = np.array([name.rpartition("/")[0] or name for name in data.pools])
+    return np.asarray(np.unique(kinds, return_inverse=True)[1]).reshape(-1)
+
+
+class Aggregated(Restricted):
+    """The program over given variants and routes with the integers of a level."""
+
+    def __init__(
+        self,
+        index: FleetIndex,
+        weights: FloatArray,
+        variants: IntArray,
+        routes: IntArray,
+        level: Level,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__(index, weights, variants, routes, scale)
+        self.level = level
+        self.whole_replicas = self._replicas()
+        self._add_sums(pool_classes(index, level))
+
+    def _replicas(self) -> IntArray:
+        return self.col_replica[self.col_replica >= 0]
+
+    def _add_sums(self, classes: IntArray) -> None:
+        """An integer for each class and slice with several pools; its pools become continuous."""
+        pool, t = np.nonzero(self.col_replica >= 0)
+        columns = self.col_replica[pool, t]
+        key = classes[pool] * len(self.index.data.slices) + t
+        _, place, count = np.unique(key, return_inverse=True, return_counts=True)
+        several = np.flatnonzero(count > 1)
+        number = np.full(len(count), -1)
+        number[several] = np.arange(len(several))
+        row = number[np.asarray(place).reshape(-1)]
+        summed = row >= 0
+        n = len(several)
+        none = np.zeros(0, dtype=np.int64)
+        zero = np.zeros(n)
+        first = add_columns(self.highs, zero, zero, np.full(n, INFINITY), none, none, np.zeros(0))
+        self.totals = np.concatenate([self.totals, np.zeros((n, 4))])
+        self.sums = first + np.arange(n)
+        self.sum_row, self.summed = row[summed], columns[summed]
+        add_rows(
+            self.highs,
+            zero,
+            zero,
+            np.concatenate([self.sum_row, np.arange(n)]),
+            np.concatenate([self.summed, self.sums]),
+            np.concatenate([np.ones(len(self.summed)), -np.ones(n)]),
+        )
+        counts = (self.col_host, self.col_rent, self.col_buy, self.col_train)
+        alone = np.setdiff1d(columns, self.summed)
+        whole = [self.decision_columns(), alone, self.sums, *(c[c >= 0].ravel() for c in counts)]
+        self.integers = np.concatenate(whole)
+        self.set_integers(self.integers)
+
+    def adopt_one_of(self, variants: IntArray) -> None:
+        """Plans that adopt at least one of these variants alone, int (n,)."""
+        columns = self.col_adopt[variants]
+        n = len(columns)
+        one, where = np.ones(1), np.zeros(n, dtype=np.int64)
+        add_rows(self.highs, one, np.full(1, INFINITY), where, columns, np.ones(n))
+
+    # ------------------------------------------------------------------ residual capacity
+
+    def tighten(self, limit_s: float) -> int:
+        """Add the residual-capacity rows that the linear relaxation violates; how many."""
+        highs = self.highs
+        self.set_integers(np.zeros(0, dtype=np.int64))
+        links = _Links(self)
+        added = 0
+        deadline = time.monotonic() + limit_s
+        for _ in range(ROUNDS):
+            end = run(highs, deadline - time.monotonic())
+            highs.setOptionValue("presolve", "off")  # from here on the basis is known
+            if end.status != "optimal":
+                break
+            found = links.add_violated(np.array(highs.getSolution().col_value))
+            added += found
+            if not found:
+                break
+        highs.clearSolver()
+        highs.setOptionValue("presolve", "on")
+        self.set_integers(self.integers)
+        return added
+
+    # ------------------------------------------------------------------ branch and bound
+
+    def search(
+        self,
+        time_limit_s: float,
+        gap: float,
+        start: Solution | None,
+        goes_on: Callable[[float], bool],
+        on_solution: Callable[[Solution], None],
+    ) -> tuple[float, Outcome]:
+        """Branch and bound: (proved bound in the unit of the objective, why it stopped).
+
+        `goes_on` is asked with the bound proved so far, `on_solution` hears of plans.
+        """
+        constant = float(self.weights @ self.index.fixed_totals)
+        self.highs.setOptionValue("mip_rel_gap", gap)
+        if start is not None:
+            self.set_start(start)
+
+        def heard(x: FloatArray) -> None:
+            for found in (self.solution_of(x), self.repaired(x)):
+                if found is not None and obeys_limits(self.index, found):
+                    on_solution(found)
+
+        end = run(
+            self.highs,
+            time_limit_s,
+            goes_on=lambda bound: goes_on(bound / self.scale + constant),
+            on_solution=heard,
+        )
+        return end.bound / self.scale + constant, end
+
+    def is_infeasible_again(self, limit_s: float) -> bool:
+        """Whether HiGHS finds no solution without presolve and from another seed either: one
+        "infeasible" alone has been wrong."""
+        self.highs.clearSolver()
+        self.highs.setOptionValue("presolve", "off")
+        self.highs.setOptionValue("random_seed", 1)
+        return run(self.highs, limit_s).status == "infeasible"
+
+    def start_values(self, start: Solution) -> FloatArray:
+        """The columns of a known plan, its sums too."""
+        value = super().start_values(start)
+        replicas = value[self.summed]
+        value[self.sums] = np.bincount(self.sum_row, replicas, minlength=len(self.sums))
+        return value
+
+    def repaired(self, x: FloatArray) -> Solution | None:
+        """A plan with the adoption and purchases of column values and whole replicas; where there
+        is none, more may be rented."""
+        if self.level is Level.POOLS:
+            return None
+        program = Restricted(self.index, self.weights, *self._near(x), scale=self.scale)
+        bought, rented = self.col_buy >= 0, self.col_rent >= 0
+        program.fix(program.col_buy[bought], np.rint(x[self.col_buy[bought]]))
+        columns = program.col_rent[rented]
+        least = np.rint(x[self.col_rent[rented]])
+        program.fix(columns, least)
+        found, _ = program.solve(REPAIR_S, REPAIR_GAP)
+        if found is None:
+            limit = np.repeat(self.index.data.purchase_limit[:, None], rented.shape[1], axis=1)
+            program.highs.changeColsBounds(
+                len(columns), columns.astype(np.int32), least, limit[rented]
+            )
+            found, _ = program.solve(REPAIR_S, REPAIR_GAP)
+        return found
+
+    def _near(self, x: FloatArray) -> tuple[IntArray, IntArray]:
+        """The variants adopted, and their routes on machines that are held or to hosted llms."""
+        index, data = self.index, self.index.data
+        adopted = np.flatnonzero((self.col_adopt >= 0) & (x[np.maximum(self.col_adopt, 0)] > 0.5))
+        held = data.machine_fixed.astype(float)
+        for columns in (self.col_rent, np.repeat(self.col_buy[:, None], held.shape[1], axis=1)):
+            value = np.where(columns >= 0, x[np.maximum(columns, 0)], 0.0)
+            np.add.at(held, data.purchase_machine, value)
+        routes = routes_with(index, self.routes(), adopted)
+        pool = index.pool[routes]
+        machine = data.pool_machine[np.maximum(pool, 0)] if len(data.pools) else pool
+        usable = pool < 0
+        if len(data.pools):
+            usable |= held[machine, index.slice[routes]] > 0.5
+        return adopted, routes[usable]
+
+
+class _Links:
+    """The residual-capacity rows of a program's routes; `add_violated` separates them."""
+
+    def __init__(self, program: Aggregated) -> None:
+        index = program.index
+        routes = program.routes()
+        need = index.share[routes].max(axis=1, initial=0.0)
+        fitting = (index.pool[routes] >= 0) & (need > 0.0) & (need < MOST_REPLICAS)
+        routes, need = routes[fitting], need[fitting]
+        count = np.ceil(need)
+        self.slope = (need - (count - 1.0)) / need
+        self.base = self.slope * count - 1.0
+        self.program = program
+        self.serve = program.col_route[routes]
+        self.adopt = program.col_adopt[index.route_variant[routes]]
+        self.replicas = program.col_replica[index.pool[routes], index.slice[routes]]
+        self.present = np.zeros(len(routes), dtype=bool)
+
+    def add_violated(self, x: FloatArray) -> int:
+        """Add the rows that column values violate; how many."""
+        above = x[self.serve] + self.base * x[self.adopt] - self.slope * x[self.replicas]
+        chosen = np.flatnonzero((above > VIOLATED) & ~self.present)
+        self.present[chosen] = True
+        n = len(chosen)
+        add_rows(
+            self.program.highs,
+            np.full(n, -INFINITY),
+            np.zeros(n),
+            np.tile(np.arange(n), 3),
+            np.concatenate([self.serve[chosen], self.adopt[chosen], self.replicas[chosen]]),
+            np.concatenate([np.ones(n), self.base[chosen], -self.slope[chosen]]),
+        )
+        return n

@@ -1,0 +1,178 @@
+"""Branch and bound on the whole program, in pieces: the relaxation's own variants, and the rest.
+
+The best plan mostly adopts what the relaxation prefers: over those variants alone the program is
+several times smaller, finds good plans soon, and those rule most other variants out. What is left
+must adopt another variant somewhere, which makes it dear: often its relaxation is all that is
+needed. The bound of the whole is the least of the two. Each piece is searched with few integers
+first, then with more (`planner.solve.aggregate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.fleet.data import FloatArray, IntArray
+from planner.solve.aggregate import Aggregated, Level
+from planner.solve.assignments import Assignments
+from planner.solve.index import FleetIndex, routes_of
+from planner.solve.solution import Solution
+
+LEVEL_GAP = 0.5
+"""Of the gap asked for: that of branch and bound itself."""
+TIGHTEN_SHARE = 0.25
+"""Of the time left, at most, for residual-capacity rows."""
+AGAIN = 0.6
+"""Share of its routes that may still be in a better plan, below which a piece begins again."""
+TOLERANCE = 1e-6
+"""Relative: HiGHS proves within its tolerances, which are left out of what is claimed."""
+
+
+@dataclass
+class Piece:
+    """Plans that adopt variants of a set alone, or all others."""
+
+    bound: float
+    """no plan of it has less"""
+    level: Level | None = Level.MACHINES
+    """of the next search; None: nothing is left to search"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the search knows and wants to hear."""
+
+    best: Callable[[], Solution | None]
+    left_s: Callable[[], float]
+    goes_on: Callable[[], bool]
+    """whether the gap asked for is still open, and time left"""
+    keep: Callable[[Solution], None]
+    keep_bound: Callable[[float], None]
+
+
+class Whole:
+    """The pieces of one search; `step` works on the one that holds the bound down."""
+
+    def __init__(
+        self,
+        index: FleetIndex,
+        weights: FloatArray,
+        scale: float,
+        gap: float,
+        assignments: Assignments,
+        focus: IntArray | None,
+    ) -> None:
+        self.index, self.weights, self.scale, self.gap = index, weights, scale, gap
+        self.assignments = assignments
+        self.focus = focus
+        """int (n,) the variants searched first, or None"""
+        self.first = Piece(-np.inf if focus is not None else np.inf)
+        self.rest = Piece(-np.inf)
+        if focus is None:
+            self.first.level = None
+        self._left: tuple[tuple[float, int], IntArray] | None = None
+
+    @property
+    def bound(self) -> float:
+        """No plan has less; inf: no plan exists."""
+        return min(self.first.bound, self._rest_bound())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is left to search."""
+        return self.first.level is None and self.rest.level is None
+
+    def is_small(self, best: Solution | None, most: int) -> bool:
+        """Whether no more routes than that can be in a better plan."""
+        return len(routes_of(self.index, self.left(best))) <= most
+
+    def left(self, best: Solution | None) -> IntArray:
+        """The variants that a plan better than the best may adopt, and its own, int (n,)."""
+        value = np.inf if best is None else float(best.totals @ self.weights)
+        known = (value, len(self.assignments.cuts))
+        if self._left is None or self._left[0] != known:
+            out = self.assignments.excluded(value) if known[1] else np.zeros(0, dtype=bool)
+            left = self.index.variant_complete.copy()
+            left[np.flatnonzero(out)] = False
+            if best is not None:
+                left[best.adopt] = True
+            self._left = (known, np.flatnonzero(left))
+        return self._left[1]
+
+    def step(self, host: Host) -> None:
+        """One search of the piece with the least bound, until another one has less, the gap is
+        closed, or so many variants are out that it is better to begin again."""
+        piece = self._next()
+        if piece is None:
+            return
+        start = host.best()
+        program, routes = self._program(piece, start)
+        program.tighten(TIGHTEN_SHARE * host.left_s())
+
+        def heard(bound: float) -> bool:
+            self._raise(piece, bound, host)
+            return host.goes_on() and not self._is_settled(piece, len(routes), host)
+
+        fitting = start if start is not None and self._is_in(piece, start) else None
+        proved, end = program.search(host.left_s(), LEVEL_GAP * self.gap, fitting, heard, host.keep)
+        if end.status == "infeasible" and fitting is None:
+            if program.is_infeasible_again(host.left_s()):
+                piece.bound, piece.level = np.inf, None
+            elif host.left_s() > 0:
+                piece.level = piece.level and piece.level.finer
+            return
+        if end.status in ("optimal", "limit"):
+            self._raise(piece, proved, host)
+        if host.left_s() > 0 and end.status != "limit":
+            piece.level = piece.level and piece.level.finer
+
+    def _next(self) -> Piece | None:
+        first, rest = self.first, self.rest
+        if first.level is not None and (rest.level is None or first.bound <= self._rest_bound()):
+            return first
+        return rest if rest.level is not None else None
+
+    def _program(self, piece: Piece, best: Solution | None) -> tuple[Aggregated, IntArray]:
+        assert piece.level is not None
+        if piece is self.first:
+            assert self.focus is not None
+            variants = self.focus
+        else:
+            variants = self.left(best)
+        routes = routes_of(self.index, variants)
+        made = Aggregated(self.index, self.weights, variants, routes, piece.level, self.scale)
+        if piece is self.rest and self.focus is not None:
+            made.adopt_one_of(np.setdiff1d(variants, self.focus))
+        return made, routes
+
+    def _is_in(self, piece: Piece, plan: Solution) -> bool:
+        """Whether a plan belongs to a piece."""
+        if self.focus is None:
+            return True
+        return bool(np.isin(plan.adopt, self.focus).all()) == (piece is self.first)
+
+    def _is_settled(self, piece: Piece, routes: int, host: Host) -> bool:
+        """Whether a piece is better left: the other holds the bound down, or much of it is out."""
+        if piece is self.first:
+            return self.rest.level is not None and piece.bound > self._rest_bound()
+        if self.first.level is not None and piece.bound > self.first.bound:
+            return True
+        return len(routes_of(self.index, self.left(host.best()))) < AGAIN * routes
+
+    def _raise(self, piece: Piece, bound: float, host: Host) -> None:
+        """Keep a bound of a piece: no more than the best plan, since what is left out is no better
+        than that."""
+        best = host.best()
+        value = np.inf if best is None else float(best.totals @ self.weights)
+        bound = min(bound - TOLERANCE * max(abs(bound), 1.0 / self.scale), value)
+        if bound > piece.bound:
+            piece.bound = bound
+            host.keep_bound(self.bound)
+
+    def _rest_bound(self) -> float:
+        """That of the plans that adopt a variant beyond the focus: also by the cuts."""
+        if self.focus is None or not self.assignments.cuts:
+            return self.rest.bound
+        return max(self.rest.bound, self.assignments.bound_beyond(self.focus))
