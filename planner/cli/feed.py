@@ -243,7 +243,9 @@ def _how_to_accept(instance: Path, record: Record) -> str:
     to_the_millisecond = 18
     name = record.name[:to_the_millisecond]
     command = f"planner feed accept {instance} {record.meta.feed} {name}"
-    return f'{command} --because "..."; for good: trust = [...] in feeds.toml'
+    trust = ", ".join(f'"{name}"' for name in record.meta.doubted)
+    tail = f"; for good: trust = [{trust}] in feeds.toml" if trust else ""
+    return f'{command} --because "..."{tail}'
 
 
 def _record_json(record: Record) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from planner.feeds import tables
 from planner.feeds.feed import Feed, listed
 from planner.feeds.need import Need
 from planner.feeds.tables import (
@@ -52,6 +53,8 @@ class Verdict:
 
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    doubted: tuple[str, ...] = ()
+    """what to put into `Feed.trust` for a table of such figures to be taken for good"""
 
     @property
     def accepted(self) -> bool:
@@ -170,7 +173,18 @@ def judge(case: Case) -> Verdict:
     """All rules on one table."""
     problems = [said for rule in PROBLEMS for said in rule(case)]
     warnings = [said for rule in WARNINGS for said in rule(case)]
-    return Verdict(tuple(problems), tuple(warnings))
+    return Verdict(tuple(problems), tuple(warnings), tuple(_doubted(case)))
+
+
+def _doubted(case: Case) -> dict[str, None]:
+    """Regions, offers, llms and workloads whose figures a person would have to trust."""
+    by_row = {name.rpartition(" ")[0] for name in (*_too_far(case), *_not_believed(case))}
+    heads = case.reading.kind in ZERO_UNITS
+    return dict.fromkeys(sorted([
+        *(name for found in _reader_doubts(case) for name in found.about),
+        *case.silent,
+        *(_head(row) if heads else row for row in by_row),
+    ]))  # fmt: skip
 
 
 # ------------------------------------------------------------------ problems
@@ -184,9 +198,15 @@ def empty(case: Case) -> Iterator[str]:
 
 def doubts(case: Case) -> Iterator[str]:
     """The reader believes what it read."""
-    for found in case.reading.doubts:
-        if not found.about or not all(map(case.feed.trusts, found.about)):
-            yield found.text
+    yield from (found.text for found in _reader_doubts(case))
+
+
+def _reader_doubts(case: Case) -> list[tables.Doubt]:
+    return [
+        found
+        for found in case.reading.doubts
+        if not found.about or not all(map(case.feed.trusts, found.about))
+    ]
 
 
 def strangers(case: Case) -> Iterator[str]:
@@ -252,13 +272,18 @@ def no_discount(case: Case) -> Iterator[str]:
 
 def far_off(case: Case) -> Iterator[str]:
     """No other figure is so far from the known one that an instance table would be refused."""
-    found = [
-        f"{name} {case.now[name]:g} is {doubt.problem}"
-        for name, doubt in case.far_off.items()
-        if doubt.refused and not case.trusts(name) and name not in _too_far(case)
-    ]
+    found = [f"{name} {case.now[name]:g} is {why}" for name, why in _not_believed(case).items()]
     if found:
         yield f"not believed: {listed(found, '; ')}"
+
+
+def _not_believed(case: Case) -> dict[str, str]:
+    too_far = _too_far(case)
+    return {
+        name: doubt.problem
+        for name, doubt in case.far_off.items()
+        if doubt.refused and not case.trusts(name) and name not in too_far
+    }
 
 
 def all_zero(case: Case) -> Iterator[str]:
@@ -285,8 +310,7 @@ def moved_too_far(case: Case) -> Iterator[str]:
     """No figure moved by the policy's largest factor."""
     moves = _too_far(case)
     if moves:
-        shown = listed(_shown(case, moves))
-        yield f"moved {case.feed.max_move:g} times or more: {shown} (max_move)"
+        yield f"moved {case.feed.max_move:g} times or more: {_shown(case, moves)} (max_move)"
 
 
 def _too_far(case: Case) -> dict[str, tuple[float, float]]:
@@ -334,10 +358,15 @@ def out_of_date(case: Case) -> Iterator[str]:
 
 
 def moved(case: Case) -> Iterator[str]:
-    """Figures that moved a good deal, trifles too."""
-    moves = _moves(case, case.feed.warn_move)
+    """Other figures that moved a good deal, trifles too."""
+    refused = {*_too_far(case), *_not_believed(case)}
+    moves = {
+        name: move
+        for name, move in _moves(case, case.feed.warn_move).items()
+        if name not in refused and _head(name) not in case.silent
+    }
     if moves:
-        yield f"moved {case.feed.warn_move:g} times or more: {listed(_shown(case, moves))}"
+        yield f"moved {case.feed.warn_move:g} times or more: {_shown(case, moves)}"
 
 
 def idle_names(case: Case) -> Iterator[str]:
@@ -364,10 +393,11 @@ def _moves(case: Case, factor: float) -> dict[str, tuple[float, float]]:
     }
 
 
-def _shown(case: Case, moves: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Figures before and now, and what slip a move looks like."""
-    slips = {n: f" ({d.problem})" for n, d in case.far_off.items() if d.problem.endswith("?")}
-    return [f"{name} {old:g} -> {new:g}{slips.get(name, '')}" for name, (old, new) in moves.items()]
+def _shown(case: Case, moves: Mapping[str, tuple[float, float]]) -> str:
+    """Figures before and now, and the slip of units that the first of them looks like."""
+    slips = [doubt.problem for name in moves if (doubt := case.far_off.get(name))]
+    text = listed([f"{name} {old:g} -> {new:g}" for name, (old, new) in moves.items()])
+    return f"{text} ({slips[0]})" if slips and slips[0].endswith("?") else text
 
 
 Rule = Callable[[Case], Iterator[str]]

@@ -100,6 +100,11 @@ class Remarks:
         self._doubts.append(Doubt(text, about))
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """All that was noted or doubted."""
+        return (*self._notes, *(doubt.text for doubt in self._doubts))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """In the order in which they came."""
         return tuple(self._notes)

@@ -76,6 +76,7 @@ def fetch_one(
                 reading=reading,
                 problems=verdict.problems,
                 warnings=verdict.warnings,
+                doubted=verdict.doubted,
             )
         return store.add(
             name, feed.kind, "failed", fetched_at, answers=http.answers, problems=problems

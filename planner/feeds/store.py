@@ -69,6 +69,8 @@ class Meta(Row):
     """why it failed or was refused"""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    doubted: tuple[str, ...] = ()
+    """names whose figures were refused, for ``trust`` in ``feeds.toml``"""
     accepted_because: str | None = None
     """a person's reason for taking a refused table"""
 
@@ -122,6 +124,7 @@ class Store:
         answers: Sequence[Answer] = (),
         problems: Sequence[str] = (),
         warnings: Sequence[str] = (),
+        doubted: Sequence[str] = (),
         accepted_because: str | None = None,
     ) -> Record:
         """Write a record; FeedError where the folder cannot be written."""
@@ -142,6 +145,7 @@ class Store:
             problems=tuple(problems),
             warnings=tuple(warnings),
             notes=() if reading is None else reading.notes,
+            doubted=tuple(doubted),
             accepted_because=accepted_because,
         )
         try:
@@ -170,6 +174,7 @@ class Store:
             reading=reading,
             problems=record.meta.problems,
             warnings=record.meta.warnings,
+            doubted=record.meta.doubted,
             accepted_because=because,
         )
 

@@ -105,7 +105,7 @@ class ElectricityMaps(Feed):
             for row in _hours_of_day(region, values[zone])
         ]
         if not rows:
-            raise FeedError(f"no hour has a value; {'; '.join(d.text for d in remarks.doubts)}")
+            raise FeedError(f"no hour has a value; {'; '.join(remarks.texts)}")
         newest = min(max(hours) for hours in values.values()) + HOUR
         unknown = [
             r.region

@@ -107,10 +107,9 @@ def _unsaid(
         depth, part = next(
             ((depth, part) for depth, part in enumerate(parts) if part not in spoken_of), (-1, "")
         )
-        if part:
-            silent[part] = depth
-        elif kind != "carbon":  # a table of a few months speaks of the year
-            silent[f"{name} {value:g}"] = 0
+        if kind == "carbon" and depth != 0:
+            continue  # a table of a few months speaks of the year
+        silent[part or f"{name} {value:g}"] = max(depth, 0)
     if silent:
         yield f"not in the table, so as before: {listed(sorted(silent, key=silent.__getitem__))}"
 

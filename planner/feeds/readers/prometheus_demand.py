@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
@@ -151,8 +151,8 @@ class PrometheusDemand(PrometheusFeed):
         self._note_strangers(strangers, need, remarks)
         if not found:
             raise FeedError(
-                f"no series of {self.metric} belongs to a workload of the instance; "
-                f"{'; '.join([*remarks.notes, *(doubt.text for doubt in remarks.doubts)])}"
+                f"no series of {self.metric} belongs to a workload of the instance: "
+                + ("; ".join(remarks.texts) or "there is none at all")
             )
         return found
 
@@ -252,8 +252,9 @@ class PrometheusDemand(PrometheusFeed):
             remarks.note(f"{_called(place)}: {edge}")
         if few:
             shown = listed([_gap(name, found) for name, found in few.items()])
+            remedy = self._remedy(few.values())
             remarks.doubt(
-                f"{_called(place)}: too few hours have a sample: {shown}; {self._remedy}", place[0]
+                f"{_called(place)}: too few hours have a sample: {shown}; {remedy}", place[0]
             )
         means = {n: found.with_zeros if zero else found.over_known for n, found in levels.items()}
         return {name: mean for name, mean in means.items() if mean is not None}
@@ -264,14 +265,11 @@ class PrometheusDemand(PrometheusFeed):
         least = 0.0 if self.absent == "skip" else LEAST_HOURS_SHARE
         return max(least, self.least_hours_share)
 
-    @property
-    def _remedy(self) -> str:
-        if self.absent == "refuse":
-            return (
-                'say absent = "zero" (nothing ran then) or "skip" (their mean stands for all), or '
-                "a shorter window_days"
-            )
-        return f"least_hours_share is {self._needed_share:g}"
+    def _remedy(self, few: Iterable[Level]) -> str:
+        if self.absent != "refuse":
+            return f"least_hours_share is {self._needed_share:g}"
+        zero = '"zero" (nothing ran then) or ' if any(found.absent for found in few) else ""
+        return f'say absent = {zero}"skip" (their mean stands for all), or a shorter window_days'
 
 
 def _called(place: Place) -> str:
@@ -281,11 +279,12 @@ def _called(place: Place) -> str:
 def _gap(name: str | None, found: Level) -> str:
     """A slice with hours that have no sample, and what its mean could be."""
     text = f"{name or 'all hours'} {found.known} of {found.hours} hours"
-    if found.unknown:
-        text += f" ({found.unknown} are NaN)"
-    if found.over_known is None:
-        return text
-    return f"{text} ({found.over_known:.4g} requests/s, {found.with_zeros:.4g} if the rest are 0)"
+    means = [f"{found.unknown} unknown"] if found.unknown else []
+    if found.over_known is not None:
+        means.append(f"{found.over_known:.4g} requests/s")
+        if found.absent:
+            means.append(f"{found.with_zeros:.4g} if the absent ones are 0")
+    return f"{text} ({', '.join(means)})" if means else text
 
 
 def _edge(rates: Rates, ends: Sequence[dt.datetime]) -> str:

@@ -57,7 +57,7 @@ class PrometheusLengths(PrometheusFeed):
         self._note_unmeasured([row.workload for row in rows], need, remarks)
         if not rows:
             raise FeedError(
-                f"no workload has measured lengths of its own; {'; '.join(remarks.notes)}"
+                f"no workload has measured lengths of its own: {'; '.join(remarks.texts)}"
             )
         source = f"{self.url} {self.input_metric}, {self.output_metric}"
         return Reading("lengths", tuple(rows), at, source, tuple(http.answers), remarks.notes,

@@ -72,7 +72,7 @@ def test_by_default_a_person_must_say_what_absent_hours_mean(need: Need, source:
     (doubt,) = read(need, source, chat(by_day)).doubts
     assert doubt.about == ("support-chat",)
     assert "support-chat: too few hours have a sample" in doubt.text
-    assert "h06-12 56 of 84 hours (6 requests/s, 4 if the rest are 0)" in doubt.text
+    assert "h06-12 56 of 84 hours (6 requests/s, 4 if the absent ones are 0)" in doubt.text
     assert "h00-06 0 of 84 hours" in doubt.text
     assert 'say absent = "zero"' in doubt.text
     assert '"skip"' in doubt.text
@@ -120,9 +120,9 @@ def test_a_sample_that_is_no_number_is_unknown_and_not_zero(need: Need, source: 
     for absent in ("refuse", "zero", "skip"):
         reading = read(need, source, chat(at_night), absent=absent)
         assert total(reading, "h00-06") == pytest.approx(6.0)
-        assert any("82 of 84 hours (2 are NaN)" in note for note in reading.notes)
+        assert any("82 of 84 hours (2 unknown, 6 requests/s)" in note for note in reading.notes)
     nowhere = read(need, source, chat(lambda when: "NaN" if when.hour < 6 else 6.0), absent="zero")
-    assert "h00-06 0 of 84 hours (84 are NaN)" in nowhere.doubts[0].text
+    assert "h00-06 0 of 84 hours (84 unknown)" in nowhere.doubts[0].text
     assert not any("/h00-06 " in name for name in figures("demand", nowhere.rows))
 
 
@@ -210,6 +210,11 @@ def test_where_nothing_has_a_place_the_failure_names_what_was_found(
 ) -> None:
     with pytest.raises(FeedError, match="did you mean support-chat"):
         read(need, source, chat(always(9.0), "Support-Chat"))
+
+
+def test_an_answer_without_series_says_so(need: Need, source: Source) -> None:
+    with pytest.raises(FeedError, match="there is none at all"):
+        read(need, source)
 
 
 def test_ignored_series_and_workloads_are_not_told(need: Need, source: Source) -> None:

@@ -140,6 +140,7 @@ def test_a_price_of_one_accelerator_is_refused_with_the_way_to_accept_it(
     told = said(capsys)
     assert "6.88 is 1/8 of the known 55.04: the price of one accelerator?" in told
     (hint,) = [line for line in told.splitlines() if "if it is right: planner feed accept" in line]
+    assert hint.endswith('for good: trust = ["aws:us-east-1/aws_p5.48xlarge"] in feeds.toml')
     command = hint.split("planner ")[1].split(" --because")[0].split()
     assert run([*command, "--because", "a contract"]) == 0
     capsys.readouterr()

@@ -647,6 +647,14 @@ def test_ignored_rows_of_own_tables_are_left_alone(need: Need, source: Source) -
     assert read(own, need, source, ignore=["aws:us-east-1"]).rows == ()
 
 
+def test_an_own_table_of_a_month_speaks_of_the_grid_of_the_year(need: Need, source: Source) -> None:
+    text = "date,region,month,hour_utc,gco2e_per_kwh,days\n2026-11-20,aws:us-east-1,11,3,400,30\n"
+    replay = measure_replays.own_table().with_documents(data=text.encode())
+    (note,) = read(replay, need, source, kind="carbon").notes
+    assert note.startswith("not in the table, so as before: aws:eu-central-1, azure:eastus2, gcp:")
+    assert "aws:us-east-1" not in note
+
+
 def test_a_signed_address_of_a_table_is_not_kept(need: Need, source: Source) -> None:
     replay = measure_replays.own_table()
     replay.start(source)
