@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from planner.feeds import tables
 from planner.feeds.feed import Feed, listed
 from planner.feeds.need import Need
 from planner.feeds.tables import (
     KINDS,
     Price,
+    ReaderDoubt,
     Reading,
     figures,
     key_of,
@@ -201,7 +201,7 @@ def doubts(case: Case) -> Iterator[str]:
     yield from (found.text for found in _reader_doubts(case))
 
 
-def _reader_doubts(case: Case) -> list[tables.Doubt]:
+def _reader_doubts(case: Case) -> list[ReaderDoubt]:
     return [
         found
         for found in case.reading.doubts

@@ -14,7 +14,7 @@ from pydantic import Field
 from planner.errors import FeedError
 from planner.feeds.http import Http
 from planner.feeds.need import Need, NeededOffer
-from planner.feeds.tables import Doubt, KindName, Price, Reading
+from planner.feeds.tables import KindName, Price, ReaderDoubt, Reading
 from planner.instance.schema import Positive, Row, Share
 
 MARKET_COLUMNS = {
@@ -89,7 +89,7 @@ class Remarks:
 
     def __init__(self) -> None:
         self._notes: list[str] = []
-        self._doubts: list[Doubt] = []
+        self._doubts: list[ReaderDoubt] = []
 
     def note(self, text: str) -> None:
         """Say what was left out or assumed."""
@@ -97,7 +97,7 @@ class Remarks:
 
     def doubt(self, text: str, *about: str) -> None:
         """Say what a person must see first; `about` names the rows."""
-        self._doubts.append(Doubt(text, about))
+        self._doubts.append(ReaderDoubt(text, about))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Remarks:
         return tuple(self._notes)
 
     @property
-    def doubts(self) -> tuple[Doubt, ...]:
+    def doubts(self) -> tuple[ReaderDoubt, ...]:
         """In the order in which they came."""
         return tuple(self._doubts)
 

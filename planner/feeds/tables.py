@@ -139,7 +139,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Doubt:
+class ReaderDoubt:
     """A reason to refuse a table until a person accepts it."""
 
     text: str
@@ -161,7 +161,7 @@ class Reading:
     answers: tuple[Answer, ...] = ()
     notes: tuple[str, ...] = ()
     """what the source did not say, and what was assumed; sentences for people"""
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[ReaderDoubt, ...] = ()
     """what a person should see before the table enters a plan"""
 
 

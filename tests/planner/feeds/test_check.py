@@ -14,12 +14,12 @@ from planner.feeds.feed import Feed
 from planner.feeds.need import Need
 from planner.feeds.readers import READERS
 from planner.feeds.tables import (
-    Doubt,
     GridCarbon,
     HostedPrice,
     MeasuredDemand,
     MeasuredLength,
     Price,
+    ReaderDoubt,
     Reading,
 )
 from planner.instance.schema import Quota, Row
@@ -314,7 +314,7 @@ def test_a_rate_is_a_trifle_against_the_rates_of_its_workload_only(need: Need) -
 
 
 def test_what_the_reader_doubts_refuses_the_table(need: Need) -> None:
-    doubts = (Doubt("odd", ("aws:us-east-1",)), Doubt("odder", ("aws:eu-central-1",)))
+    doubts = (ReaderDoubt("odd", ("aws:us-east-1",)), ReaderDoubt("odder", ("aws:eu-central-1",)))
     reading = Reading("prices", (price(),), AT, "here", doubts=doubts)
     assert judge(Case(feed(), need, reading, {}, AT)).problems == ("odd", "odder")
     trusting = feed(trust=("aws:us-east-1",))
