@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from enum import IntEnum
+from enum import Enum
 
 import numpy as np
 
@@ -36,20 +36,21 @@ REPAIR_S, REPAIR_GAP = 1.0, 1e-4
 """Most seconds from a solution of the relaxation to a plan, and the gap at which it ends."""
 
 
-class Level(IntEnum):
+class Level(Enum):
     """Which pools share one integer, from few integers to one for each pool."""
 
-    MACHINES = 0
+    MACHINES = "machines"
     """machine and accelerators per replica"""
-    LANES = 1
+    LANES = "lanes"
     """all that a pool is but its prompt lane"""
-    POOLS = 2
+    POOLS = "pools"
     """nothing: the program itself"""
 
     @property
     def finer(self) -> Level | None:
         """The next level, None after the last."""
-        return None if self is Level.POOLS else Level(self + 1)
+        after = {Level.MACHINES: Level.LANES, Level.LANES: Level.POOLS}
+        return after.get(self)
 
 
 def pool_classes(index: FleetIndex, level: Level) -> IntArray:

@@ -26,6 +26,8 @@ TIGHTEN_SHARE = 0.25
 """Of the time left, at most, for residual-capacity rows."""
 AGAIN = 0.6
 """Share of its routes that may still be in a better plan, below which a piece begins again."""
+TINY_ROUTES = 1_000
+"""Programs with no more routes are searched in one piece, with every integer."""
 TOLERANCE = 1e-6
 """Relative: HiGHS proves within its tolerances, which are left out of what is claimed."""
 
@@ -38,6 +40,10 @@ class Piece:
     """no plan of it has less"""
     level: Level | None = Level.MACHINES
     """of the next search; None: nothing is left to search"""
+
+    def refine(self) -> None:
+        """Search it with more integers next."""
+        self.level = None if self.level is None else self.level.finer
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,11 @@ class Whole:
     ) -> None:
         self.index, self.weights, self.scale, self.gap = index, weights, scale, gap
         self.assignments = assignments
-        self.focus = focus
+        tiny = len(index.pool) <= TINY_ROUTES
+        self.focus = None if tiny else focus
         """int (n,) the variants searched first, or None"""
-        self.first = Piece(-np.inf if focus is not None else np.inf)
-        self.rest = Piece(-np.inf)
-        if focus is None:
-            self.first.level = None
+        self.first = Piece(-np.inf) if self.focus is not None else Piece(np.inf, None)
+        self.rest = Piece(-np.inf, Level.POOLS if tiny else Level.MACHINES)
         self._left: tuple[tuple[float, int], IntArray] | None = None
 
     @property
@@ -121,12 +126,12 @@ class Whole:
             if program.is_infeasible_again(host.left_s()):
                 piece.bound, piece.level = np.inf, None
             elif host.left_s() > 0:
-                piece.level = piece.level and piece.level.finer
+                piece.refine()
             return
         if end.status in ("optimal", "limit"):
             self._raise(piece, proved, host)
         if host.left_s() > 0 and end.status != "limit":
-            piece.level = piece.level and piece.level.finer
+            piece.refine()
 
     def _next(self) -> Piece | None:
         first, rest = self.first, self.rest
