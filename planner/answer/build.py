@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.fleet.data import FleetData, FloatArray
 from planner.answer.adoption import UNITS, Market, adoption_lines
-from planner.answer.calibrated import calibration_record
 from planner.answer.decisions import (
     Decisions,
     fleet_lines,
@@ -23,7 +20,8 @@ from planner.answer.decisions import (
     routing_lines,
     training_lines,
 )
-from planner.answer.lines import carbon_lines, cost_lines, machine_cost_usd, qoe, water_l
+from planner.answer.known import provenance
+from planner.answer.lines import carbon_lines, cost_lines, qoe, water_l
 from planner.answer.workloads import Latency, workload_lines
 from planner.candidates.kinds import Candidates, PoolInfo
 from planner.instance.facts import Facts
@@ -184,81 +182,10 @@ def residual_s(facts: Facts, pools: list[PoolInfo]) -> FloatArray:
     return np.asarray(law.prefill_s(np.array([p.lane_tokens for p in pools]), 0.0) / 2.0)
 
 
-# ------------------------------------------------------------------ assumptions and provenance
+# ------------------------------------------------------------------ assumptions
 
 
 def assumptions(facts: Facts) -> tuple[str, ...]:
     """What was assumed, then how old the figures are."""
     aged = [f"{table}: {span}" for table, span in facts.ages.items()]
     return (*facts.assumptions, "Age of the data: " + "; ".join(aged) + ".")
-
-
-def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> dict[str, Any]:
-    """Shares of the plan that stand on each kind of knowledge, and the age of each table.
-
-    Capacity by accelerator-hours and by cost of the machines, latency and quality by requests,
-    prices by cost of the machines. A hosted llm's speed is known as its offer is.
-    """
-    data, pools = candidates.data, candidates.pools
-    hours = decisions.replicas * data.slice_hours[None, :] * data.pool_accelerators[:, None]
-    by_pool = hours.sum(axis=1)
-    by_machine = np.bincount(data.pool_machine, by_pool, minlength=len(data.machines))
-    cost = machine_cost_usd(data, decisions)
-    per_hour = np.where(by_machine > 0, cost / np.where(by_machine > 0, by_machine, 1.0), 0.0)
-    busy = np.flatnonzero(by_pool > 0)
-    kinds = [kind_of(pools[p].provenance) for p in busy]
-    requests = np.bincount(data.item_workload, data.item_requests, minlength=len(data.workloads))
-    machines = {machine.machine: machine for machine in facts.machines}
-    paid = np.flatnonzero(cost > 0)
-    return {
-        "serving_by_accelerator_hours": _shares(zip(kinds, by_pool[busy], strict=True)),
-        "serving_by_cost": _shares(
-            zip(kinds, by_pool[busy] * per_hour[data.pool_machine[busy]], strict=True)
-        ),
-        "latency_by_requests": _shares(_answered_by(facts, candidates, decisions)),
-        "quality_by_requests": _shares(
-            (candidates.variants[v].provenance, requests[w]) for w, v in enumerate(decisions.adopt)
-        ),
-        "prices_by_cost": _shares(
-            (machines[data.machines[h]].provenance.split(" ")[0].rstrip(":"), cost[h]) for h in paid
-        ),
-        "ages": dict(facts.ages),
-        **calibration_record(facts, candidates, decisions),
-    }
-
-
-def _answered_by(
-    facts: Facts, candidates: Candidates, decisions: Decisions
-) -> Iterable[tuple[str, float]]:
-    """(how the speed of the answer is known, requests) of every route in use, check legs apart."""
-    data = candidates.data
-    apis = {(api.llm, api.region): api for api in facts.apis}
-    for at, j in enumerate(decisions.routes):
-        group, region = data.route_group[j], data.route_region[j]
-        if data.group_leg[group] != 0 or region < 0:
-            continue
-        pool = data.route_pool[j]
-        if pool >= 0:
-            known = candidates.pools[pool].provenance
-        else:
-            llm = candidates.variants[data.group_variant[group]].llm
-            known = apis[llm, data.regions[region]].provenance
-        yield kind_of(known), decisions.serve[at] * data.item_requests[data.group_item[group]]
-
-
-def kind_of(text: str) -> str:
-    """``measured``, ``transferred``, ``roofline`` ...: the first word of a provenance."""
-    words = re.split(r"[\s:,;]+", text.strip())
-    return words[0].lower() or "unknown"
-
-
-def _shares(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = defaultdict(float)
-    for name, value in parts:
-        total[name] += float(value)
-    whole = math.fsum(total.values())
-    return {
-        name: value / whole
-        for name, value in sorted(total.items(), key=lambda part: -part[1])
-        if whole > 0
-    }

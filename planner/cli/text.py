@@ -7,6 +7,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from planner.answer.known import told
 from planner.answer.words import (
     OBJECTIVES_SAID,
     amount,
@@ -218,18 +219,10 @@ def workloads(plan: Plan) -> list[str]:
 
 def known(plan: Plan) -> list[str]:
     """Shares by provenance."""
-    titles = {
-        "serving_by_accelerator_hours": "speed and capacity, by accelerator-hours",
-        "serving_by_cost": "speed and capacity, by cost",
-        "quality_by_requests": "answer quality, by requests",
-        "prices_by_cost": "prices of machines, by cost",
-    }
     lines = []
-    for name, title in titles.items():
-        shares = plan.provenance.get(name) or {}
-        if shares:
-            parts = ", ".join(f"{kind} {share(value)}" for kind, value in shares.items())
-            lines += paragraph(parts, f"  {title}: ", "      ")
+    for title, shares in told(plan):
+        parts = ", ".join(f"{kind} {share(value)}" for kind, value in shares.items())
+        lines += paragraph(parts, f"  {title[0].lower()}{title[1:]}: ", "      ")
     return lines
 
 

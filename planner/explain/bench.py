@@ -85,7 +85,7 @@ class Bench:
 
     def changed(self, changes: Sequence[str]) -> Bench:
         """The same question under changed facts; InfeasibleError where nothing can be served."""
-        facts = with_changes(self.facts, changes)
+        facts = with_changes(self.facts, changes, meant=True)
         return replace(self, facts=facts, candidates=build_candidates(facts))
 
     def unpruned(self) -> Bench:

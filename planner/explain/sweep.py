@@ -125,14 +125,13 @@ def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     PlannerError where it cannot be read.
     """
     found = SWEEP.fullmatch(text)
+    form = f"sweep {text!r}: write PATH*=FROM:TO:COUNT, e.g. prices.h100*=0.5:1.5:11"
     if found is None:
-        raise PlannerError(
-            f"sweep {text!r}: write PATH*=FROM:TO:COUNT, e.g. prices.h100*=0.5:1.5:11"
-        )
+        raise PlannerError(form)
     try:
         low, high = asked_number(found["low"]), asked_number(found["high"])
     except ValueError as error:
-        raise PlannerError(f"sweep {text!r}: {error}") from None
+        raise PlannerError(f"{form}; {error}") from None
     count = int(found["count"])
     if not 2 <= count <= MOST_VALUES or not low < high:
         raise PlannerError(
@@ -156,11 +155,13 @@ def run_sweep(
     head, values = parse_sweep(text)
     side, proof = read_proof(folder, point)
     clock.useful_s = useful_s(side.plan)
-    facts, _ = base_facts(folder, side, (*changes, f"{head}{values[0]:.10g}"))
+    facts, _ = base_facts(folder, side, changes)
     request = changed_request(side, changes, time_limit_s)
     base = dataclasses.replace(side, facts=with_request(facts, request), request=request)
     swept = Swept(Bench.of(base, proof), head, values, side.plan)
     swept.solve(clock)
+    if len(swept.refused) == len(values):
+        raise swept.refused[values[0]]
     swept.share()
     place = output or new_folder(f"{facts.instance.settings.name}-sweep")
     found = dataclasses.replace(
@@ -183,6 +184,7 @@ class Swept:
         self.benches: dict[float, Bench] = {}
         self.solved: dict[float, Solved] = {}
         self.notes: dict[float, str] = {}
+        self.refused: dict[float, PlannerError] = {}
         self.missed: list[float] = []
 
     def change(self, value: float) -> str:
@@ -224,6 +226,9 @@ class Swept:
                 self.missed.append(value)
             else:
                 self.solved[value] = quick
+        except PlannerError as error:
+            self.refused[value] = error
+            self.notes[value] = f"not possible: {error}"
 
     def share(self) -> None:
         """Every neighbour's decisions at every value, until none is better."""

@@ -14,7 +14,8 @@ A path is the name of a figure (`planner.instance.figures`), with ``*`` and ``?`
 characters. ``*=`` multiplies, ``+=`` and ``-=`` add, ``=`` replaces, ``none`` lifts a limit. The
 star of ``*=`` does double duty: where the path before it names nothing, everything that begins
 with it is multiplied. Changes apply one after the other; a blank figure (a limit that is not
-there) can be set but not moved.
+there) can be set but not moved. A figure put in the place of another is held against it, as those
+of the tables are against the catalog's; the rules between tables hold for changed ones too.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from planner.catalog import load_catalog
 from planner.errors import PlannerError
+from planner.instance.checks import RULES_OF_CHANGES, Tables
+from planner.instance.doubts import doubt
 from planner.instance.facts import Facts
 from planner.instance.figures import KINDS, Figure, Value, figures_of
-from planner.instance.findings import near_matches
+from planner.instance.findings import Finding, near_matches
 from planner.numbers import asked_number, looks_like_number
 
 EXPRESSION = re.compile(r"\s*(?P<path>[^=]+?)\s*(?P<operator>\*=|\+=|-=|=)\s*(?P<value>[^=]*?)\s*")
@@ -75,20 +79,27 @@ class Applied:
         return f"{self.text}: {what}, {old} -> {new} {units[0]}".rstrip()
 
 
-def with_changes(facts: Facts, texts: Sequence[str]) -> Facts:
+def with_changes(facts: Facts, texts: Sequence[str], *, meant: bool = False) -> Facts:
     """The facts with every change applied, in order, and said among the assumptions.
 
-    Raises PlannerError where an expression cannot be read, matches nothing or leaves its range.
+    Raises PlannerError where an expression cannot be read, matches nothing, leaves its range, puts
+    a figure far off in the place of another (unless `meant`) or breaks a rule between tables.
     """
-    return apply_changes(facts, texts)[0]
+    return apply_changes(facts, texts, meant=meant)[0]
 
 
-def apply_changes(facts: Facts, texts: Sequence[str]) -> tuple[Facts, tuple[Applied, ...]]:
+def apply_changes(
+    facts: Facts, texts: Sequence[str], *, meant: bool = False
+) -> tuple[Facts, tuple[Applied, ...]]:
     """The changed facts, and what each expression moved; PlannerError as `with_changes`."""
     done: list[Applied] = []
+    before = facts
     for text in texts:
-        facts, applied = _apply(facts, parse_change(text))
+        facts, applied = _apply(facts, parse_change(text), meant)
         done.append(applied)
+    broken = _broken_rules(before, facts)
+    if broken:
+        raise PlannerError(f"change {', '.join(map(repr, texts))}: {broken[0]}")
     said = tuple(f"Changed for this plan: {applied.said()}." for applied in done)
     return dataclasses.replace(facts, assumptions=(*facts.assumptions, *said)), tuple(done)
 
@@ -125,7 +136,23 @@ def _value(text: str, word: str) -> Value:
         raise PlannerError(f"change {text!r}: {error}") from None
 
 
-def _apply(facts: Facts, change: Change) -> tuple[Facts, Applied]:
+def _broken_rules(before: Facts, after: Facts) -> list[Finding]:
+    """What the changed tables do not keep together, and did before."""
+    if after.instance is before.instance:
+        return []
+    found: list[list[Finding]] = [
+        [
+            finding
+            for check in RULES_OF_CHANGES
+            for finding in check(Tables.of(facts.instance), load_catalog())
+            if not finding.warning
+        ]
+        for facts in (before, after)
+    ]
+    return [finding for finding in found[1] if finding not in found[0]]
+
+
+def _apply(facts: Facts, change: Change, meant: bool) -> tuple[Facts, Applied]:
     figures = _matching(facts, change)
     if change.operator != "=":
         blank = figures
@@ -152,6 +179,8 @@ def _apply(facts: Facts, change: Change) -> tuple[Facts, Applied]:
         new = dataclasses.replace(figure, stored=stored)
         try:
             facts = figure.put(facts, stored)
+            if change.operator == "=" and not meant:
+                _refuse_slip(figure, new)
         except ValueError as error:
             raise PlannerError(
                 f"change {change.text!r}: {figure.names[0]} would be {_said(new.value)} "
@@ -160,6 +189,17 @@ def _apply(facts: Facts, change: Change) -> tuple[Facts, Applied]:
             ) from None
         moved.append(Moved(figure.names[0], figure.unit, figure.value, new.value))
     return facts, Applied(change.text, tuple(moved))
+
+
+def _refuse_slip(figure: Figure, new: Figure) -> None:
+    """ValueError where an absolute figure is a slip beside the one that it replaces."""
+    old, value = figure.value, new.value
+    if figure.far is None or not isinstance(old, float) or not isinstance(value, float):
+        return
+    pieces = figure.pieces if value > old else 1  # in a price of one accelerator, the machine's
+    found = doubt(value, old, figure.far, pieces=pieces, whose="today's")
+    if found is not None and found.refused:
+        raise ValueError(f"is {found.problem}; if it is meant, multiply: *=FACTOR")
 
 
 def _matching(facts: Facts, change: Change) -> list[Figure]:

@@ -56,6 +56,16 @@ class Tables:
         default_factory=lambda: Table("overrides.csv", present=False)
     )
 
+    @classmethod
+    def of(cls, instance: s.Instance) -> Tables:
+        """The rows of an instance that was read before, and changed since: no lines are known."""
+        tables: dict[str, Table[Any]] = {
+            name: Table(f"{name}.csv", rows, (None,) * len(rows), present=bool(rows))
+            for name in s.TABLES
+            for rows in [getattr(instance, name)]
+        }
+        return cls(Path(instance.folder), instance.settings, {}, **tables)
+
     def all(self) -> Iterator[tuple[str, Table[Any]]]:
         """(name, table) in the order of the format."""
         for name in s.TABLES:
@@ -116,7 +126,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 def rows_said_twice(t: Tables, catalog: Catalog) -> Iterator[Finding]:
     """No two rows of a table have the same key."""
     for name, table in t.all():
-        seen: dict[tuple[Any, ...], int] = {}
+        seen: dict[tuple[Any, ...], int | None] = {}
         for index, row in enumerate(table.rows):
             key = tuple(getattr(row, part) for part in KEYS.get(name, ()))
             first = seen.setdefault(key, table.lines[index]) if key else table.lines[index]
@@ -905,5 +915,15 @@ TABLE_CHECKS: tuple[Check, ...] = (
     owned_rows,
     api_rows,
 )
+
+RULES_OF_CHANGES: tuple[Check, ...] = (
+    whole_quotas,
+    length_shares,
+    demand_rows,
+    demand_in_every_slice,
+    residency_nowhere,
+    variant_rows,
+)
+"""Those that join rows and tables by figures, which a change may move."""
 
 assert {f.name for f in fields(Tables)} >= set(s.TABLES), "a table of the format is not read"

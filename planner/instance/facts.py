@@ -3,7 +3,7 @@
 `planner.instance.resolve.resolve` makes them; candidates and the independent checker read them.
 The order of every tuple is the instance's: machines by region, then accelerator, then offer;
 variants by workload. `provenance` says where a row comes from: ``catalog (source, date)``,
-``user``, or ``catalog (...) with user's columns``.
+``user``, or ``catalog (...) with user's columns``; `sources` says it figure by figure.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ from dataclasses import dataclass
 
 from planner.calibration import Calibration
 from planner.instance.schema import Instance
+
+Sources = tuple[tuple[str, str], ...]
+"""(figure, ``user`` or ``changed`` or ``assumed``) of a row's figures that are not the catalog's"""
+
+
+def source_of(row: RegionFacts | AcceleratorFacts | MachineFacts | ApiFacts, *figures: str) -> str:
+    """How figures of a row are known: ``catalog``, or of those that are not, the last word said."""
+    given = dict(row.sources)
+    found = {given.get(figure, "catalog") for figure in figures}
+    return next(kind for kind in ("changed", "user", "assumed", "catalog") if kind in found)
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class RegionFacts:
     fixed_usd: float
     """for the period, if the region is in use"""
     provenance: str
+    sources: Sources = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class AcceleratorFacts:
     embodied_kgco2e: float
     """low, mid or high case of the settings; the host server comes on top"""
     provenance: str
+    sources: Sources = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,7 @@ class MachineFacts:
     """for all of them together, sum over the rows of ``owned.csv``; the mean over the period"""
     price_date: str
     provenance: str
+    sources: Sources = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,7 @@ class ApiFacts:
     cached_input_usd_per_mtok: float
     output_usd_per_mtok: float
     provenance: str
+    sources: Sources = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from planner.instance.checks import (
     PRICE_PER_ACCELERATOR_USD_PER_H,
     ZERO_MEANS_NONE,
 )
+from planner.instance.doubts import FAR, Far
 from planner.instance.facts import Facts, VariantFacts
 from planner.instance.schema import Caps, Policy, Quota, Row, Serving, Workload
 from planner.instance.tables import field_kind, number_fields
@@ -44,6 +45,8 @@ USD_PER_ACCELERATOR_H = "USD per accelerator and hour"
 KG_PER_GRAM = 1e-3
 WHOLE = {"accelerators"}
 """Columns of whole numbers that the schema holds as real ones."""
+ONLY_SLIPS = Far(math.inf, math.inf)
+"""Of prices, which a question may move far: kilowatts, cents and whole machines are slips still."""
 CHANGED = "changed by the request"
 """First words of the provenance of a row that a change moved."""
 
@@ -62,6 +65,10 @@ class Figure:
     put: Callable[[Facts, Value], Facts]
     scale: float = 1.0
     whole: bool = False
+    far: Far | None = None
+    """how far another figure in its place may lie from it"""
+    pieces: int = 1
+    """accelerators of the machine that it is a price of"""
 
     @property
     def value(self) -> Value:
@@ -103,6 +110,8 @@ def _prices(facts: Facts) -> Iterator[Figure]:
                 price,
                 _in_row("machines", at, column, low, high, scale=size * held),
                 scale=size * held,
+                far=ONLY_SLIPS,
+                pieces=size if market != "spot" else 1,
             )  # fmt: skip
     for at, api in enumerate(facts.apis):
         for part, column in TOKEN_COLUMNS.items():
@@ -112,6 +121,7 @@ def _prices(facts: Facts) -> Iterator[Figure]:
                 "USD per million tokens",
                 getattr(api, column),
                 _in_row("apis", at, column, *PLAUSIBLE["apis"][column]),
+                far=ONLY_SLIPS,
             )
     for at, region in enumerate(facts.regions):
         if region.fixed_usd > 0.0:
@@ -150,6 +160,7 @@ def _carbon(facts: Facts) -> Iterator[Figure]:
                 region.carbon_kgco2e_per_kwh[t],
                 _carbon_of(at, t),
                 scale=KG_PER_GRAM,
+                far=FAR["carbon_gco2e_per_kwh"],
             )
     for at, api in enumerate(facts.apis):
         yield Figure(
@@ -186,6 +197,7 @@ def _embodied(facts: Facts) -> Iterator[Figure]:
             "kgCO2e per accelerator",
             card.embodied_kgco2e,
             _in_row("accelerators", at, "embodied_kgco2e", *limits),
+            far=FAR["embodied_kgco2e"],
         )
 
 
@@ -415,7 +427,11 @@ def _marked(row: Any, figures: dict[str, Any]) -> Any:
     source = row.provenance
     if not source.startswith(CHANGED):
         source = f"{CHANGED}; was: {source}"
-    return dataclasses.replace(row, **figures, provenance=source)
+    said: dict[str, Any] = {}
+    if hasattr(row, "sources"):
+        changed = dict.fromkeys(figures, "changed")
+        said["sources"] = tuple((dict(row.sources) | changed).items())
+    return dataclasses.replace(row, **figures, **said, provenance=source)
 
 
 def _validated(

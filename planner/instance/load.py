@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from planner.instance.calendar import CALENDAR
 from planner.instance.calibrated import calibration_file
 from planner.instance.checks import TABLE_CHECKS, Tables
 from planner.instance.facts import Facts
-from planner.instance.findings import Finding, near_matches
+from planner.instance.findings import Finding, near_matches, shortened
 from planner.instance.impossible import FACT_CHECKS
 from planner.instance.overrides import overridden
 from planner.instance.resolve import missing_figures, resolve
@@ -82,7 +83,7 @@ def check_folder(folder: Path, catalog: Catalog | None = None) -> Checked:
         raise _error(folder, judged.errors)
     judged.add(judged.idle(tables))
     warnings = tuple(_ordered(judged.warnings))
-    said = (*judged.told(), *facts.assumptions)
+    said = (*judged.told(), *_fed(folder), *facts.assumptions)
     return Checked(instance, replace(facts, assumptions=said), warnings)
 
 
@@ -123,6 +124,19 @@ class Judged:
             for name in self.accept
             if not any(fnmatchcase(each, name) for each in names)
         ]
+
+
+def _fed(folder: Path) -> Iterator[str]:
+    """What the notes of `planner feed apply` say of tables that a feed wrote into."""
+    for name in TABLES:
+        path = folder / f"{name}.csv"
+        if not path.is_file():
+            continue
+        with path.open(encoding="utf-8-sig") as lines:
+            notes = takewhile(lambda line: line.startswith("#"), lines)
+            for note in (line[2:].strip() for line in notes if line.startswith("# feed ")):
+                whose = shortened(note.partition(", sha256")[0], 300)
+                yield f"Figures of {path.name} are by {whose}."
 
 
 def _sentence(finding: Finding) -> str:

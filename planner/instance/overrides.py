@@ -28,6 +28,8 @@ class OverriddenCatalog(Catalog):
     changed: dict[str, DataFrame] = field(default_factory=dict)
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)
     """(table, id) -> what and why"""
+    cells: frozenset[tuple[str, str, str]] = frozenset()
+    """(table, id, column) of every cell changed"""
 
     def table(self, name: str) -> DataFrame:
         """The table with the user's cells."""
@@ -85,7 +87,17 @@ def apply_overrides(
             continue
         changed[name] = _with_cell(frame, at, override)
         reasons[name, override.id] = f"{override.column} by the user: {override.reason}"
-    return OverriddenCatalog(catalog.folder, changed, reasons), misfits
+    wrong = {misfit.index for misfit in misfits}
+    cells = frozenset(
+        (row.table, row.id, row.column) for at, row in enumerate(overrides) if at not in wrong
+    )
+    return OverriddenCatalog(catalog.folder, changed, reasons, cells), misfits
+
+
+def is_overridden(catalog: Catalog, table: str, row_id: str, *columns: str) -> bool:
+    """Whether the user replaced one of these cells."""
+    cells = catalog.cells if isinstance(catalog, OverriddenCatalog) else frozenset()
+    return any((table, row_id, column) in cells for column in columns)
 
 
 def row_ids(frame: DataFrame, keys: Sequence[str]) -> dict[str, int]:

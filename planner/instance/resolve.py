@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from planner.instance.facts import (
     MachineFacts,
     Prices,
     RegionFacts,
+    Sources,
     VariantFacts,
 )
-from planner.instance.overrides import OverriddenCatalog, overridden
+from planner.instance.overrides import OverriddenCatalog, is_overridden, overridden
 from planner.instance.schema import (
     Accelerator,
     Adaptation,
@@ -58,6 +59,8 @@ __all__ = [
 HOURS_PER_MONTH = 730.0
 REFRESH_DAYS_FINE_TUNE = 30.0
 REFRESH_DAYS_INDEX = 1.0
+MOST_OVERRIDES = 6
+"""Overrides that a plan tells one by one."""
 INTERCONNECT_GB_PER_S = 64.0
 """PCIe 4.0 x16, both directions: for the accelerators without a listed link."""
 OWN_SITE_ELECTRICITY_WATER_L_PER_KWH = 0.0
@@ -137,6 +140,26 @@ def _provenance(catalog: Catalog, table: str, key: str, row: dict[str, Any], use
     return f"{text}; by the user: {user}" if user else text
 
 
+def _sources(
+    catalog: Catalog, table: str, key: str, given: Iterable[str], columns: Mapping[str, str]
+) -> Sources:
+    """What the user gave, in the row or by an override: figure of the facts -> its column."""
+    said = set(given)
+    return tuple(
+        (figure, "user")
+        for figure, column in columns.items()
+        if column in said or is_overridden(catalog, table, key, column)
+    )
+
+
+REGION_COLUMNS = {
+    "carbon_kgco2e_per_kwh": "carbon_gco2e_per_kwh",
+    "pue": "pue",
+    "site_wue_l_per_kwh": "site_wue_l_per_kwh",
+    "electricity_water_l_per_kwh": "electricity_water_l_per_kwh",
+}
+"""Figure of the facts -> its column in the tables."""
+
 # ------------------------------------------------------------------ figures nobody gave
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -198,6 +221,13 @@ def region_facts(region: Region, instance: Instance, catalog: Catalog) -> Region
         provenance=_provenance(catalog, "regions", region.region, known, ", ".join(given))
         if listed
         else "user",
+        sources=_sources(
+            catalog,
+            "regions",
+            region.region,
+            given if listed else REGION_COLUMNS.values(),
+            REGION_COLUMNS,
+        ),
     )
 
 
@@ -308,7 +338,22 @@ def accelerator_facts(row: Accelerator, instance: Instance, catalog: Catalog) ->
         if row.embodied_kgco2e is not None
         else embodied_kgco2e(known, instance.settings.carbon.embodied, catalog),
         provenance=_provenance(catalog, "accelerators", row.accelerator, known, ", ".join(given)),
+        sources=_accelerator_sources(row, known, given, catalog),
     )
+
+
+def _accelerator_sources(
+    row: Accelerator, known: dict[str, Any], given: Iterable[str], catalog: Catalog
+) -> Sources:
+    """As `_sources`; idle power that nobody measured is assumed."""
+    columns = {name: name for name in ("memory_gb", "tdp_w", "idle_w", "embodied_kgco2e")}
+    found = dict(_sources(catalog, "accelerators", row.accelerator, given, columns))
+    cases = ("embodied_low_kgco2e", "embodied_high_kgco2e")
+    if is_overridden(catalog, "accelerators", row.accelerator, *cases):
+        found["embodied_kgco2e"] = "user"
+    if row.idle_w is None and known["idle_w"] is None:
+        found["idle_w"] = "assumed"
+    return tuple(found.items())
 
 
 def idle_share(catalog: Catalog) -> float:
@@ -414,10 +459,27 @@ def _machine(
             row.instances * row.usd_per_h * (cut.held_hours(row) / hours) for row in held
         ),
         price_date=str(date or (known["price_date"] if known else "user")),
-        provenance=_provenance(catalog, "offers", f"{region}/{offer}", known, ", ".join(given))
+        provenance=_provenance(
+            catalog, "offers", f"{region}/{offer}", known, ", ".join(given) + _of(own)
+        )
         if known
         else "user",
+        sources=(
+            *_sources(
+                catalog,
+                "offers",
+                f"{region}/{offer}",
+                PRICE_COLUMNS if known is None else given,
+                {column: column for column in PRICE_COLUMNS},
+            ),
+            ("fixed_usd_per_h", "user"),
+        ),
     )
+
+
+def _of(offer: Offer | None) -> str:
+    """The day of the user's prices, where they say it."""
+    return f" of {offer.price_date}" if offer is not None and offer.price_date else ""
 
 
 # ------------------------------------------------------------------ llms and hosted llms
@@ -476,7 +538,10 @@ def _apis(instance: Instance, catalog: Catalog) -> tuple[ApiFacts, ...]:
         full = float(found["input_usd_per_mtok"] or 0.0)
         cached = found["cached_input_usd_per_mtok"]
         given = [column for column in columns if getattr(row, column) is not None]
-        source = f"prices: catalog: {known['source']}, {known['date']}" if known else "user"
+        key = f"{row.provider}/{row.llm}"
+        source = (
+            _provenance(catalog, "api_offers", key, known, ", ".join(given)) if known else "user"
+        )
         facts.append(
             ApiFacts(
                 llm=row.llm,
@@ -490,6 +555,16 @@ def _apis(instance: Instance, catalog: Catalog) -> tuple[ApiFacts, ...]:
                 cached_input_usd_per_mtok=full if cached is None else float(cached),
                 output_usd_per_mtok=float(found["output_usd_per_mtok"] or 0.0),
                 provenance="user" if len(given) == len(columns) else source,
+                sources=(
+                    *_sources(
+                        catalog,
+                        "api_offers",
+                        key,
+                        columns if known is None else given,
+                        {column: column for column in columns},
+                    ),
+                    ("gco2e_per_ktok", "user"),
+                ),
             )
         )
     return tuple(facts)
@@ -636,7 +711,11 @@ def _span(dates: Iterable[str]) -> str:
 def _ages(instance: Instance, machines: Sequence[MachineFacts], catalog: Catalog) -> dict[str, str]:
     """Oldest and newest date of the rows used, by catalog table."""
     regions = [
-        catalog.region(row.region) for row in instance.regions if catalog.has("regions", row.region)
+        catalog.region(row.region)
+        for row in instance.regions
+        if catalog.has("regions", row.region)
+        and row.carbon_gco2e_per_kwh is None
+        and not is_overridden(catalog, "regions", row.region, "carbon_gco2e_per_kwh")
     ]
     hosted = [api_price(catalog, row.provider, row.llm) for row in instance.apis]
     ages = {
@@ -664,6 +743,13 @@ def _assumptions(instance: Instance, catalog: Catalog) -> tuple[str, ...]:
             f"Carbon accounting is {carbon.accounting}, but the catalog's grid figures are "
             "location-based; only carbon_gco2e_per_kwh of regions.csv can state another."
         )
+    said += [
+        f"{row.column} of {row.id} is {row.value} by overrides.csv, in the place of the catalog's "
+        f"({row.table}): {row.reason}."
+        for row in instance.overrides[:MOST_OVERRIDES]
+    ]
+    if len(instance.overrides) > MOST_OVERRIDES:
+        said.append(f"overrides.csv replaces {len(instance.overrides) - MOST_OVERRIDES} more.")
     idle = [
         row.accelerator
         for row in instance.accelerators

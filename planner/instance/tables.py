@@ -44,8 +44,8 @@ class Table(Generic[R]):
 
     file: str
     rows: tuple[R, ...] = ()
-    lines: tuple[int, ...] = ()
-    """line of the file, one per row"""
+    lines: tuple[int | None, ...] = ()
+    """line of the file, one per row; None: the row was changed since"""
     headers: Mapping[str, str] = field(default_factory=dict)
     """field -> header as the file has it"""
     factors: Mapping[str, float] = field(default_factory=dict)

@@ -159,6 +159,7 @@ def _data(content: Content) -> list[str]:
         ("serving_by_cost", "Speeds, by cost"),
         ("quality_by_requests", "Answer quality, by requests"),
         ("prices_by_cost", "Prices, by cost"),
+        ("grid_carbon_by_accelerator_hours", "Grid carbon, by accelerator-hours"),
     ):
         shares = plan.provenance.get(key) or {}
         if shares:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from planner.answer.known import told
 from planner.answer.words import share
 from planner.plan import Plan
 from planner.report.page import Content
 
-TITLES = {
-    "serving_by_accelerator_hours": "Speed and capacity, by accelerator-hours",
-    "serving_by_cost": "Speed and capacity, by cost",
-    "latency_by_requests": "Latency, by requests",
-    "quality_by_requests": "Answer quality, by requests",
-    "prices_by_cost": "Prices of machines, by cost",
-}
 BAND_ORDER = ("measured", "interpolated", "transferred", "roofline")
 
 
@@ -39,15 +33,8 @@ class Known:
 def known_of(plan: Plan) -> list[Known]:
     """The shares that the plan states."""
     return [
-        Known(
-            title,
-            tuple(
-                Part(name, float(value), share(float(value)))
-                for name, value in (plan.provenance.get(key) or {}).items()
-            ),
-        )
-        for key, title in TITLES.items()
-        if plan.provenance.get(key)
+        Known(title, tuple(Part(name, value, share(value)) for name, value in shares.items()))
+        for title, shares in told(plan)
     ]
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from planner.report.known import TITLES, source_rows
+from planner.answer.known import told
+from planner.report.known import source_rows
 from planner.report.options import CURRENT
 from planner.report.page import Content
 from planner.report.plan_view import PlanView
@@ -186,10 +187,10 @@ def _front_tables(content: Content) -> list[Table]:
 def _known_tables(content: Content) -> list[Table]:
     views = content.views
     known = [
-        (point, TITLES[key], kind, float(share))
+        (point, title, kind, share)
         for point in views
-        for key in TITLES
-        for kind, share in (content.plan(point).provenance.get(key) or {}).items()
+        for title, shares in told(content.plan(point))
+        for kind, share in shares.items()
     ]
     ages = tuple(content.source.facts.ages.items())
     sources = tuple(dataclasses.astuple(row) for row in source_rows(content))

@@ -164,6 +164,22 @@ def test_no_value_is_worse_than_its_neighbours_decisions_there(runs: Path, tmp_p
     assert costs == sorted(costs)
 
 
+def test_a_sweep_says_which_values_are_not_possible_and_goes_on(runs: Path, tmp_path: Path) -> None:
+    found = planner.whatif(
+        runs / "tiny", sweep="demand.chat*=0:1:2", output=tmp_path / "here", time_limit=20.0
+    )
+    nobody, today = found.points
+    assert nobody.objectives is None
+    assert "not possible" in nobody.note
+    assert "no demand in demand.csv" in nobody.note
+    assert today.objectives is not None
+
+
+def test_a_sweep_of_values_none_of_which_is_possible_is_an_error(runs: Path) -> None:
+    with pytest.raises(PlannerError, match="must be at least"):
+        planner.whatif(runs / "tiny", sweep="demand.chat*=-2:-1:2", time_limit=20.0)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

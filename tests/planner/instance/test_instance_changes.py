@@ -138,7 +138,8 @@ def test_a_factor_of_one_changes_nothing(reference: Facts) -> None:
 def unmarked(rows: object) -> list[dict[str, object]]:
     listed = rows if isinstance(rows, tuple) else (rows,)
     return [
-        {k: v for k, v in dataclasses.asdict(row).items() if k != "provenance"} for row in listed
+        {k: v for k, v in dataclasses.asdict(row).items() if k not in {"provenance", "sources"}}
+        for row in listed
     ]
 
 
@@ -222,3 +223,55 @@ def test_a_request_applies_its_changes_after_its_caps(reference: Facts) -> None:
     request = Request(caps={"carbon": 1000.0}, changes=["caps.carbon*=0.9"])
     assert request.changes == ("caps.carbon*=0.9",)
     assert with_request(reference, request).instance.settings.caps.carbon_kgco2e == 900.0
+
+
+# ------------------------------------------------------------------ rules between tables
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Facts:
+    return planner.load(INSTANCES / "tiny")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("demand.chat*=0",), "no demand in demand.csv; give it a rate above 0, or delete"),
+        (("demand.chat=0",), "no demand in demand.csv"),
+        (("demand.*=0",), "no demand in demand.csv"),
+        (("demand.chat.europe.h00-12*=1000", "demand.chat.europe.h00-12*=20"),
+         "implausible: over 1,000 times"),
+        (("workloads.documents.corpus_tokens=0",), "rag needs corpus_tokens, which is 0"),
+        (("workloads.chat.min_regions=3",), "only 2 allowed regions may serve it"),
+        (("policy.max_regions=1", "workloads.chat.min_regions=2"), "a workload asks for 2 regions"),
+    ],
+)  # fmt: skip
+def test_a_change_keeps_the_rules_between_tables(
+    tiny: Facts, texts: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(PlannerError) as caught:
+        with_changes(tiny, texts)
+    assert said in str(caught.value)
+
+
+def test_one_origin_may_fall_silent(tiny: Facts) -> None:
+    assert with_changes(tiny, ["demand.chat.europe*=0"]).instance.demand[2].requests_per_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("carbon.gcp:us-central1=0.4", "1/1,032 of today's 412.7: another unit, such as kg for g,"),
+        ("carbon.gcp:us-central1=20", "1/20.6 of today's 412.7; if it is meant, multiply"),
+        ("embodied.h100-sxm=0.3", "another unit"),
+        ("prices.gcp:us-central1/gcp_a3-highgpu-8g.on-demand=88.49",
+         "8 times today's 11.0612: its accelerators counted twice?"),
+    ],
+)  # fmt: skip
+def test_a_set_figure_that_is_a_slip_is_refused_and_may_be_meant(
+    tiny: Facts, text: str, said: str
+) -> None:
+    with pytest.raises(PlannerError) as caught:
+        with_changes(tiny, [text])
+    assert said in str(caught.value)
+    with_changes(tiny, [text], meant=True)
