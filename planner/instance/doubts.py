@@ -88,7 +88,7 @@ def outside(value: float, low: float, high: float, factor: float, what: str) -> 
 def _slip(below: bool, factor: float, pieces: int) -> str:
     """The slip that has this factor, if one has."""
     if pieces > 1 and abs(factor / pieces - 1.0) <= ROUNDING:
-        return "the price of one accelerator?" if below else "its accelerators counted twice?"
+        return "the price of one accelerator?" if below else "times its accelerators twice?"
     if THOUSAND[0] <= factor <= THOUSAND[1]:
         return "another unit, such as kg for g, or MW for kW?"
     return "cents, or per cent?" if HUNDRED[0] <= factor <= HUNDRED[1] else ""

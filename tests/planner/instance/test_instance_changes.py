@@ -265,7 +265,7 @@ def test_one_origin_may_fall_silent(tiny: Facts) -> None:
         ("carbon.gcp:us-central1=20", "1/20.6 of today's 412.7; if it is meant, multiply"),
         ("embodied.h100-sxm=0.3", "another unit"),
         ("prices.gcp:us-central1/gcp_a3-highgpu-8g.on-demand=88.49",
-         "8 times today's 11.0612: its accelerators counted twice?"),
+         "8 times today's 11.0612: times its accelerators twice?"),
     ],
 )  # fmt: skip
 def test_a_set_figure_that_is_a_slip_is_refused_and_may_be_meant(
