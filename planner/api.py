@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from planner.replan.check import Replan
     from planner.report.files import Report
     from planner.solve.bound import Prices
+    from planner.solve.engine import EngineResult
     from planner.solve.options import Progress
     from planner.solve.solution import Solution
     from planner.verify import Proof, VerificationReport, Violation
@@ -77,6 +79,8 @@ class Request:
     threads: int = 2
     changes: Sequence[str] = ()
     """``--set`` expressions (`planner.instance.changes`), applied in order after all else"""
+    solver: str | None = None
+    """another solver for the whole program (`planner.program.solvers`); None: our own search"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", tuple(self.changes))
@@ -143,6 +147,7 @@ def plan(
     threads: int = 2,
     changes: Sequence[str] = (),
     calibration: str | Path | None = None,
+    solver: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """A plan with a proven gap, checked independently.
@@ -150,10 +155,12 @@ def plan(
     `caps` (``cost`` USD, ``carbon`` kgCO2e, ``water`` l) and `floors` (``qoe``) replace those of
     the instance; `gap` is relative, `time_limit` in seconds of wall clock; `changes` move figures
     (``"prices.h100*=0.8"``, `planner.instance.changes`); `calibration` is a file of
-    `planner calibrate`, in place of the instance's. Raises InstanceError, InfeasibleError
-    (proved, with the conflict and a repair), SolverError, VerificationError.
+    `planner calibrate`, in place of the instance's; a `solver` (``highs``, ``cbc``, ``scip`` ...)
+    solves the whole program in place of our own search. Raises InstanceError, InfeasibleError
+    (proved, with the conflict and a repair), SolverError, VerificationError, PlannerError where the
+    solver is not installed.
     """
-    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads, changes)
+    request = Request(minimize, caps or {}, floors or {}, gap, time_limit, threads, changes, solver)
     given = instance
     if calibration is not None:
         from planner.instance.calibrated import with_calibration
@@ -429,11 +436,11 @@ def answer(
     from planner.answer.build import build_plan
     from planner.answer.certificate import proof as stored_proof
     from planner.candidates import build_candidates
-    from planner.solve.engine import minimize as search
     from planner.solve.index import FleetIndex
     from planner.solve.options import EngineOptions
     from planner.verify import verify_plan
 
+    search = _search_of(request)
     log = log or EventLog()
     timings: dict[str, float] = {}
     with _timed("load", timings, log):
@@ -482,6 +489,18 @@ def answer(
     if not report.ok:
         raise VerificationError(failed_check(report))
     return Answer(facts, request, made, report, proof, log)
+
+
+def _search_of(request: Request) -> Callable[..., EngineResult]:
+    """What finds the plan: our own search, or the solver asked for, which must be here."""
+    if request.solver is None:
+        from planner.solve.engine import minimize
+
+        return minimize
+    from planner.program.solvers import require_solver, solve_whole
+
+    require_solver(request.solver)
+    return partial(solve_whole, request.solver)
 
 
 def with_certificate(

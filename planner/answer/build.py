@@ -71,7 +71,9 @@ def build_plan(
         cost_lines=cost,
         carbon_lines=carbon,
         water_l=water_l(data, decisions),
-        certificate=certificate(objective, value, result.bound, result.status, result.proof),
+        certificate=certificate(
+            objective, value, result.bound, result.status, result.proof, result.solver
+        ),
         adoption=adoption_lines(market, decisions.adopt, facts, candidates),
         fleet=fleet_lines(data, decisions),
         replicas=replica_lines(data, decisions, candidates.pools),

@@ -49,6 +49,10 @@ def plan(
         float, typer.Option(help="Seconds of wall clock, reading and checking included.")
     ] = 60.0,
     threads: Annotated[int, typer.Option(help="Threads of the search.")] = 2,
+    solver: Annotated[
+        str | None,
+        typer.Option(help="Solve the whole program by highs, cbc, glpk, scip, gurobi ... instead."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Run folder to write; of several instances, their parent.")
     ] = None,
@@ -74,6 +78,7 @@ def plan(
         time_limit_s=time_limit,
         threads=threads,
         changes=change or (),
+        solver=solver,
     )
     several = len(folders) > 1
     outcomes = []

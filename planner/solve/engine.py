@@ -101,6 +101,8 @@ class EngineResult:
     trace: tuple[Progress, ...]
     proof: str = "dual prices"
     """``dual prices`` (`cases` prove it) or ``branch and bound`` (of the whole program)"""
+    solver: str = "HiGHS"
+    """whose branch and bound that is"""
 
 
 @dataclass(frozen=True, eq=False)

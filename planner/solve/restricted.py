@@ -17,9 +17,8 @@ from planner.solve.bound import SPOT
 from planner.solve.highs import INFINITY, Outcome, add_rows, misstated, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
-from planner.solve.solution import Solution, finished, obeys_limits
+from planner.solve.solution import Solution, obeys_limits, whole_plan
 
-SERVE_TOLERANCE = 1e-9
 LINKED = 1e-4
 """Share of a replica below which the whole demand of a route hides within HiGHS's tolerances."""
 
@@ -213,26 +212,17 @@ class Restricted(Master):
 
     def solution_of(self, x: FloatArray) -> Solution:
         """The plan behind column values; its integers must be whole within tolerance."""
-        index, data = self.index, self.index.data
 
-        def whole(cols: IntArray) -> IntArray:
-            return np.where(cols >= 0, np.rint(x[np.maximum(cols, 0)]), 0.0).astype(np.int64)
+        def taken(cols: IntArray) -> FloatArray:
+            return np.where(cols >= 0, x[np.maximum(cols, 0)], 0.0)
 
-        adopted = np.flatnonzero(whole(self.col_adopt))
-        adopt = np.full(len(data.workloads), -1)
-        adopt[data.variant_workload[adopted]] = adopted
         routes = self.routes()
-        serve = x[self.col_route[routes]]
-        # Within tolerances a variant that is not adopted may answer a trace.
-        used = (serve > SERVE_TOLERANCE) & np.isin(index.route_variant[routes], adopted)
-        options = np.flatnonzero(self.col_train >= 0)
-        options = options[np.argsort(x[self.col_train[options]], kind="stable")]
-        train = np.full(len(data.variants), -1)
-        # Of several options of a variant the last, which has the largest share, is kept.
-        train[data.training_variant[options]] = options
-        train[np.setdiff1d(np.arange(len(train)), adopted)] = -1
-        rent = np.where(self.col_rent >= 0, x[np.maximum(self.col_rent, 0)], 0.0)
-        parts = (adopt, routes[used], serve[used], whole(self.col_buy), rent, train)
-        least = finished(index, *parts)
-        # Fewer machines than the program held may leave too few beside the spot ones.
-        return least if obeys_limits(index, least) else finished(index, *parts, spare=True)
+        return whole_plan(
+            self.index,
+            taken(self.col_adopt),
+            routes,
+            x[self.col_route[routes]],
+            taken(self.col_buy),
+            taken(self.col_rent),
+            taken(self.col_train),
+        )

@@ -10,6 +10,7 @@ from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.bound import SPOT, caps_of
 from planner.solve.index import FleetIndex
 
+SERVE_TOLERANCE = 1e-9
 TRACE = 1e-6
 """Shares from a solver carry its tolerance: a millionth of a replica is not a replica."""
 
@@ -72,6 +73,35 @@ def totals_of(index: FleetIndex, solution: Solution) -> FloatArray:
         totals[0] += data.machine_change_usd @ added
         totals[1] += data.machine_change_kgco2e @ added
     return totals
+
+
+def whole_plan(
+    index: FleetIndex,
+    adopt: FloatArray,
+    routes: IntArray,
+    serve: FloatArray,
+    buy: FloatArray,
+    rent: FloatArray,
+    train: FloatArray,
+) -> Solution:
+    """The plan behind values of the program's variables: those of variants (V,), purchases (B,) and
+    (B, T) and training options (O,), and of some routes; integers are whole within tolerance."""
+    data = index.data
+    adopted = np.flatnonzero(np.rint(adopt))
+    chosen = np.full(len(data.workloads), -1)
+    chosen[data.variant_workload[adopted]] = adopted
+    # Within tolerances a variant that is not adopted may answer a trace.
+    used = (serve > SERVE_TOLERANCE) & np.isin(index.route_variant[routes], adopted)
+    options = np.argsort(train, kind="stable")
+    runs = np.full(len(data.variants), -1)
+    # Of several options of a variant the last, which has the largest share, is kept.
+    runs[data.training_variant[options]] = options
+    runs[np.setdiff1d(np.arange(len(runs)), adopted)] = -1
+    bought = np.rint(buy).astype(np.int64)
+    parts = (chosen, routes[used], serve[used], bought, rent, runs)
+    least = finished(index, *parts)
+    # Fewer machines than the program held may leave too few beside the spot ones.
+    return least if obeys_limits(index, least) else finished(index, *parts, spare=True)
 
 
 def finished(
