@@ -7,8 +7,9 @@ catalog: the same arguments write the same bytes. Most are small (some 20 to 8,0
 few have up to about 60,000. Each begins as a plain fleet of its size; then one theme of `THEMES`
 changes it, and now and then a second one. The `description` in ``instance.toml`` says what it is.
 
-Fleets with a cap near an end (`CAPS`) are solved once by HiGHS, whole: a cap a hair above the value
-of a plan is kept by that plan, one a hair below the proved bound by none.
+A quarter of the small ones (`CAP_SHARE`) get a cap near an end, for which they are solved once by
+HiGHS, whole: a cap a hair above the value of a plan is kept by that plan, one a hair below the
+proved bound by none.
 `scripts/generate_instance.py` makes fleets of a given size for scaling tests instead.
 """
 
@@ -741,7 +742,13 @@ THEMES: tuple[Callable[[Fleet], None], ...] = (
 FIRST_ONLY = frozenset({hosted_only, batch_only, owned_only, lumps})
 """They take away what other themes build on."""
 OBJECTIVES = ("cost", "cost", "cost", "carbon", "qoe-loss")
-CAPS = ("cost_usd", "carbon_kgco2e", "water_l", "qoe_min")
+CAPS = {
+    "cost": "cost_usd",
+    "carbon": "carbon_kgco2e",
+    "water": "water_l",
+    "qoe-loss": "qoe_min",
+}
+"""Total -> its setting."""
 CAP_SHARE = 0.25
 """Of the tiny and small fleets, those with a cap near an end."""
 
@@ -753,14 +760,7 @@ def near_an_end(fleet: Fleet, folder: Path) -> None:
     """Cap a total a hair beside its least value, or half-way, and minimise another."""
     from scripts.bench.corpus import solved
 
-    total, setting = fleet.draw.choice(
-        (
-            ("cost", "cost_usd"),
-            ("carbon", "carbon_kgco2e"),
-            ("water", "water_l"),
-            ("qoe-loss", "qoe_min"),
-        )
-    )
+    total = fleet.draw.choice(list(CAPS))
     end = solved(folder, total, seconds=20.0)
     if end.value is None or end.bound is None or not end.bound > 0.0:
         return
@@ -770,7 +770,7 @@ def near_an_end(fleet: Fleet, folder: Path) -> None:
     if limit <= 0.0:
         return
     fleet.minimize = fleet.draw.choice([o for o in ("cost", "carbon") if o != total])
-    fleet.setting("caps", setting, float(f"{limit:.8g}"))
+    fleet.setting("caps", CAPS[total], float(f"{limit:.8g}"))
     fleet.said.append(f"{total} capped at {above:g} of its least")
 
 
