@@ -35,6 +35,8 @@ TRAINING_COST_LINES = ("training compute", "migration fine-tune")
 TRAINING_CARBON_LINES = ("training", "migration")
 CHANGE_COST_LINE, CHANGE_CARBON_LINE = "migration machines", "migration"
 """Lines of an accelerator above the incumbent's peak."""
+TRIFLE = 1e-4
+"""Share of a replica below which the whole demand of a route hides within a solver's tolerances."""
 MARKETS = ("on-demand", "spot", "commit-1y", "commit-3y")
 
 

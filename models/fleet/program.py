@@ -11,7 +11,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from models.fleet.adaptation import host_where_served, train_adopted
-from models.fleet.capacity import machine_capacity, replica_capacity
+from models.fleet.capacity import machine_capacity, replica_capacity, trifle_capacity
 from models.fleet.data import FleetData
 from models.fleet.demand import adopt_one, serve_demand
 from models.fleet.objectives import declare_totals, minimize
@@ -42,6 +42,7 @@ CONSTRAINTS = (
     adopt_one,  # (1)
     serve_demand,  # (2)
     replica_capacity,  # (3)
+    trifle_capacity,  # (3b)
     machine_capacity,  # (4)
     quota,  # (5)
     train_adopted,  # (6)

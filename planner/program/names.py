@@ -20,7 +20,7 @@ FIELDS = (
 INDICES = {
     **{"adopt": "v", "serve": "j", "replicas": "pt", "buy": "b", "rent": "bt", "host": "vr"},
     **{"train": "o", "serves": "wr", "open": "r", "keep": "l", "added": "h"},
-    **{"adopt_one": "w", "serve_demand": "q", "replica_capacity": "pti"},
+    **{"adopt_one": "w", "serve_demand": "q", "replica_capacity": "pti", "trifle_capacity": "j"},
     **{"machine_capacity": "ht", "quota": "kt", "train_adopted": "v", "host_where_served": "vrg"},
     **{"survive_region_loss": "vrt", "limit_spot_share": "ht", "meet_attainment": "v"},
     **{"workload_qoe_floor": "v", "spread_regions": "wr", "spread_regions_count": "w"},

@@ -12,15 +12,12 @@ from collections.abc import Callable
 import highspy
 import numpy as np
 
-from models.fleet.data import BoolArray, FloatArray, IntArray
+from models.fleet.data import TRIFLE, BoolArray, FloatArray, IntArray
 from planner.solve.bound import SPOT
 from planner.solve.highs import INFINITY, Outcome, add_rows, misstated, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.solution import Solution, obeys_limits, whole_plan
-
-LINKED = 1e-4
-"""Share of a replica below which the whole demand of a route hides within HiGHS's tolerances."""
 
 
 class Restricted(Master):
@@ -45,11 +42,10 @@ class Restricted(Master):
         self._close_unused()
 
     def _link_trifles(self) -> None:
-        """No route without a replica: rows ``x <= n`` where a route's share of one is so small that
-        (3) would let it run on none within tolerances."""
+        """Rows (3b): no route without a replica, however small its share of one."""
         routes = self.routes()
         least = self.index.share[routes].max(axis=1, initial=0.0)
-        tiny = routes[(self.index.pool[routes] >= 0) & (least < LINKED)]
+        tiny = routes[(self.index.pool[routes] >= 0) & (least < TRIFLE)]
         n = len(tiny)
         if n == 0:
             return

@@ -70,6 +70,17 @@ def test_optima_are_equal(seed: int, objective: str) -> None:
     assert ours == pytest.approx(optimum(build_program(data), objective), rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_trifles_need_a_replica_in_both(seed: int) -> None:
+    """(3b): a workload of next to nothing holds a machine, in spite of tolerances."""
+    data = random_fleet(seed, workloads=1, batch=False, owned=False)
+    data = replace(data, route_share=1e-8 * data.route_share)
+    stated = optimum(build_program(data), "cost")
+    cheapest = data.purchase_cost_usd.sum(axis=1).min()
+    assert stated >= cheapest > 0.0
+    assert value(whole(data, "cost"), relaxed=False) == pytest.approx(stated, rel=1e-6)
+
+
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_a_fixed_cost_counts_whole_unless_a_check_leg_shares_it(hybrid: bool) -> None:
     """(13): with one leg the relaxation pays a region in full, with two at least half."""
