@@ -329,7 +329,7 @@ class Search:
         focus = np.sort(self.attempts[0].variants) if self.attempts else None
         self.whole = Whole(
             *(self.index, self.weights, self.scale, self.options.gap_relative),
-            *(self.assignments, focus),
+            *(self.assignments, focus, self._host()),
         )
         self.slices: list[Callable[[], None]] = []
         self.lumps: Callable[[], None] | None = None
@@ -484,17 +484,19 @@ class Search:
 
     def _search_whole(self) -> None:
         """Branch and bound on all that is left of the program."""
-        self.whole.step(
-            Host(
-                best=lambda: self.best,
-                left_s=self._left,
-                goes_on=self._open,
-                keep=partial(self._keep_solution, "branch and bound"),
-                keep_bound=self._keep_searched,
-            )
-        )
+        self.whole.step()
+        self._keep_searched(self.whole.bound)
         if self.best is None and self.whole.bound == float("inf"):
             self.searched_impossible = True
+
+    def _host(self) -> Host:
+        return Host(
+            best=lambda: self.best,
+            left_s=self._left,
+            goes_on=self._open,
+            keep=partial(self._keep_solution, "branch and bound"),
+            keep_bound=self._keep_searched,
+        )
 
     def _keep_searched(self, bound: float) -> None:
         with self.lock:
@@ -571,7 +573,7 @@ class Search:
 
     def _is_small(self) -> bool:
         """Whether branch and bound can hope to get through what is left of the program."""
-        return self.whole.is_small(self.best, SMALL_ROUTES)
+        return self.whole.is_small(SMALL_ROUTES)
 
     def _open(self) -> bool:
         return self._left() > 0 and self._gap() > self.options.gap_relative

@@ -69,14 +69,16 @@ class Whole:
         gap: float,
         assignments: Assignments,
         focus: IntArray | None,
+        host: Host,
     ) -> None:
         self.index, self.weights, self.scale, self.gap = index, weights, scale, gap
-        self.assignments = assignments
+        self.assignments, self.host = assignments, host
         tiny = len(index.pool) <= TINY_ROUTES
         self.focus = None if tiny else focus
         """int (n,) the variants searched first, or None"""
         self.first = Piece(-np.inf) if self.focus is not None else Piece(np.inf, None)
         self.rest = Piece(-np.inf, Level.POOLS if tiny else Level.MACHINES)
+        self.seed = 0
         self._left: tuple[tuple[float, int], IntArray] | None = None
 
     @property
@@ -87,14 +89,15 @@ class Whole:
     @property
     def exhausted(self) -> bool:
         """Whether nothing is left to search."""
-        return self.first.level is None and self.rest.level is None
+        return self._next() is None
 
-    def is_small(self, best: Solution | None, most: int) -> bool:
+    def is_small(self, most: int) -> bool:
         """Whether no more routes than that can be in a better plan."""
-        return len(routes_of(self.index, self.left(best))) <= most
+        return len(routes_of(self.index, self.left())) <= most
 
-    def left(self, best: Solution | None) -> IntArray:
+    def left(self) -> IntArray:
         """The variants that a plan better than the best may adopt, and its own, int (n,)."""
+        best = self.host.best()
         value = np.inf if best is None else float(best.totals @ self.weights)
         known = (value, len(self.assignments.cuts))
         if self._left is None or self._left[0] != known:
@@ -106,46 +109,52 @@ class Whole:
             self._left = (known, np.flatnonzero(left))
         return self._left[1]
 
-    def step(self, host: Host) -> None:
-        """One search of the piece with the least bound, until another one has less, the gap is
-        closed, or so many variants are out that it is better to begin again."""
+    def step(self) -> None:
+        """One search of a piece, until it keeps no plan from being good enough, or so many
+        variants are out that it is better to begin again."""
         piece = self._next()
         if piece is None:
             return
+        host = self.host
         start = host.best()
-        program, routes = self._program(piece, start)
+        program, routes = self._program(piece)
+        program.highs.setOptionValue("random_seed", self.seed)
         program.tighten(TIGHTEN_SHARE * host.left_s())
 
         def heard(bound: float) -> bool:
-            self._raise(piece, bound, host)
-            return host.goes_on() and not self._is_settled(piece, len(routes), host)
+            self._raise(piece, bound)
+            return host.goes_on() and not self._is_settled(piece, len(routes))
 
         fitting = start if start is not None and self._is_in(piece, start) else None
         proved, end = program.search(host.left_s(), LEVEL_GAP * self.gap, fitting, heard, host.keep)
         if end.status == "infeasible" and fitting is None:
             if program.is_infeasible_again(host.left_s()):
                 piece.bound, piece.level = np.inf, None
-            elif host.left_s() > 0:
-                piece.refine()
+                return
+        elif end.status in ("optimal", "limit"):
+            self._raise(piece, proved)
+        if end.status == "limit":
             return
-        if end.status in ("optimal", "limit"):
-            self._raise(piece, proved, host)
-        if host.left_s() > 0 and end.status != "limit":
+        if piece.level is Level.POOLS and host.best() is None:
+            self.seed += 1  # neither a plan that keeps every limit nor a proof: once more
+        else:
             piece.refine()
 
     def _next(self) -> Piece | None:
-        first, rest = self.first, self.rest
-        if first.level is not None and (rest.level is None or first.bound <= self._rest_bound()):
-            return first
-        return rest if rest.level is not None else None
+        """The first piece until it is settled, then the rest; a settled one may be needed again
+        where a better plan has come since."""
+        for piece in (self.first, self.rest):
+            if piece.level is not None and not self._is_settled(piece, 0):
+                return piece
+        return None
 
-    def _program(self, piece: Piece, best: Solution | None) -> tuple[Aggregated, IntArray]:
+    def _program(self, piece: Piece) -> tuple[Aggregated, IntArray]:
         assert piece.level is not None
         if piece is self.first:
             assert self.focus is not None
             variants = self.focus
         else:
-            variants = self.left(best)
+            variants = self.left()
         routes = routes_of(self.index, variants)
         made = Aggregated(self.index, self.weights, variants, routes, piece.level, self.scale)
         if piece is self.rest and self.focus is not None:
@@ -158,23 +167,27 @@ class Whole:
             return True
         return bool(np.isin(plan.adopt, self.focus).all()) == (piece is self.first)
 
-    def _is_settled(self, piece: Piece, routes: int, host: Host) -> bool:
-        """Whether a piece is better left: the other holds the bound down, or much of it is out."""
-        if piece is self.first:
-            return self.rest.level is not None and piece.bound > self._rest_bound()
-        if self.first.level is not None and piece.bound > self.first.bound:
+    def _is_settled(self, piece: Piece, routes: int) -> bool:
+        """Whether a piece is better left: it keeps no plan from being good enough, or much of it
+        is out by now."""
+        best = self.host.best()
+        if best is None:
+            return False
+        value = float(best.totals @ self.weights)
+        bound = piece.bound if piece is self.first else self._rest_bound()
+        if bound >= value - self.gap * abs(value):
             return True
-        return len(routes_of(self.index, self.left(host.best()))) < AGAIN * routes
+        return piece is self.rest and len(routes_of(self.index, self.left())) < AGAIN * routes
 
-    def _raise(self, piece: Piece, bound: float, host: Host) -> None:
+    def _raise(self, piece: Piece, bound: float) -> None:
         """Keep a bound of a piece: no more than the best plan, since what is left out is no better
         than that."""
-        best = host.best()
+        best = self.host.best()
         value = np.inf if best is None else float(best.totals @ self.weights)
         bound = min(bound - TOLERANCE * max(abs(bound), 1.0 / self.scale), value)
         if bound > piece.bound:
             piece.bound = bound
-            host.keep_bound(self.bound)
+            self.host.keep_bound(self.bound)
 
     def _rest_bound(self) -> float:
         """That of the plans that adopt a variant beyond the focus: also by the cuts."""
