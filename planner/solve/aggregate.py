@@ -124,6 +124,20 @@ class Aggregated(Restricted):
         one, where = np.ones(1), np.zeros(n, dtype=np.int64)
         add_rows(self.highs, one, np.full(1, INFINITY), where, columns, np.ones(n))
 
+    def cut_off(self, value: float) -> None:
+        """Solutions of no more than this value of the objective alone."""
+        cost = self.totals @ self.weights
+        columns = np.flatnonzero(cost)
+        limit = value - float(self.weights @ self.index.fixed_totals)
+        add_rows(
+            self.highs,
+            np.full(1, -INFINITY),
+            np.full(1, limit * self.scale),
+            np.zeros(len(columns), dtype=np.int64),
+            columns,
+            cost[columns] * self.scale,
+        )
+
     # ------------------------------------------------------------------ residual capacity
 
     def tighten(self, limit_s: float) -> int:

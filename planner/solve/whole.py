@@ -117,22 +117,29 @@ class Whole:
             return
         host = self.host
         start = host.best()
+        fitting = start if start is not None and self._is_in(piece, start) else None
         program, routes = self._program(piece)
+        wanted = np.inf
+        if start is not None and fitting is None:
+            wanted = self._wanted(start)
+            program.cut_off(wanted)
         program.highs.setOptionValue("random_seed", self.seed)
         program.tighten(TIGHTEN_SHARE * host.left_s())
 
         def heard(bound: float) -> bool:
-            self._raise(piece, bound)
+            self._raise(piece, min(bound, wanted))
             return host.goes_on() and not self._is_settled(piece, len(routes))
 
-        fitting = start if start is not None and self._is_in(piece, start) else None
         proved, end = program.search(host.left_s(), LEVEL_GAP * self.gap, fitting, heard, host.keep)
-        if end.status == "infeasible" and fitting is None:
+        if end.status == "infeasible" and np.isfinite(wanted):
+            self._raise(piece, wanted + TOLERANCE * max(abs(wanted), 1.0 / self.scale))
+            return
+        if end.status == "infeasible":
             if program.is_infeasible_again(host.left_s()):
                 piece.bound, piece.level = np.inf, None
                 return
         elif end.status in ("optimal", "limit"):
-            self._raise(piece, proved)
+            self._raise(piece, min(proved, wanted))
         if end.status == "limit":
             return
         if piece.level is Level.POOLS and host.best() is None:
@@ -173,11 +180,15 @@ class Whole:
         best = self.host.best()
         if best is None:
             return False
-        value = float(best.totals @ self.weights)
         bound = piece.bound if piece is self.first else self._rest_bound()
-        if bound >= value - self.gap * abs(value):
+        if bound >= self._wanted(best):
             return True
         return piece is self.rest and len(routes_of(self.index, self.left())) < AGAIN * routes
+
+    def _wanted(self, best: Solution) -> float:
+        """The bound that leaves the gap asked for."""
+        value = float(best.totals @ self.weights)
+        return value - self.gap * abs(value)
 
     def _raise(self, piece: Piece, bound: float) -> None:
         """Keep a bound of a piece: no more than the best plan, since what is left out is no better
