@@ -46,12 +46,6 @@ class Level(Enum):
     POOLS = "pools"
     """nothing: the program itself"""
 
-    @property
-    def finer(self) -> Level | None:
-        """The next level, None after the last."""
-        after = {Level.MACHINES: Level.LANES, Level.LANES: Level.POOLS}
-        return after.get(self)
-
 
 def pool_classes(index: FleetIndex, level: Level) -> IntArray:
     """The class of each pool, int (P,)."""

@@ -42,7 +42,7 @@ from planner.solve.options import EngineOptions, Progress, ProgressListener, rel
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 from planner.solve.ties import broken_tie
-from planner.solve.whole import Host, Whole
+from planner.solve.whole import FEW_ROUTES, TINY_ROUTES, Host, Whole
 
 T = TypeVar("T")
 
@@ -67,8 +67,9 @@ SMALL_ROUTES = 60_000
 """Programs are also solved whole where no more routes than these can be in a better plan."""
 ATTEMPT_GAP = 0.002
 """That of branch and bound for a first plan."""
-PLANS_FIRST = 0.8
-"""Share of the time left at which one thread turns from plans to branch and bound."""
+WHOLE, PIECES = "branch and bound", "branch and bound in pieces"
+PLANS_FIRST = 0.85
+"""Share of the time left at which every thread turns from plans to branch and bound."""
 GRACE_S = 0.5
 """Seconds that jobs get to hear that time is up."""
 WORDS_S = 1.0
@@ -352,8 +353,8 @@ class Search:
                 name, job = "plan", partial(self._plan, self.attempts.pop(0))
             elif self.assigning and "assign" not in busy and (busy or last != "assign"):
                 name, job = "assign", self._assign
-            elif self._may_search(busy):
-                name, job = "branch and bound", self._search_whole
+            elif way := self._way_to_search(busy):
+                name, job = way, partial(self._search_whole, in_pieces=way == PIECES)
             elif self.best is None:
                 pass  # what is being done decides
             elif self.slices:
@@ -368,24 +369,31 @@ class Search:
 
         return choose
 
-    def _may_search(self, busy: set[str]) -> bool:
-        """Whether branch and bound is the next thing to do: on small programs beside plans, alone
-        where there is one thread or nothing else has found a plan."""
-        if self.whole.exhausted or "branch and bound" in busy:
-            return False
-        if self.best is None:
-            return self._is_small() if busy else True
-        if not self._is_small():
-            return False
-        alone = self.options.threads == 1
-        return not alone or self._left() < PLANS_FIRST * self.options.time_limit_s
+    def _way_to_search(self, busy: set[str]) -> str:
+        """Branch and bound as the next thing to do, or "": on small programs beside plans and then
+        in both ways, alone where there is one thread or nothing else has found a plan."""
+        small = self.whole.is_small(SMALL_ROUTES)
+        if not small and (busy or self.best is not None):
+            return ""
+        few = self.whole.is_small(FEW_ROUTES)
+        ways = [WHOLE, PIECES] if few else [PIECES, WHOLE]
+        if self.whole.is_small(TINY_ROUTES):
+            ways = [WHOLE]
+        left = [
+            way for way in ways if way not in busy and self.whole.is_open(in_pieces=way == PIECES)
+        ]
+        late = self._left() < PLANS_FIRST * self.options.time_limit_s
+        beside = self.options.threads > 1 and not busy & {WHOLE, PIECES}
+        if not left or not (self.best is None or late or beside):
+            return ""
+        return left[0]
 
     # ------------------------------------------------------------------ jobs
 
     def _plan(self, attempt: Attempt) -> None:
         """A plan from the relaxation's own variants and routes: rounded, or searched for."""
         found = self._decoded(attempt)
-        if found is None and not self._is_small():
+        if found is None and not self.whole.is_small(SMALL_ROUTES):
             program = self.aim.program(self.index, attempt.variants, attempt.routes)
             found, _ = program.solve(attempt.share * self._left(), ATTEMPT_GAP)
         if found is not None:
@@ -482,9 +490,9 @@ class Search:
         said = relaxation.bound.value - proved
         self.assigning = said > 1e-6 * abs(proved) or better - value > 1e-6 * abs(value)
 
-    def _search_whole(self) -> None:
+    def _search_whole(self, *, in_pieces: bool) -> None:
         """Branch and bound on all that is left of the program."""
-        self.whole.step()
+        self.whole.step(in_pieces=in_pieces)
         self._keep_searched(self.whole.bound)
         if self.best is None and self.whole.bound == float("inf"):
             self.searched_impossible = True
@@ -570,10 +578,6 @@ class Search:
             if value > self._proved():
                 self.assigned_bound = value
                 self._report("assignments")
-
-    def _is_small(self) -> bool:
-        """Whether branch and bound can hope to get through what is left of the program."""
-        return self.whole.is_small(SMALL_ROUTES)
 
     def _open(self) -> bool:
         return self._left() > 0 and self._gap() > self.options.gap_relative

@@ -1,10 +1,14 @@
-"""Branch and bound on the whole program, in pieces: the relaxation's own variants, and the rest.
+"""Branch and bound on the whole program, in two ways that race: as it is, and in pieces with few
+integers.
 
-The best plan mostly adopts what the relaxation prefers: over those variants alone the program is
-several times smaller, finds good plans soon, and those rule most other variants out. What is left
-must adopt another variant somewhere, which makes it dear: often its relaxation is all that is
-needed. The bound of the whole is the least of the two. Each piece is searched with few integers
-first, then with more (`planner.solve.aggregate`).
+HiGHS cuts deep where every replica is an integer and the pools are few; where they are many it
+drowns, and sums of replicas (`planner.solve.aggregate`) do better. Which of the two is ahead is
+seen only by running both: the bound is the larger one, plans serve both.
+
+The pieces: the best plan mostly adopts what the relaxation prefers. Over those variants alone the
+program is several times smaller, finds good plans soon, and those rule most other variants out.
+What is left must adopt another variant somewhere, which makes it dear: often its relaxation is all
+that is needed. The bound of the pieces is the least of the two.
 """
 
 from __future__ import annotations
@@ -26,15 +30,15 @@ TIGHTEN_SHARE = 0.25
 """Of the time left, at most, for residual-capacity rows."""
 AGAIN = 0.6
 """Share of its routes that may still be in a better plan, below which a piece begins again."""
-TINY_ROUTES = 1_000
-"""Programs with no more routes are searched in one piece, with every integer."""
+TINY_ROUTES, FEW_ROUTES = 1_000, 4_000
+"""Programs with no more routes are searched as they are alone; as they are first."""
 TOLERANCE = 1e-6
 """Relative: HiGHS proves within its tolerances, which are left out of what is claimed."""
 
 
 @dataclass
 class Piece:
-    """Plans that adopt variants of a set alone, or all others."""
+    """Plans that adopt variants of a set alone, all others, or all."""
 
     bound: float
     """no plan of it has less"""
@@ -43,7 +47,7 @@ class Piece:
 
     def refine(self) -> None:
         """Search it with more integers next."""
-        self.level = None if self.level is None else self.level.finer
+        self.level = Level.LANES if self.level is Level.MACHINES else None
 
 
 @dataclass(frozen=True)
@@ -73,23 +77,22 @@ class Whole:
     ) -> None:
         self.index, self.weights, self.scale, self.gap = index, weights, scale, gap
         self.assignments, self.host = assignments, host
-        tiny = len(index.pool) <= TINY_ROUTES
-        self.focus = None if tiny else focus
+        self.focus = focus
         """int (n,) the variants searched first, or None"""
-        self.first = Piece(-np.inf) if self.focus is not None else Piece(np.inf, None)
-        self.rest = Piece(-np.inf, Level.POOLS if tiny else Level.MACHINES)
+        self.first = Piece(-np.inf) if focus is not None else Piece(np.inf, None)
+        self.rest = Piece(-np.inf)
+        self.every = Piece(-np.inf, Level.POOLS)
         self.seed = 0
         self._left: tuple[tuple[float, int], IntArray] | None = None
 
     @property
     def bound(self) -> float:
         """No plan has less; inf: no plan exists."""
-        return min(self.first.bound, self._rest_bound())
+        return max(self.every.bound, min(self.first.bound, self._rest_bound()))
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing is left to search."""
-        return self._next() is None
+    def is_open(self, *, in_pieces: bool) -> bool:
+        """Whether anything is left to search, in pieces or as it is."""
+        return self._next(in_pieces=in_pieces) is not None
 
     def is_small(self, most: int) -> bool:
         """Whether no more routes than that can be in a better plan."""
@@ -109,10 +112,10 @@ class Whole:
             self._left = (known, np.flatnonzero(left))
         return self._left[1]
 
-    def step(self) -> None:
-        """One search of a piece, until it keeps no plan from being good enough, or so many
-        variants are out that it is better to begin again."""
-        piece = self._next()
+    def step(self, *, in_pieces: bool) -> None:
+        """One search of a piece or of all, until it keeps no plan from being good enough, or so
+        many variants are out that it is better to begin again."""
+        piece = self._next(in_pieces=in_pieces)
         if piece is None:
             return
         host = self.host
@@ -124,7 +127,8 @@ class Whole:
             wanted = self._wanted(start)
             program.cut_off(wanted)
         program.highs.setOptionValue("random_seed", self.seed)
-        program.tighten(TIGHTEN_SHARE * host.left_s())
+        if in_pieces:
+            program.tighten(TIGHTEN_SHARE * host.left_s())
 
         def heard(bound: float) -> bool:
             self._raise(piece, min(bound, wanted))
@@ -142,15 +146,14 @@ class Whole:
             self._raise(piece, min(proved, wanted))
         if end.status == "limit":
             return
-        if piece.level is Level.POOLS and host.best() is None:
+        if piece is self.every and host.best() is None:
             self.seed += 1  # neither a plan that keeps every limit nor a proof: once more
         else:
             piece.refine()
 
-    def _next(self) -> Piece | None:
-        """The first piece until it is settled, then the rest; a settled one may be needed again
-        where a better plan has come since."""
-        for piece in (self.first, self.rest):
+    def _next(self, *, in_pieces: bool) -> Piece | None:
+        """The first piece until it is settled, then the rest; or all."""
+        for piece in (self.first, self.rest) if in_pieces else (self.every,):
             if piece.level is not None and not self._is_settled(piece, 0):
                 return piece
         return None
@@ -170,7 +173,7 @@ class Whole:
 
     def _is_in(self, piece: Piece, plan: Solution) -> bool:
         """Whether a plan belongs to a piece."""
-        if self.focus is None:
+        if self.focus is None or piece is self.every:
             return True
         return bool(np.isin(plan.adopt, self.focus).all()) == (piece is self.first)
 
@@ -180,10 +183,10 @@ class Whole:
         best = self.host.best()
         if best is None:
             return False
-        bound = piece.bound if piece is self.first else self._rest_bound()
+        bound = self._rest_bound() if piece is self.rest else piece.bound
         if bound >= self._wanted(best):
             return True
-        return piece is self.rest and len(routes_of(self.index, self.left())) < AGAIN * routes
+        return piece is not self.first and len(routes_of(self.index, self.left())) < AGAIN * routes
 
     def _wanted(self, best: Solution) -> float:
         """The bound that leaves the gap asked for."""
