@@ -93,6 +93,13 @@ class FleetLine:
     slice: str | None
     accelerators: int
     instances: int
+    declared: str = ""
+    """of ``owned`` ones: the commitment that owned.csv declares; empty where they are owned"""
+
+    @property
+    def said(self) -> str:
+        """The market in words: a commitment that runs already is no new one."""
+        return f"{self.declared}, held" if self.declared else self.market
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,10 @@ def batch_with_slice(files: Files) -> None:
 
 
 def llm_too_large(files: Files) -> None:
-    """An llm that is allowed one accelerator per replica, and none is large enough."""
+    """The only llm is allowed one accelerator per replica, and none is large enough."""
     files[A] = b"accelerator\nl4\nl40s\n"
-    header = b"llm,precisions,max_accelerators_per_replica\n"
-    files[M] = header + b"llama-3.1-8b,fp8,1\nqwen3-32b,bf16,1\n"
+    files[M] = b"llm,precisions,max_accelerators_per_replica\nqwen3-32b,bf16,1\n"
+    files[Q] = b"workload,llm,quality\n*,qwen3-32b,0.74\n"
 
 
 def with_residency(files: Files) -> None:
@@ -467,7 +467,7 @@ MISTAKES = (
         "did you mean vllm",
     ),
     # ---- impossible before solving
-    Mistake("llm-too-large", llm_too_large, M, 3, "llm", "its weights take 66 GB"),
+    Mistake("llm-too-large", llm_too_large, M, 2, "llm", "its weights take 66 GB"),
     Mistake(
         "accelerator-not-on-sale",
         lambda f: f.update({A: b"accelerator\nmi300x\n"}),

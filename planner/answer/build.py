@@ -12,6 +12,7 @@ from models.fleet.data import FleetData, FloatArray
 from planner.answer.adoption import UNITS, Market, adoption_lines
 from planner.answer.decisions import (
     Decisions,
+    declared_lines,
     fleet_lines,
     hosting_lines,
     leg_loads,
@@ -75,7 +76,7 @@ def build_plan(
             objective, value, result.bound, result.status, result.proof, result.solver
         ),
         adoption=adoption_lines(market, decisions.adopt, facts, candidates),
-        fleet=fleet_lines(data, decisions),
+        fleet=tuple(declared_lines(fleet_lines(data, decisions), facts)),
         replicas=replica_lines(data, decisions, candidates.pools),
         routing=routing_lines(data, decisions, leg_loads(data, check_share)),
         hosting=hosting_lines(data, decisions),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.fleet.data import MARKETS, BoolArray, FleetData, FloatArray, IntArray
 from planner.candidates.kinds import PoolInfo
+from planner.instance.facts import Facts
 from planner.plan import FleetLine, ReplicaLine, RoutingLine, TrainingLine
 
 if TYPE_CHECKING:
@@ -105,6 +107,24 @@ def fleet_lines(data: FleetData, decisions: Decisions) -> tuple[FleetLine, ...]:
             if instances > 0
         ]
     return tuple(lines)
+
+
+def declared_lines(lines: Iterable[FleetLine], facts: Facts) -> Iterator[FleetLine]:
+    """The lines, machines held anyway told apart by the market that ``owned.csv`` declares."""
+    held = {machine.machine: dict(machine.fixed_by_market) for machine in facts.machines}
+    slices = {part.slice: t for t, part in enumerate(facts.instance.slices)}
+    for line in lines:
+        if line.market != OWNED:
+            yield line
+            continue
+        parts = held[f"{line.region}/{line.offer}"]
+        steady = all(len(set(counts)) == 1 for counts in parts.values())
+        for name in [line.slice] if line.slice is not None or steady else list(slices):
+            for market, counts in parts.items():
+                instances = counts[slices[name] if name is not None else 0]
+                declared = "" if market == OWNED else market
+                if instances:
+                    yield replace(line, slice=name, instances=instances, declared=declared)
 
 
 def _fixed(data: FleetData, machine: int) -> list[tuple[str, str | None, int]]:

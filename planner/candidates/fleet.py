@@ -94,7 +94,8 @@ def _route_figures(parts: Parts, routes: Spread) -> _RouteFigures:
         * share[served, 0]
     )
     pue = np.array([p.pue for p in places])[there]
-    intensity = np.array([p.carbon_kgco2e_per_kwh for p in places])[there, routes.slice[served]]
+    grid = np.array([p.carbon_kgco2e_per_kwh for p in places]).reshape(-1, len(hours))
+    intensity = grid[there, routes.slice[served]]
     carbon = np.zeros((len(at), 2))
     carbon[served, 0] = kwh * pue * intensity
     carbon[:, 1] = np.where(short, 0.0, kernels.api_kg[at] * requests)

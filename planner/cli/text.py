@@ -26,7 +26,10 @@ NUMBER_AND_UNIT = re.compile(r"(\d) (USD|kgCO2e|QoE|l|h|ms|s|%|days|times|reques
 """Not torn apart at the end of a line."""
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
 HOURS_PER_MONTH = 730.0
-MARKET_ORDER = ("owned", "commit-3y", "commit-1y", "on-demand", "spot")
+MARKET_ORDER = (
+    *("owned", "commit-3y, held", "commit-1y, held"),
+    *("commit-3y", "commit-1y", "on-demand", "spot"),
+)
 
 
 # ------------------------------------------------------------------ pieces
@@ -129,7 +132,7 @@ def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
         lambda: defaultdict(float)
     )
     for line in plan.fleet:
-        key = (line.region, line.accelerator, line.offer, line.market)
+        key = (line.region, line.accelerator, line.offer, line.said)
         for name in slice_hours if line.slice is None else (line.slice,):
             held[key][name] += line.accelerators * line.instances
 

@@ -99,6 +99,8 @@ class MachineFacts:
     """owned or committed, held whether used or not; the most of any slice"""
     fixed_by_slice: tuple[int, ...]
     """the same for every slice, in order: less where a commitment ends within the period"""
+    fixed_by_market: tuple[tuple[str, tuple[int, ...]], ...]
+    """the same by market of ``owned.csv``"""
     fixed_usd_per_h: float
     """for all of them together, sum over the rows of ``owned.csv``; the mean over the period"""
     price_date: str

@@ -89,30 +89,35 @@ def least_weight_gb(llm: LlmFacts) -> float:
 
 
 def llm_fits_nowhere(t: Tables, facts: Facts) -> Iterator[Finding]:
-    """The weights of every llm fit the memory of some machine, within its accelerator limit."""
-    memory = {card.accelerator: card.memory_gb for card in facts.accelerators}
-    for index, llm in enumerate(facts.llms):
-        best = max(
-            (
-                (
-                    min(machine.accelerators, llm.max_accelerators_per_replica)
-                    * memory[machine.accelerator],
-                    machine.machine,
-                )
-                for machine in facts.machines
-            ),
-            default=(0.0, ""),
-        )
-        needed = least_weight_gb(llm)
-        if best[1] and needed > best[0]:
+    """The weights of every llm fit the memory of some machine, within its accelerator limit.
+
+    Harmless where another llm can answer: pointed out.
+    """
+    largest = [_largest_replica_gb(llm, facts) for llm in facts.llms]
+    fits = [
+        least_weight_gb(llm) <= most for llm, (most, _) in zip(facts.llms, largest, strict=True)
+    ]
+    for index, (llm, (most, machine)) in enumerate(zip(facts.llms, largest, strict=True)):
+        if machine and not fits[index]:
             yield t.llms.finding(
                 index,
                 "llm",
-                f"its weights take {needed:,.0f} GB at {'/'.join(llm.precisions)}, the largest "
-                f"replica has {best[0]:,.0f} GB ({best[1]})",
+                f"its weights take {least_weight_gb(llm):,.0f} GB at {'/'.join(llm.precisions)}, "
+                f"the largest replica has {most:,.0f} GB ({machine})",
                 "allow a smaller precision, larger machines, or more accelerators per replica",
-                name=f"llms/{llm.llm}",
+                warning=any(fits) or bool(facts.apis),
+                name=f"llms/{llm.llm}" if any(fits) or facts.apis else "",
             )
+
+
+def _largest_replica_gb(llm: LlmFacts, facts: Facts) -> tuple[float, str]:
+    """Most memory that one replica of the llm may have, and the machine that has it."""
+    memory = {card.accelerator: card.memory_gb for card in facts.accelerators}
+    sizes = [
+        (min(m.accelerators, llm.max_accelerators_per_replica) * memory[m.accelerator], m.machine)
+        for m in facts.machines
+    ]
+    return max(sizes, default=(0.0, ""))
 
 
 def _allowed(workload: Workload, facts: Facts) -> list[RegionFacts]:

@@ -422,10 +422,15 @@ def _machine(
 ) -> MachineFacts:
     """One offer in one region: the user's prices over the catalog's, and the machines held."""
     held = [row for row in cut.instance.owned if (row.region, row.offer) == (region, offer)]
-    by_slice = tuple(
-        sum(row.instances for row in held if cut.covers(row, part.slice))
-        for part in cut.instance.slices
-    )
+    by_market = {
+        market: tuple(
+            sum(row.instances for row in held if row.market == market and cut.covers(row, t.slice))
+            for t in cut.instance.slices
+        )
+        for market in sorted({row.market for row in held})
+    }
+    by_slice = tuple(map(sum, zip(*by_market.values(), strict=True))) if held else (
+        (0,) * len(cut.instance.slices))  # fmt: skip
     hours = cut.instance.settings.period.hours
     if known is None and own is None and catalog.has("offers", region, offer):
         known = catalog.offer(region, offer)  # of an accelerator that is not allowed
@@ -455,6 +460,7 @@ def _machine(
         max_instances=own.max_instances if own is not None else None,
         fixed_instances=max(by_slice),
         fixed_by_slice=by_slice,
+        fixed_by_market=tuple(by_market.items()),
         fixed_usd_per_h=math.fsum(
             row.instances * row.usd_per_h * (cut.held_hours(row) / hours) for row in held
         ),

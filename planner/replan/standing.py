@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 
+from planner.answer.decisions import declared_lines
 from planner.compare.sides import PlanSide
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Owned
@@ -18,7 +19,8 @@ OWNED = "owned"
 def standing_plan(plan: Plan, facts: Facts) -> Plan:
     """The plan with what the instance holds anyway in place of what it owned and committed to."""
     rented = [line for line in plan.fleet if line.market not in (OWNED, *TERM_YEARS)]
-    held = [line for machine in facts.machines for line in _owned_lines(machine, facts)]
+    lines = (line for machine in facts.machines for line in _owned_lines(machine, facts))
+    held = declared_lines(lines, facts)
     return dataclasses.replace(plan, fleet=(*held, *rented))
 
 
@@ -38,6 +40,7 @@ def standing_side(side: PlanSide, facts: Facts) -> PlanSide:
             m,
             fixed_instances=today[m.machine].fixed_instances,
             fixed_by_slice=today[m.machine].fixed_by_slice,
+            fixed_by_market=today[m.machine].fixed_by_market,
             fixed_usd_per_h=today[m.machine].fixed_usd_per_h,
         )
         if m.machine in today

@@ -136,7 +136,7 @@ def fleet_rows(plan: Plan, slice_hours: Mapping[str, float]) -> tuple[FleetRow, 
     whole = sum(slice_hours.values())
     held: dict[tuple[str, str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for line in plan.fleet:
-        key = (line.region, line.accelerator, line.offer, line.market)
+        key = (line.region, line.accelerator, line.offer, line.declared or line.market)
         for name in slice_hours if line.slice is None else (line.slice,):
             held[key][name] += line.accelerators * line.instances
     rows = [

@@ -99,7 +99,7 @@ def _fleet(plan: Plan) -> list[Row]:
     always: dict[tuple[str, str, str, str], int] = defaultdict(int)
     sliced: dict[tuple[str, str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for line in plan.fleet:
-        key = (line.region, line.accelerator, line.offer, line.market)
+        key = (line.region, line.accelerator, line.offer, line.said)
         if line.slice is None:
             always[key] += line.accelerators * line.instances
         else:

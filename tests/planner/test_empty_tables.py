@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from planner.api import Answer, Request, answer
+from planner.api import Answer, Request, answer, verify
+from planner.cli.text import fleet
+from planner.errors import InstanceError
 
 TINY = Path(__file__).resolve().parents[2] / "instances" / "tiny"
 HOURS = 728.0
@@ -45,6 +47,56 @@ def test_a_fleet_of_hosted_llms_alone_costs_their_tokens(folder: Path) -> None:
     assert plan.carbon_lines["api"] == pytest.approx(requests * 0.8 * 0.2 / 1e3)
     assert plan.fleet == ()
     assert plan.certificate.gap_relative <= 1e-4
+
+
+@pytest.mark.parametrize("kept", ["header", "nothing"])
+def test_who_buys_every_answer_needs_no_tables_of_an_own_fleet(folder: Path, kept: str) -> None:
+    """Regions, accelerators and llms without a row, or without a file."""
+    for name in ("regions", "accelerators", "llms"):
+        if kept == "header":
+            write(folder, name, name.removesuffix("s"))
+        else:
+            (folder / f"{name}.csv").unlink()
+    header = "llm,provider,ttft_s,tpot_s,gco2e_per_ktok,input_usd_per_mtok,output_usd_per_mtok"
+    write(folder, "apis", header, "bought,anyone,0.5,0.01,0.2,1,5")
+    write(folder, "quality", "workload,llm,quality", "chat,bought,0.8")
+    write(folder, "variants", "workload,llm", "chat,bought")
+    found = planned(folder)
+    requests = 2.0 * 3600.0 * HOURS
+    tokens_usd = requests * (600 + 5 * 200) / 1e6
+    assert found.plan.cost_lines["api tokens"] == pytest.approx(tokens_usd)
+    assert verify(found.plan, found.facts).ok
+    assert found.plan.provenance["hosted_prices_by_cost"] == {"user": pytest.approx(1.0)}
+    assert "prices_by_cost" not in found.plan.provenance
+
+
+def test_an_own_llm_needs_regions_and_accelerators(folder: Path) -> None:
+    header = "llm,provider,ttft_s,tpot_s,gco2e_per_ktok,input_usd_per_mtok,output_usd_per_mtok"
+    write(folder, "apis", header)
+    for name in ("regions", "accelerators", "llms"):
+        write(folder, name, name.removesuffix("s"))
+    write(folder, "quality", "workload,llm,quality", "chat,llama-3.1-8b,0.6")
+    (folder / "variants.csv").unlink()
+    with pytest.raises(InstanceError) as caught:
+        planned(folder)
+    assert "nothing can answer" in " ".join(map(str, caught.value.findings))
+    write(folder, "llms", "llm", "llama-3.1-8b")
+    with pytest.raises(InstanceError) as caught:
+        planned(folder)
+    assert [f.file for f in caught.value.findings] == ["regions.csv", "accelerators.csv"]  # type: ignore[attr-defined]
+
+
+def test_commitments_that_run_already_are_told_as_such(folder: Path) -> None:
+    header = "region,offer,market,instances,usd_per_h,end_date"
+    machine = "gcp:us-central1,gcp_g2-standard-4"
+    rows = [f"{machine},commit-1y,2,0.45,2027-03-31", f"{machine},owned,1,0.3,"]
+    write(folder, "owned", header, *rows)
+    write(folder, "quality", "workload,llm,quality", "chat,llama-3.1-8b,0.6")
+    write(folder, "variants", "workload,llm", "chat,llama-3.1-8b")
+    plan = planned(folder).plan
+    held = {line.said: line.instances for line in plan.fleet if line.market == "owned"}
+    assert held == {"owned": 1, "commit-1y, held": 2}
+    assert "commit-1y, held" in "\n".join(fleet(plan, dict.fromkeys(HALVES, HOURS / 2)))
 
 
 @pytest.mark.parametrize("quota", [False, True], ids=["without quotas", "with a quota of 0"])

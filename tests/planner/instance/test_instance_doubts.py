@@ -141,6 +141,8 @@ def test_a_slip_is_refused_with_both_figures_unless_it_is_meant(
         ("slices.csv:slice,hours,month,start_hour_utc,end_hour_utc:"
          "h00-12,364,2,0,12;h12-24,364,9,12,24", "February is not in the period"),
         ("accelerators.csv:accelerator:l4;h100-sxm;mi300x", "no offer in any"),
+        ("regions.csv:region:gcp:us-central1;aws:eu-north-1;azure:norwaywest", "no offer of any"),
+        ("accelerators.csv:accelerator:l4", "its weights take 33 GB at fp8"),
     ],
 )  # fmt: skip
 def test_what_lies_less_far_or_does_no_harm_is_pointed_out(
