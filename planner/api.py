@@ -30,6 +30,7 @@ from planner.plan import Plan, gap_between
 if TYPE_CHECKING:
     from planner.backtest.replay import Progress as ReplayProgress
     from planner.backtest.results import Backtest
+    from planner.candidates import Candidates
     from planner.compare.fronts import FrontDiff
     from planner.compare.instances import InstanceDiff
     from planner.compare.plans import PlanDiff
@@ -42,10 +43,8 @@ if TYPE_CHECKING:
     from planner.program.export import Export
     from planner.replan.check import Replan
     from planner.report.files import Report
-    from planner.solve.bound import Prices
     from planner.solve.engine import EngineResult
     from planner.solve.options import Progress
-    from planner.solve.solution import Solution
     from planner.verify import Proof, VerificationReport, Violation
 
 OBJECTIVES = ("cost", "carbon", "qoe-loss")
@@ -436,6 +435,7 @@ def answer(
     from planner.answer.build import build_plan
     from planner.answer.certificate import proof as stored_proof
     from planner.candidates import build_candidates
+    from planner.remedies import explaining
     from planner.solve.index import FleetIndex
     from planner.solve.options import EngineOptions
     from planner.verify import verify_plan
@@ -448,7 +448,8 @@ def answer(
         facts = with_request(given, request)
         incumbent = incumbent_of(facts)
     objective = facts.instance.settings.minimize
-    with _timed("candidates", timings, log):
+    deadline = time.monotonic() + request.time_limit_s - math.fsum(timings.values())
+    with _timed("candidates", timings, log), explaining(facts, deadline):
         candidates = build_candidates(facts)
     bench = None
     if start or start_proof is not None:
@@ -457,24 +458,20 @@ def answer(
         bench = Bench(facts, incumbent, objective, start_proof, candidates)
     with _timed("index", timings, log):
         index = FleetIndex.build(candidates.data) if bench is None else bench.index
-    begin: Solution | None = None
-    known: tuple[Prices, ...] = ()
-    if bench is not None:
-        with _timed("start", timings, log):
-            begin, known = bench.beginning(start)
+    with _timed("start", timings, log):
+        begin, known = (None, ()) if bench is None else bench.beginning(start)
 
     def listener(progress: Progress) -> None:
         log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
         if on_progress is not None:
             on_progress(progress)
 
-    check_s = CHECK_S_PER_ROUTE * candidates.eligible_before_pruning
-    kept_back = min(check_s, MOST_KEPT_BACK * request.time_limit_s)
-    left = request.time_limit_s - kept_back - math.fsum(timings.values())
+    left = request.time_limit_s - _kept_back_s(request, candidates) - math.fsum(timings.values())
     options = EngineOptions(
         gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
     )
-    result = search(candidates.data, objective, options, listener, index, begin, known)
+    with explaining(facts, deadline):
+        result = search(candidates.data, objective, options, listener, index, begin, known)
     log.add("searched", status=result.status, value=result.value, bound=result.bound)
     with _timed("plan", timings, log):
         draft = build_plan(facts, candidates, result, objective)
@@ -501,6 +498,12 @@ def _search_of(request: Request) -> Callable[..., EngineResult]:
 
     require_solver(request.solver)
     return partial(solve_whole, request.solver)
+
+
+def _kept_back_s(request: Request, candidates: Candidates) -> float:
+    """Time for the check of the bound."""
+    check_s = CHECK_S_PER_ROUTE * candidates.eligible_before_pruning
+    return min(check_s, MOST_KEPT_BACK * request.time_limit_s)
 
 
 def with_certificate(

@@ -65,8 +65,8 @@ class InfeasibleError(PlannerError):
     """No plan exists, with proof; every one of `conflicts` needs one of its repairs.
 
     `headline` is the message without the rules; `conflict` and `repair` are the rules and repairs
-    of all conflicts in one list; `proof` is what the statement rests on, where that is more than
-    prices that anybody can check.
+    of all conflicts in one list; `together` mends all of several; `proof` is what the statement
+    rests on, where that is more than prices that anybody can check.
     """
 
     exit_code = 4
@@ -79,12 +79,14 @@ class InfeasibleError(PlannerError):
         *,
         conflicts: Sequence[Conflict] = (),
         proof: str = "",
+        together: tuple[str, ...] = (),
     ) -> None:
         super().__init__(headline)
         self.headline = headline
         alone = (Conflict(conflict, repair),) if conflict or repair else ()
         self.conflicts = tuple(conflicts) or alone
         self.proof = proof
+        self.together = together
 
     def __str__(self) -> str:
         rules = self.conflict
@@ -101,6 +103,13 @@ class InfeasibleError(PlannerError):
     def repair(self) -> tuple[str, ...]:
         """What would mend it."""
         return tuple(dict.fromkeys(words for part in self.conflicts for words in part.repairs))
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """Changes each of which would mend everything."""
+        if len(self.conflicts) == 1:
+            return self.repair
+        return (", and ".join(self.together),) if self.together else ()
 
 
 class SolverError(PlannerError):

@@ -27,7 +27,7 @@ accelerators, so quotas, spot shares and replicas are kept; cost no more; power 
 are per accelerator and so are the changes against the incumbent.
 """
 
-from planner.candidates.build import build_candidates
+from planner.candidates.build import UnservedError, build_candidates
 from planner.candidates.kinds import RULES, Candidates, Exclusion, PoolInfo
 
-__all__ = ["RULES", "Candidates", "Exclusion", "PoolInfo", "build_candidates"]
+__all__ = ["RULES", "Candidates", "Exclusion", "PoolInfo", "UnservedError", "build_candidates"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -24,7 +24,6 @@ from planner.candidates.exclusions import Tally
 from planner.candidates.fleet import Parts, fleet_data, workload_index
 from planner.candidates.kinds import Candidates, Exclusion
 from planner.candidates.legs import Leg, legs_of, mixture_quality
-from planner.candidates.limits import prove_supply
 from planner.candidates.machines import dominated_machines, usable
 from planner.candidates.migration import Changes
 from planner.candidates.routes import (
@@ -36,12 +35,28 @@ from planner.candidates.routes import (
     spread,
     user_of,
 )
-from planner.errors import InfeasibleError
+from planner.errors import Conflict, InfeasibleError
 from planner.incumbent import incumbent_of
 from planner.instance.facts import Facts, MachineFacts
 from planner.serving import PlanningLaws, planning_laws
 
 NOT_KEPT = "another variant answers the workload today, and that must stay (keep_incumbent)"
+
+
+Exclusions = Mapping[str, tuple[Exclusion, ...]]
+
+
+class UnservedError(InfeasibleError):
+    """Workloads that no candidate can serve; `planner.remedies` says what would mend it."""
+
+    def __init__(self, reasons: Mapping[str, tuple[str, ...]], found: Exclusions) -> None:
+        self.reasons, self.exclusions = reasons, found
+        names = list(reasons)
+        headline = f"workload{'s' if len(names) > 1 else ''} {', '.join(names)} cannot be served"
+        super().__init__(
+            f"{headline} by any allowed variant",
+            conflicts=[Conflict(why) for why in reasons.values()],
+        )
 
 
 def build_candidates(
@@ -54,8 +69,8 @@ def build_candidates(
 
     `laws` gives the iteration laws of all replicas at once. `prune=False` keeps dominated pools and
     machines (the optimum is the same: the package's docstring has the proofs). Raises
-    InfeasibleError, with numbers, where a workload cannot be served at all or demand exceeds all
-    quotas; RunError where the incumbent cannot be read.
+    UnservedError, with numbers, where workloads cannot be served at all; RunError where the
+    incumbent cannot be read.
     """
     changes = Changes(facts, incumbent_of(facts))
     removed: dict[str, str] = {}
@@ -107,8 +122,7 @@ def build_candidates(
     parts = Parts(facts, items, regions, legs, configs, cells, pools, kernels)
     order = list(dict.fromkeys(legs[at].variant for at in chosen))
     options = [option for v in order for option in training[v]]
-    data, infos, machines = fleet_data(parts, routes, order, options, changes)
-    prove_supply(facts, data, machines)
+    data, infos, _ = fleet_data(parts, routes, order, options, changes)
     latency = kernels.experience
     short = routes.kernel < 0
     return Candidates(
@@ -239,50 +253,37 @@ def _require_variants(
     exclusions: Sequence[Exclusion],
     removed: dict[str, str],
 ) -> None:
-    """Raise InfeasibleError for the first workload with demand and no variant left."""
+    """Raise UnservedError where workloads with demand have no variant left."""
     able = {leg.workload for leg in legs if leg.variant in served}
+    reasons: dict[str, tuple[str, ...]] = {}
+    about: dict[str, tuple[Exclusion, ...]] = {}
     for w, workload in enumerate(facts.instance.workloads):
         if w in able or not classes[w]:
             continue
         name = workload.workload
         mine = [v for v in facts.variants if v.workload == name]
-        llms = {v.llm for v in mine} | {v.check_llm for v in mine}
-        why = [f"{v.variant}: {removed[v.variant]}" for v in mine if v.variant in removed]
-        about = [
+        llms = {v.llm for v in mine} | {v.check_llm for v in mine} | {None}
+        about[name] = tuple(
             found
             for found in exclusions
             if found.workload == name or (found.workload is None and found.llm in llms)
-        ]
-        rules = [str(found) for found in about]
-        raise InfeasibleError(
-            f"workload {name} cannot be served by any allowed variant: "
-            + "; ".join([*why[:4], *rules[:6]] or ["it has no variant"]),
-            conflict=tuple(why + rules),
-            repair=tuple(dict.fromkeys(_remedy(found) for found in about)),
         )
+        told = {found.llm for found in about[name]} - {None}
+        why = [v for v in mine if v.variant in removed and v.llm not in told]
+        reasons[name] = tuple(
+            [*(f"{v.variant}: {removed[v.variant]}" for v in why)]
+            + [_reason(found, removed) for found in about[name]]
+            or ["it has no variant"]
+        )
+    if reasons:
+        raise UnservedError(reasons, about)
 
 
-def _remedy(found: Exclusion) -> str:
-    what = found.llm or found.workload or "it"
-    return {
-        "residency": f"allow a region tagged {found.where}, or drop the residency of "
-        f"{found.workload}",
-        "quality floor": f"lower quality_min of {found.workload} to {found.available:.3f}, or "
-        "allow a better llm",
-        "context length": f"allow an llm with a context of {found.needed:,.0f} tokens",
-        "prompt lane": f"add a prompt lane of at least {found.needed:,.0f} tokens",
-        "precision": f"allow {what} in bf16 or int4, or an accelerator with {found.needed:.0f} bit "
-        "arithmetic",
-        "memory": f"allow an accelerator or replica with {found.needed:,.0f} GB for {what}, or a "
-        "smaller precision",
-        "operating point": f"add an operating point above {found.needed:.0f} ms",
-        "TPOT target": f"add an operating point at or below {found.available:.0f} ms, or raise the "
-        f"TPOT target of {found.workload} to {found.needed:.0f} ms",
-        "TTFT target": f"raise the TTFT target of {found.workload} to {found.needed:.0f} ms, or "
-        f"allow regions nearer to {found.where}",
-        "price": f"give a price for {found.where}",
-        "quota": f"raise the quota for {found.where} to {found.needed:.0f} accelerators",
-    }[found.rule]
+def _reason(found: Exclusion, removed: Mapping[str, str]) -> str:
+    """An exclusion in words; of a quality floor with what staleness leaves of the quality."""
+    if found.rule == "quality floor":
+        return f"{found.where}: {removed[str(found.where)]}"
+    return str(found)
 
 
 def _counts(

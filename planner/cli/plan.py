@@ -26,6 +26,8 @@ CalibrationOption = Annotated[
 ]
 STOPPED_AT_LIMIT = 5
 AMBIGUOUS_GAP = 0.1
+MOST_REASONS = 10
+"""Shown of one conflict."""
 POINTED_OUT = "Pointed out: "
 """How an assumption begins that is a warning of the instance's checks."""
 
@@ -314,11 +316,17 @@ def infeasible_lines(error: InfeasibleError, folder: str) -> list[str]:
             if several:
                 title = f"conflict {number} of {len(error.conflicts)}: {title}"
             lines += paragraph(title + (f" ({part.note}):" if part.note else ":"))
-            lines += [line for rule in part.rules for line in bullet(rule)]
+            lines += [line for rule in part.rules[:MOST_REASONS] for line in bullet(rule)]
+            if len(part.rules) > MOST_REASONS:
+                more = len(part.rules) - MOST_REASONS
+                lines += bullet(f"and {more} more (--json lists all)")
         if part.repairs:
             lines.append("each of these would mend it:" if len(part.repairs) > 1 else
                          "this would mend it:")  # fmt: skip
             lines += [line for words in part.repairs for line in bullet(words)]
+    if error.together:
+        lines.append("these together mend all of them:")
+        lines += [line for words in error.together for line in bullet(words)]
     return lines
 
 
@@ -342,6 +350,7 @@ def error_dict(error: BaseException) -> dict[str, Any]:
             "conflict": list(error.conflict),
             "repair": list(error.repair),
             "conflicts": [dataclasses.asdict(part) for part in error.conflicts],
+            "together": list(error.together),
             "proof": error.proof or "dual prices",
         }
     return body

@@ -6,6 +6,7 @@ The numbers are those of the combination itself, not of the closest of all that 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,27 +15,32 @@ from planner.errors import InfeasibleError
 from planner.explain.wishes import Wish, names_machine, names_variant
 from planner.instance.facts import ApiFacts, Facts, MachineFacts
 from planner.instance.figures import PRICE_COLUMNS
-
-SAID_OF_VARIANTS = "quality floor:"
-"""Said of each variant already."""
+from planner.remedies import explained
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why, with numbers, and what would mend it."""
+    """Why, with numbers, in the order in which it binds, and what would mend it, each by itself."""
 
     why: tuple[str, ...]
     repairs: tuple[str, ...] = ()
 
+    def after(self, other: Reason | None) -> Reason:
+        """Both reasons: each repair is one of this with one of the other's."""
+        if other is None:
+            return self
+        both = [f"{first}, and {second}" for first in other.repairs for second in self.repairs]
+        return Reason(tuple(dict.fromkeys((*other.why, *self.why))), tuple(dict.fromkeys(both)))
+
 
 def reason_of(wish: Wish, facts: Facts) -> Reason | None:
-    """What excludes the wish by itself; None where nothing does."""
-    workloads = [w.workload for w in facts.instance.workloads if wish.asks("workload", w.workload)]
-    for workload in workloads:
-        found = _of_workload(wish, facts, workload)
-        if found is not None:
-            return found
-    return None
+    """What excludes the wish by itself, in all its workloads; None where nothing does."""
+    told: Reason | None = None
+    for workload in facts.instance.workloads:
+        if wish.asks("workload", workload.workload):
+            found = _of_workload(wish, facts, workload.workload)
+            told = told if found is None else found.after(told)
+    return told
 
 
 def _of_workload(wish: Wish, facts: Facts, workload: str) -> Reason | None:
@@ -49,18 +55,29 @@ def _of_workload(wish: Wish, facts: Facts, workload: str) -> Reason | None:
     apis = [a for a in facts.apis if _names_api(wish, a)]
     if not machines and not (apis and any(v.hosted for v in variants)):
         return Reason((_not_offered(wish, facts),))
+    market = None
     if "market" in wish.keys:
-        markets = _in_market(wish, facts, machines)
-        if isinstance(markets, Reason):
-            return markets
-        machines = markets
+        machines, market = _in_market(wish, facts, machines)
+        if not machines:
+            return market
     narrowed = _narrowed(facts, workload, machines, apis, [v.variant for v in variants])
     try:
-        build_candidates(narrowed, prune=False)
+        build_candidates(_all_markets(narrowed), prune=False)
     except InfeasibleError as error:
-        why = [text for text in error.conflict if not text.startswith(SAID_OF_VARIANTS)]
-        return Reason(tuple(why) or (str(error),), tuple(error.repair))
-    return None
+        found = explained(_all_markets(narrowed), error)
+        return Reason(found.conflict or (str(error),), found.repair).after(market)
+    return market
+
+
+def _all_markets(facts: Facts) -> Facts:
+    """The facts with every market allowed: whether one is was asked already."""
+    settings = facts.instance.settings
+    policy = settings.policy.model_copy(
+        update={"spot_share_max": 1.0, "commitments": ("commit-1y", "commit-3y")}
+    )
+    settings = settings.model_copy(update={"policy": policy})
+    instance = facts.instance.model_copy(update={"settings": settings})
+    return dataclasses.replace(facts, instance=instance)
 
 
 def _names_api(wish: Wish, api: ApiFacts) -> bool:
@@ -86,9 +103,9 @@ _PLACE = ("region", "accelerator", "offer")
 
 def _in_market(
     wish: Wish, facts: Facts, machines: list[MachineFacts]
-) -> list[MachineFacts] | Reason:
-    """The machines with the prices of the named markets only; or why there are none."""
-    policy = facts.instance.settings.policy
+) -> tuple[list[MachineFacts], Reason | None]:
+    """The machines with the prices of the named markets only, none where none is sold there; and
+    why the policy does not let them be held."""
     columns = {name: column for name, column in PRICE_COLUMNS.items() if wish.asks("market", name)}
     owned = wish.asks("market", "owned")
     others: dict[str, Any] = {
@@ -100,30 +117,37 @@ def _in_market(
         if any(getattr(m, column) is not None for column in columns.values())
         or (owned and m.fixed_instances > 0)
     ]
-    if not kept:
-        sold = {name for m in machines for name, column in PRICE_COLUMNS.items()
-                if getattr(m, column) is not None}  # fmt: skip
-        return Reason(
-            (
-                f"{len(machines)} machines match, none is sold there in "
-                f"{' or '.join([*columns, *(['owned'] if owned else [])])}; "
-                f"they are sold {', '.join(sorted(sold))}",
-            ),
-            ("give a price in offers.csv",),
-        )
-    if set(columns) == {"spot"} and policy.spot_share_max <= 0.0:
-        return Reason(
-            ("spot is not allowed: policy.spot_share_max is 0",), ("raise policy.spot_share_max",)
-        )
+    if kept:
+        return kept, _forbidden(facts, columns)
+    sold = {name for m in machines for name, column in PRICE_COLUMNS.items()
+            if getattr(m, column) is not None}  # fmt: skip
+    named = " or ".join([*columns, *(["owned"] if owned else [])])
+    why = (
+        f"{len(machines)} machines match, none is sold there in {named}; they are sold "
+        f"{', '.join(sorted(sold))}"
+    )
+    repair = "add it to owned.csv" if owned and not columns else "give a price in offers.csv"
+    return [], Reason((why,), (repair,)).after(_forbidden(facts, columns))
+
+
+def _forbidden(facts: Facts, columns: Mapping[str, str]) -> Reason | None:
+    """That the policy allows none of the named markets."""
+    policy = facts.instance.settings.policy
+    if set(columns) == {"spot"} and policy.spot_share_max < 1.0:
+        share = policy.spot_share_max
+        if share > 0.0:
+            return None  # how much of it is possible is for the re-solve to say
+        why = "spot is not allowed: policy.spot_share_max is 0"
+        return Reason((why,), ("set policy.spot_share_max to 1",))
     forbidden = [name for name in columns if name.startswith("commit")
                  and name not in policy.commitments]  # fmt: skip
-    if columns and len(forbidden) == len(columns):
-        allowed = ", ".join(policy.commitments) or "none"
-        return Reason(
-            (f"{' and '.join(forbidden)} not allowed: policy.commitments is {allowed}",),
-            (f"add {forbidden[0]} to policy.commitments",),
-        )
-    return kept
+    if not columns or len(forbidden) < len(columns):
+        return None
+    allowed = ", ".join(policy.commitments) or "none"
+    return Reason(
+        (f"{' and '.join(forbidden)} not allowed: policy.commitments is {allowed}",),
+        (f"add {forbidden[0]} to policy.commitments",),
+    )
 
 
 def _narrowed(

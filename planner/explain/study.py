@@ -255,7 +255,7 @@ class Study:
                 solved = forced.solve(max(clock.left_s, 0.1), plan, *fitting)
             except InfeasibleError as error:
                 why_all = error.conflict or (str(error),)
-                return Price(INFEASIBLE, reasons=why_all, repairs=error.repair,
+                return Price(INFEASIBLE, reasons=why_all, repairs=error.remedies,
                              plan_gap_relative=self.plan_gap, solved=True,
                              seconds=clock.spent_s), None  # fmt: skip
             except (SolverError, VerificationError) as error:

@@ -70,6 +70,7 @@ from planner.incumbent import incumbent_of
 from planner.instance.copy import copy_instance
 from planner.instance.facts import Facts
 from planner.plan import InstanceRef
+from planner.remedies import explaining
 from planner.runs import INSTANCE, PLAN, REQUEST
 from planner.solve.assignments import Case, Cases, VariantCut
 from planner.solve.bound import Prices
@@ -154,7 +155,8 @@ class FrontRun:
         self.facts = instance if isinstance(instance, Facts) else load(instance)
         self.incumbent = incumbent_of(self.facts)
         self.ground = Ground(self.facts, self.incumbent)
-        self.candidates = build_candidates(self.facts)
+        with explaining(self.facts):
+            self.candidates = build_candidates(self.facts)
         self.index = FleetIndex.build(self.candidates.data)
         self.timings = {"prepare": time.monotonic() - self.began}
         self.before_s, self.before_solves = 0.0, 0

@@ -98,7 +98,8 @@ def _told(diagnosis: Diagnosis) -> InfeasibleError:
     headline = f"{len(conflicts)} conflicts" if len(conflicts) > 1 else "rules conflict"
     if len(conflicts) == 1 and len(conflicts[0].rules) == 1:
         headline = "a rule is out of reach"
-    return InfeasibleError(headline, conflicts=conflicts, proof=proof)
+    together = diagnosis.together if len(conflicts) > 1 else ()
+    return InfeasibleError(headline, conflicts=conflicts, proof=proof, together=together)
 
 
 def nothing_found(
@@ -226,6 +227,8 @@ class Diagnosis:
     """no search ended without an answer"""
     searched: bool = False
     """something of what is told rests on branch and bound"""
+    together: tuple[str, ...] = ()
+    """the first repairs of all conflicts, in words"""
 
     def conflicts(self) -> list[Conflict]:
         """Conflicts with their repairs, until the repaired fleet is not proved impossible.
@@ -245,9 +248,21 @@ class Diagnosis:
             if repaired is data or self._late():
                 break
             data, note = repaired, AFTERWARDS
+            self.together = self._moved(data)
         if not told:
             raise SolverError("no plan was found, and the instance is not proved infeasible")
         return told
+
+    def _moved(self, data: FleetData) -> tuple[str, ...]:
+        """Where the limits of the data went, of those that moved."""
+        now = {rule.what: rule for rule in rules_of(data)}
+        told = []
+        for rule in rules_of(self.index.data):
+            if rule.what not in now:
+                told.append(f"leave out the {rule.name}")
+            elif now[rule.what].limit != rule.limit:
+                told.append(str(Repair(rule, rule.limit, now[rule.what].limit, searched=False)))
+        return tuple(words.split(" (")[0] for words in told)
 
     def _is_mended(self, data: FleetData, clash: Clash) -> bool:
         """Whether the rules of a clash no longer conflict under the limits of the data."""

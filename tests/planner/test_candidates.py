@@ -510,7 +510,6 @@ def test_a_workload_without_a_place_is_infeasible_with_the_reason(tiny: Facts) -
     with pytest.raises(InfeasibleError, match="workload chat cannot be served") as caught:
         candidates(facts)
     assert any("TTFT target" in line and "50 ms" in line for line in caught.value.conflict)
-    assert any("raise the TTFT target of chat" in line for line in caught.value.repair)
 
 
 def test_residency_leaves_no_region(tiny: Facts) -> None:
@@ -518,22 +517,7 @@ def test_residency_leaves_no_region(tiny: Facts) -> None:
     facts = with_instance(tiny, workloads=(chat, *tiny.instance.workloads[1:]))
     with pytest.raises(InfeasibleError, match="chat") as caught:
         candidates(facts)
-    assert "allow a region tagged mars, or drop the residency of chat" in caught.value.repair
-
-
-def test_demand_above_all_quotas_is_proved_before_solving(tiny: Facts) -> None:
-    demand = tuple(
-        row.model_copy(update={"requests_per_s": 500.0 * row.requests_per_s})
-        for row in tiny.instance.demand
-    )
-    quotas = tuple(
-        Quota(region=r.region, accelerator=a.accelerator, accelerators=8)
-        for r in tiny.regions
-        for a in tiny.accelerators
-    )
-    with pytest.raises(InfeasibleError, match="needs at least") as caught:
-        candidates(with_instance(tiny, demand=demand, quotas=quotas))
-    assert "raise quotas by at least" in caught.value.repair[0]
+    assert any("regions tagged mars" in line for line in caught.value.conflict)
 
 
 def test_a_quota_of_nothing_removes_the_machines(tiny: Facts) -> None:
