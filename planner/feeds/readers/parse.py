@@ -70,15 +70,16 @@ K = TypeVar("K")
 
 
 def outliers(values: Mapping[K, float], factor: float) -> tuple[dict[K, float], float]:
-    """Values at `factor` times the median of all or more, or at a `factor`-th of it or less.
+    """Values at `factor` times the median of those above 0 or more, or a `factor`-th of it or less.
 
-    Also the median.
+    Also the median; 0 where all are 0, and nothing is an outlier.
     """
-    middle = median(values.values())
+    positive = [value for value in values.values() if value > 0.0]
+    middle = median(positive) if positive else 0.0
     far = {
         key: value
         for key, value in values.items()
-        if middle > 0.0 and not middle / factor < value < middle * factor
+        if positive and not middle / factor < value < middle * factor
     }
     return far, middle
 

@@ -471,6 +471,14 @@ def test_a_single_hour_of_zero_is_doubted_with_its_time_and_key(need: Need, sour
     assert "outlier_factor 50" in doubt.text
 
 
+def test_zeros_that_fill_gaps_are_doubted_however_many(need: Need, source: Source) -> None:
+    def values(zone: str, when: dt.datetime) -> tuple[float, bool]:
+        return (0.0 if zone == "DE" and when.hour % 3 else 300.0), False
+
+    (doubt,) = grid(need, source, values).doubts
+    assert "and 187 more, where the median is 300 gCO2e/kWh" in doubt.text
+
+
 def test_regions_without_a_zone_are_named(tmp_path: Path, source: Source) -> None:
     folder = write_buyer(tmp_path / "buyer")
     regions = folder / "regions.csv"
