@@ -11,7 +11,7 @@ import numpy as np
 from planner.api import load
 from planner.feeds.tables import PRICE_COLUMNS
 from planner.instance.checks import PRICE_PER_ACCELERATOR_USD_PER_H
-from planner.instance.copy import write_table
+from planner.instance.copy import accept, write_table
 from planner.instance.facts import MachineFacts
 from planner.instance.schema import Offer
 
@@ -58,6 +58,7 @@ def with_prices(source: Path, target: Path, factor: Factor) -> Path:
                 )
             )  # fmt: skip
     write_table(target, "offers", rows)
+    accept(target, "offers/*")  # prices of another day may be far from the catalog's
     return target
 
 

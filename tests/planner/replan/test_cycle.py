@@ -150,7 +150,8 @@ def dearer_machines(instance: Path, held: Path, times: float) -> None:
     """The accelerators that run become so many times as dear where they run."""
     running = [(x.region, x.accelerator) for x in read_run(held).plan.fleet if x.instances]
     moved = with_prices(instance, instance.parent / "moved", dearer(running, times))
-    shutil.copyfile(moved / "offers.csv", instance / "offers.csv")
+    for name in ("offers.csv", "instance.toml"):
+        shutil.copyfile(moved / name, instance / name)
 
 
 # ------------------------------------------------------------------ with feeds
