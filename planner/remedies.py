@@ -78,8 +78,14 @@ def explained(facts: Facts, error: InfeasibleError, deadline: float = math.inf) 
 def _unserved(facts: Facts, workload: str, error: UnservedError, deadline: float) -> Conflict:
     trials = Trials(facts, workload, deadline)
     ways = [way.words for way in trials.ways(error.exclusions[workload])]
-    then = tuple(f"then {reason}" for reason in trials.later)
+    then = tuple(f"then {_said(reason)}" for reason in trials.later)
     return Conflict(error.reasons[workload] + then, tuple(ways))
+
+
+def _said(found: Exclusion) -> str:
+    if found.rule == ATTAINMENT:
+        return f"attainment: {found.needed:g} of the answers to {found.workload} in time"
+    return str(found)
 
 
 def _with_targets(facts: Facts, part: Conflict, deadline: float) -> Conflict:

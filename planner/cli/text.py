@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,8 @@ from planner.answer.words import (
 )
 from planner.plan import Plan
 
-WIDTH = 100
+WIDTH, NARROWEST = 100, 60
+"""Most columns, and least where the terminal has fewer."""
 NUMBER_AND_UNIT = re.compile(r"(\d) (USD|kgCO2e|QoE|l|h|ms|s|%|days|times|requests)(?!\w)")
 """Not torn apart at the end of a line."""
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
@@ -51,12 +53,18 @@ def table(
     return lines
 
 
+def width() -> int:
+    """Columns to write: those of the terminal where it has fewer than ours."""
+    columns = shutil.get_terminal_size((WIDTH, 24)).columns
+    return min(max(columns, NARROWEST), WIDTH)
+
+
 def paragraph(text: str, first: str = "", indent: str = "") -> list[str]:
     """Text wrapped to the width, `first` before it and `indent` on the lines that follow."""
     joined = NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", text)
     lines = textwrap.wrap(
         joined,
-        WIDTH,
+        width(),
         initial_indent=first,
         subsequent_indent=indent,
         break_long_words=False,

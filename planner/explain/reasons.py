@@ -29,7 +29,8 @@ class Reason:
         """Both reasons: each repair is one of this with one of the other's."""
         if other is None:
             return self
-        both = [f"{first}, and {second}" for first in other.repairs for second in self.repairs]
+        both = [first if first == second else f"{first}, and {second}"
+                for first in other.repairs for second in self.repairs]  # fmt: skip
         return Reason(tuple(dict.fromkeys((*other.why, *self.why))), tuple(dict.fromkeys(both)))
 
 

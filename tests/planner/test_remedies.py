@@ -226,3 +226,12 @@ def test_machines_without_a_price_ask_for_one(tiny: Facts) -> None:
         return replace(facts, machines=machines)
 
     assert all(words.startswith("give a price for") for words in lever(unpriced, tiny))
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_messages_fit_a_narrow_terminal(
+    tiny: Facts, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = error_text(impossible(tiny, caps={"cost": 500.0}), "a-folder-with-a-name")
+    assert max(map(len, text.splitlines())) <= columns

@@ -127,6 +127,31 @@ def test_a_place_too_far_away_is_excluded_by_its_own_latency(runs: Path, tmp_pat
     assert any("raise the TTFT target" in repair for repair in price.repairs)
 
 
+def test_reasons_are_told_in_the_order_in_which_they_bind_with_what_helps_together(
+    runs: Path,
+) -> None:
+    """An l4 is too small for the llm; with more of them the answers still come too late."""
+    price = asked(runs / "tiny", "workload=chat, llm=qwen3-32b, accelerator=l4", 20.0)
+    assert price.verdict == EXCLUDED
+    first, then = price.reasons
+    assert first.startswith("memory: qwen3-32b on l4")
+    assert then.startswith("then attainment")
+    assert all(
+        repair.startswith("allow 8 accelerators per replica of qwen3-32b, and ")
+        for repair in price.repairs
+    )
+
+
+def test_a_market_that_no_policy_allows_is_one_reason_for_all_workloads(
+    runs: Path, tmp_path: Path
+) -> None:
+    price = asked(runs / "tiny", "market=spot")
+    assert price.repairs == ("set policy.spot_share_max to 1",)
+    mended = tmp_path / "mended"
+    planner.whatif(runs / "tiny", ["policy.spot_share_max=1"], output=mended, time_limit=10.0)
+    assert asked(mended, "market=spot", 20.0).verdict in (PRICED, BOUNDED, SAME)
+
+
 def test_what_conflicts_with_the_other_rules_is_proved_impossible(runs: Path) -> None:
     price = asked(runs / "small", "market=spot")
     assert price.verdict == INFEASIBLE
