@@ -96,7 +96,12 @@ class Whole:
 
     def is_small(self, most: int) -> bool:
         """Whether no more routes than that can be in a better plan."""
-        return len(routes_of(self.index, self.left())) <= most
+        return self._count() <= most
+
+    def _count(self) -> int:
+        """Routes that may be in a better plan."""
+        starts = self.index.group_start[self.index.variant_group_start]
+        return int(np.diff(starts)[self.left()].sum())
 
     def left(self) -> IntArray:
         """The variants that a plan better than the best may adopt, and its own, int (n,)."""
@@ -186,7 +191,7 @@ class Whole:
         bound = self._rest_bound() if piece is self.rest else piece.bound
         if bound >= self._wanted(best):
             return True
-        return piece is not self.first and len(routes_of(self.index, self.left())) < AGAIN * routes
+        return piece is not self.first and self._count() < AGAIN * routes
 
     def _wanted(self, best: Solution) -> float:
         """The bound that leaves the gap asked for."""
