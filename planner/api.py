@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.errors import PlannerError, VerificationError
+from planner.errors import PlannerError
 from planner.incumbent import Incumbent, incumbent_of
 from planner.instance.changes import with_changes
 from planner.instance.facts import Facts
+from planner.instance.grid import default_grid
 from planner.instance.schema import Caps
 from planner.logs import EventLog
 from planner.plan import Plan, gap_between
@@ -30,7 +30,6 @@ from planner.plan import Plan, gap_between
 if TYPE_CHECKING:
     from planner.backtest.replay import Progress as ReplayProgress
     from planner.backtest.results import Backtest
-    from planner.candidates import Candidates
     from planner.compare.fronts import FrontDiff
     from planner.compare.instances import InstanceDiff
     from planner.compare.plans import PlanDiff
@@ -52,13 +51,8 @@ CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}
 """Name of a cap on the command line -> its setting: USD, kgCO2e, litres of the period."""
 FLOORS = {"qoe": "qoe_min"}
 MOST_VIOLATIONS_SHOWN = 10
-LEAST_SEARCH_S = 1.0
 MOST_LESS = 1e-3
 """Share of a bound by which the checker may prove less than the engine."""
-CHECK_S_PER_ROUTE = 4e-6
-"""Time kept back for the check of the bound, by eligible routes: measured on `reference`."""
-MOST_KEPT_BACK = 0.2
-"""Of the time limit."""
 
 
 @dataclass(frozen=True)
@@ -429,66 +423,31 @@ def answer(
     """Load, make candidates, search, build the plan, check it; every phase timed.
 
     The search begins from the best of `start`, plans for the same or similar data, that can be made
-    to keep every rule; `start_proof` proves the bound of one. Raises VerificationError, listing the
-    violations, where the check fails: such a plan is never returned.
+    to keep every rule, on their lanes and operating points; `start_proof` proves the bound of one.
+    Without either, lanes and points are refined around the answer (`planner.attempt`). Raises
+    VerificationError, listing the violations, where the check fails: such a plan is never returned.
     """
-    from planner.answer.build import build_plan
-    from planner.answer.certificate import proof as stored_proof
-    from planner.candidates import build_candidates
-    from planner.remedies import explaining
-    from planner.solve.index import FleetIndex
-    from planner.solve.options import EngineOptions
-    from planner.verify import verify_plan
+    from planner.attempt import Attempts
 
-    search = _search_of(request)
-    log = log or EventLog()
-    timings: dict[str, float] = {}
-    with _timed("load", timings, log):
+    attempts = Attempts(request, log or EventLog(), on_progress)
+    with attempts.timed("load"):
         given = instance if isinstance(instance, Facts) else load(instance)
-        facts = with_request(given, request)
-        incumbent = incumbent_of(facts)
-    objective = facts.instance.settings.minimize
-    deadline = time.monotonic() + request.time_limit_s - math.fsum(timings.values())
-    with _timed("candidates", timings, log), explaining(facts, deadline):
-        candidates = build_candidates(facts)
-    bench = None
+        facts = on_grids(with_request(given, request), start)
     if start or start_proof is not None:
-        from planner.explain.bench import Bench
-
-        bench = Bench(facts, incumbent, objective, start_proof, candidates)
-    with _timed("index", timings, log):
-        index = FleetIndex.build(candidates.data) if bench is None else bench.index
-    with _timed("start", timings, log):
-        begin, known = (None, ()) if bench is None else bench.beginning(start)
-
-    def listener(progress: Progress) -> None:
-        log.add("progress", phase=progress.phase, value=progress.value, bound=progress.bound)
-        if on_progress is not None:
-            on_progress(progress)
-
-    left = request.time_limit_s - _kept_back_s(request, candidates) - math.fsum(timings.values())
-    options = EngineOptions(
-        gap_relative=request.gap, time_limit_s=max(left, LEAST_SEARCH_S), threads=request.threads
-    )
-    with explaining(facts, deadline):
-        result = search(candidates.data, objective, options, listener, index, begin, known)
-    log.add("searched", status=result.status, value=result.value, bound=result.bound)
-    with _timed("plan", timings, log):
-        draft = build_plan(facts, candidates, result, objective)
-    with _timed("check", timings, log):
-        report = verify_plan(facts, draft, incumbent)
-    with _timed("check of the bound", timings, log):
-        proof = stored_proof(facts, candidates, index, result.cases)
-        draft, wrong = _restated(facts, draft, proof, incumbent, request.gap)
-        report = dataclasses.replace(report, violations=(*report.violations, *wrong))
-    made = dataclasses.replace(draft, timings={**timings, **draft.timings})
-    log.add("checked", violations=len(report.violations))
-    if not report.ok:
-        raise VerificationError(failed_check(report))
-    return Answer(facts, request, made, report, proof, log)
+        return attempts.from_known(facts, start, start_proof)
+    return attempts.best(facts)
 
 
-def _search_of(request: Request) -> Callable[..., EngineResult]:
+def on_grids(facts: Facts, plans: Iterable[Plan]) -> Facts:
+    """The facts with the lanes and operating points that were open to the plans, beside those that
+    are open anyhow; without a plan as they are."""
+    grids = [plan.grid for plan in plans]
+    if not grids:
+        return facts
+    return dataclasses.replace(facts, grid=reduce(or_, grids, default_grid(facts)))
+
+
+def search_of(request: Request) -> Callable[..., EngineResult]:
     """What finds the plan: our own search, or the solver asked for, which must be here."""
     if request.solver is None:
         from planner.solve.engine import minimize
@@ -498,12 +457,6 @@ def _search_of(request: Request) -> Callable[..., EngineResult]:
 
     require_solver(request.solver)
     return partial(solve_whole, request.solver)
-
-
-def _kept_back_s(request: Request, candidates: Candidates) -> float:
-    """Time for the check of the bound."""
-    check_s = CHECK_S_PER_ROUTE * candidates.eligible_before_pruning
-    return min(check_s, MOST_KEPT_BACK * request.time_limit_s)
 
 
 def with_certificate(
@@ -520,7 +473,7 @@ def with_certificate(
     return dataclasses.replace(report, violations=(*report.violations, *wrong))
 
 
-def _restated(
+def restated(
     facts: Facts, draft: Plan, proof: Proof, incumbent: Incumbent | None, gap: float
 ) -> tuple[Plan, tuple[Violation, ...]]:
     """The plan with what the checker proves from the prices, and what is wrong all the same.
@@ -579,14 +532,6 @@ def with_request(facts: Facts, request: Request) -> Facts:
     )
     instance = facts.instance.model_copy(update={"settings": changed})
     return with_changes(dataclasses.replace(facts, instance=instance), request.changes)
-
-
-@contextmanager
-def _timed(phase: str, timings: dict[str, float], log: EventLog) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    timings[phase] = timings.get(phase, 0.0) + time.monotonic() - began
-    log.add("phase", phase=phase, seconds=round(timings[phase], 3))
 
 
 __all__ = [

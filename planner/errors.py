@@ -66,7 +66,8 @@ class InfeasibleError(PlannerError):
 
     `headline` is the message without the rules; `conflict` and `repair` are the rules and repairs
     of all conflicts in one list; `together` mends all of several; `proof` is what the statement
-    rests on, where that is more than prices that anybody can check.
+    rests on, where that is more than prices that anybody can check; `notes` say for which choices
+    it holds, and which limits are defaults.
     """
 
     exit_code = 4
@@ -80,6 +81,7 @@ class InfeasibleError(PlannerError):
         conflicts: Sequence[Conflict] = (),
         proof: str = "",
         together: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(headline)
         self.headline = headline
@@ -87,6 +89,7 @@ class InfeasibleError(PlannerError):
         self.conflicts = tuple(conflicts) or alone
         self.proof = proof
         self.together = together
+        self.notes = notes
 
     def __str__(self) -> str:
         rules = self.conflict

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import RunError
+from planner.instance.grid import Grid
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,8 @@ class Plan:
     timings: dict[str, float]
     assumptions: tuple[str, ...]
     provenance: dict[str, Any]
+    grid: Grid
+    """lanes and operating points that were open; the bound is over plans on these"""
     format_version: int = field(default=FORMAT_VERSION)
 
     def to_dict(self) -> dict[str, Any]:
@@ -250,8 +253,9 @@ class Plan:
                 fields[name] = kind(**fields[name])
             fields["hosting"] = tuple((str(v), str(r)) for v, r in fields["hosting"])
             fields["assumptions"] = tuple(fields["assumptions"])
+            fields["grid"] = Grid.from_dict(fields["grid"])
             return cls(**fields)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"plan is damaged: {error}") from error
 
     @classmethod

@@ -23,9 +23,11 @@ from planner.answer.decisions import (
 )
 from planner.answer.known import provenance
 from planner.answer.lines import carbon_lines, cost_lines, qoe, water_l
+from planner.answer.words import grid_said
 from planner.answer.workloads import Latency, workload_lines
 from planner.candidates.kinds import Candidates, PoolInfo
 from planner.instance.facts import Facts
+from planner.instance.grid import grid_of
 from planner.plan import Certificate, InstanceRef, Objectives, Plan, gap_between
 from planner.serving import Replica, planning_laws
 from planner.solve.bound import evaluate_bound
@@ -91,6 +93,7 @@ def build_plan(
         timings={**(timings or {}), **result.timings},
         assumptions=assumptions(facts),
         provenance=provenance(facts, candidates, decisions),
+        grid=grid_of(facts),
     )
 
 
@@ -189,6 +192,10 @@ def residual_s(facts: Facts, pools: list[PoolInfo]) -> FloatArray:
 
 
 def assumptions(facts: Facts) -> tuple[str, ...]:
-    """What was assumed, then how old the figures are."""
+    """What was assumed, what the bound is about, then how old the figures are."""
     aged = [f"{table}: {span}" for table, span in facts.ages.items()]
-    return (*facts.assumptions, "Age of the data: " + "; ".join(aged) + ".")
+    return (
+        *facts.assumptions,
+        f"The bound is proved over what may be chosen. {grid_said(facts)}",
+        "Age of the data: " + "; ".join(aged) + ".",
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from planner.instance.grid import grid_of
+
 if TYPE_CHECKING:
+    from planner.instance.facts import Facts
     from planner.plan import Adoption, Certificate, Plan
 
 OBJECTIVES_SAID = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
@@ -114,3 +117,33 @@ def _combination_said(row: Mapping[str, Any]) -> str:
         f"TTFT x {row['ttft_factor']:.3g}; {number(held)} accelerators in service (mean), "
         f"{share(row['accelerator_hours_share'])} of all; {told}."
     )
+
+
+def grid_said(facts: Facts) -> str:
+    """The lanes and operating points for which something is proved, in a sentence."""
+    grid, serving = grid_of(facts), facts.instance.settings.serving
+    lanes = _listed(grid.lane_tokens, 1.0, "tokens")
+    points = _listed(grid.tpot_s, 1e3, "ms")
+    given = [
+        key
+        for key in ("prompt_lane_tokens", "operating_tpot_s")
+        if getattr(serving, key) is not None
+    ]
+    more = "".join(
+        f"; {row.llm} on {row.accelerator} also {_listed(row.lane_tokens, 1.0, 'tokens')} and "
+        f"{_listed(row.tpot_s, 1e3, 'ms')}"
+        for row in grid.finer
+    )
+    source = f" ([serving] {' and '.join(given)} allows no others)" if given else ""
+    return (
+        f"That holds for prompt lanes of {lanes} and mean times per output token of {points}"
+        f"{more}{source}."
+    )
+
+
+def _listed(figures: Sequence[float], factor: float, unit: str) -> str:
+    """``20, 40 and 80 ms``."""
+    texts = [f"{factor * figure:,.5g}" for figure in figures]
+    return (
+        " and ".join([", ".join(texts[:-1]), texts[-1]]) if texts[1:] else texts[0]
+    ) + f" {unit}"

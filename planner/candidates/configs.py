@@ -20,6 +20,7 @@ from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.candidates.exclusions import Tally
 from planner.candidates.legs import Leg
 from planner.instance.facts import Facts
+from planner.instance.grid import Grid, grid_of
 from planner.instance.schema import Workload
 from planner.serving import (
     ARITHMETIC_BITS,
@@ -70,13 +71,8 @@ def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
 
     Noted: precisions without arithmetic, weights that do not fit, operating points below alpha.
     """
-    serving = facts.instance.settings.serving
-    points = [
-        (tpot_s, lane)
-        for tpot_s in serving.operating_tpot_s
-        for lane in sorted(serving.prompt_lane_tokens)
-    ]
-    rows = _replicas(facts, tally, len(points))
+    serving, grid = facts.instance.settings.serving, grid_of(facts)
+    rows = _replicas(facts, grid, tally)
     known = laws(
         [
             Replica(facts.llms[llm], facts.accelerators[card], count, precision, serving.engine)
@@ -84,12 +80,19 @@ def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
         ],
         facts.calibration,
     )
-    row = np.repeat(np.arange(len(rows)), len(points))
+    points = [
+        (at, tpot_s, lane)
+        for at, (llm, card, _, _) in enumerate(rows)
+        for lanes, speeds in [grid.of(facts.llms[llm].llm, facts.accelerators[card].accelerator)]
+        for tpot_s in speeds
+        for lane in lanes
+    ]
+    place, tpot, lane = np.array(points, dtype=np.float64).reshape(-1, 3).T
+    row = place.astype(np.int64)
     llm = np.array([x[0] for x in rows], dtype=np.int64)[row]
     card = np.array([x[1] for x in rows], dtype=np.int64)[row]
     count = np.array([x[2] for x in rows], dtype=np.int64)[row]
     precision = np.array([x[3] for x in rows], dtype=np.str_)[row]
-    tpot, lane = np.tile(np.array(points, dtype=np.float64).reshape(-1, 2), (len(rows), 1)).T
     law = known.law.take(row)
     room, weights = law.kv_capacity_bytes, weight_bytes(llm_shapes(facts.llms).take(llm), precision)
     fits, reached = room > 0.0, law.alpha_s < tpot
@@ -114,11 +117,8 @@ def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
     )
 
 
-def _replicas(facts: Facts, tally: Tally, points: int) -> list[tuple[int, int, int, str]]:
-    """(llm, accelerator, accelerators, precision) of every replica with the arithmetic it needs.
-
-    `points`: configurations that each one stands for.
-    """
+def _replicas(facts: Facts, grid: Grid, tally: Tally) -> list[tuple[int, int, int, str]]:
+    """(llm, accelerator, accelerators, precision) of every replica with the arithmetic it needs."""
     sizes = {a.accelerator: set[int]() for a in facts.accelerators}
     for machine in facts.machines:
         sizes[machine.accelerator].update(accelerator_counts(machine.accelerators))
@@ -134,12 +134,13 @@ def _replicas(facts: Facts, tally: Tally, points: int) -> list[tuple[int, int, i
             rows += [(at, card, count, precision) for count in counts for precision in usable]
             refused = [x for x in llm.precisions if x not in usable]
             if refused and counts:
+                lanes, points = grid.of(llm.llm, accelerator.accelerator)
                 tally.one(
                     "precision",
                     None,
                     llm.llm,
                     accelerator.accelerator,
-                    count=len(refused) * len(counts) * points,
+                    count=len(refused) * len(counts) * len(lanes) * len(points),
                     needed=max(ARITHMETIC_BITS[x] for x in refused),
                     available=narrowest_bits(accelerator),
                     unit="bit arithmetic",

@@ -327,7 +327,7 @@ def infeasible_lines(error: InfeasibleError, folder: str) -> list[str]:
     if error.together:
         lines.append("these together mend all of them:")
         lines += [line for words in error.together for line in bullet(words)]
-    return lines
+    return lines + [line for note in error.notes for line in paragraph(note)]
 
 
 def bullet(text: str) -> list[str]:
@@ -352,6 +352,7 @@ def error_dict(error: BaseException) -> dict[str, Any]:
             "conflicts": [dataclasses.asdict(part) for part in error.conflicts],
             "together": list(error.together),
             "proof": error.proof or "dual prices",
+            "notes": list(error.notes),
         }
     return body
 

@@ -98,6 +98,7 @@ def read_plan(folder: Path) -> PlanSide:
     """The run of `planner plan` in a folder, from its own copy of the instance."""
     run = read_run(folder)
     facts = with_request(load(run.instance_folder), run.request)
+    facts = dataclasses.replace(facts, grid=run.plan.grid)
     return PlanSide(str(folder), facts, run.request, run.plan, incumbent_of(facts))
 
 
@@ -108,6 +109,7 @@ def read_point(folder: Path, name: str) -> PlanSide:
     request = Request(minimize="cost")
     facts = with_request(load(folder / INSTANCE), request)
     plan = front.read_plan(point.id, folder)
+    facts = dataclasses.replace(facts, grid=plan.grid)
     return PlanSide(str(folder), facts, request, plan, incumbent_of(facts), point)
 
 

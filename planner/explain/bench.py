@@ -148,7 +148,10 @@ class Bench:
 
     def carry(self, plan: Plan) -> tuple[Solution, Plan] | None:
         """The plan's decisions here, checked; None where they keep no rule of these candidates."""
-        found = carried(self.index, self.bound, plan, self.candidates.dominated_machines)
+        found = carried(
+            *(self.index, self.bound, plan),
+            *(self.candidates.dominated_machines, self.candidates.dominated_pools),
+        )
         if found is None:
             return None
         weights = unit_weights(self.objective)

@@ -27,14 +27,18 @@ ItemKey = tuple[str, str, str, str | None]
 
 
 def carried(
-    index: FleetIndex, bound: Bound, plan: Plan, dominated: Mapping[str, str] = NOTHING
+    index: FleetIndex,
+    bound: Bound,
+    plan: Plan,
+    dominated: Mapping[str, str] = NOTHING,
+    dominated_pools: Mapping[str, str] = NOTHING,
 ) -> Solution | None:
     """The plan's decisions on the data of `index`; None where limits on machines do not allow it.
 
-    `bound` says what routes and variants cost at prices. What the plan has on a machine that is
-    `dominated` here goes to the one that dominates it.
+    `bound` says what routes and variants cost at prices. What the plan has on a machine or in a
+    configuration that is dominated here goes to the one that dominates it.
     """
-    plan = _on_undominated(index, plan, dominated)
+    plan = _on_undominated(index, _in_undominated(plan, dominated_pools), dominated)
     adopt = _adopted(index, bound, plan)
     if adopt is None:
         return None
@@ -47,6 +51,23 @@ def carried(
         if obeys_limits(index, found):
             return found
     return None
+
+
+def _in_undominated(plan: Plan, dominated: Mapping[str, str]) -> Plan:
+    """The same answers from configurations that are not dominated: they take no more
+    accelerators of the same type for anything."""
+    accelerator = {row.pool: row.accelerator for row in plan.replicas}
+
+    def routed(line: RoutingLine) -> RoutingLine:
+        if line.pool is None:
+            return line
+        region, offer, config = line.pool.split("/", maxsplit=2)
+        other = dominated.get(f"{accelerator.get(line.pool)}/{config}")
+        if other is None:
+            return line
+        return replace(line, pool=f"{region}/{offer}/{other.partition('/')[2]}")
+
+    return replace(plan, routing=tuple(map(routed, plan.routing)))
 
 
 def _on_undominated(index: FleetIndex, plan: Plan, dominated: Mapping[str, str]) -> Plan:

@@ -249,6 +249,8 @@ def serving_settings(t: Tables, catalog: Catalog) -> Iterator[Finding]:
         ("serving.operating_tpot_s", serving.operating_tpot_s, 0.002, 2.0),
         ("serving.prompt_lane_tokens", serving.prompt_lane_tokens, 16.0, 4e6),
     ):
+        if values is None:
+            continue
         shown = ", ".join(f"{value:g}" for value in values)
         if not values:
             yield t.setting(key, "[]", "an empty list", "give at least one value")

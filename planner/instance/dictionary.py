@@ -57,11 +57,11 @@ def descriptions() -> dict[tuple[str, str], str]:
 
 
 def _kind(annotation: Any) -> str:
-    if get_origin(annotation) is tuple:
-        return f"list of {_kind(get_args(annotation)[0])}"
     parts = [annotation]
     if get_origin(annotation) in {Union, UnionType}:
         parts = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(parts[0]) is tuple:
+        return f"list of {_kind(get_args(parts[0])[0])}"
     while hasattr(parts[0], "__metadata__"):
         parts = [get_args(parts[0])[0]]
     if get_origin(parts[0]) is Literal:

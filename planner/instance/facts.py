@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.calibration import Calibration
+from planner.instance.grid import Grid
 from planner.instance.schema import Instance
 
 Sources = tuple[tuple[str, str], ...]
@@ -228,3 +229,6 @@ class Facts:
     """sentences for the reader: what was assumed because nobody said otherwise"""
     calibration: Calibration | None = None
     """the user's own measurements of speeds"""
+    grid: Grid | None = None
+    """lanes and operating points of a plan made for these facts; None: the default ones
+    (`planner.instance.grid`)"""

@@ -73,16 +73,18 @@ class Carbon(Row):
 class Serving(Row):
     """Operating points and safety of the capacity law."""
 
-    operating_tpot_s: tuple[Positive, ...] = (0.02, 0.04, 0.08)
-    """mean times per output token at which replicas may be run"""
+    operating_tpot_s: tuple[Positive, ...] | None = None
+    """mean times per output token at which replicas may be run, these only; missing: those that
+    targets and readers ask for, refined around the plan"""
     prefill_load_max: Annotated[float, Field(gt=0.0, le=0.9)] = 0.6
     """most of a replica's time that prompts may take"""
     load_max: Annotated[float, Field(gt=0.0, le=0.9)] = 0.8
     """most of a replica's capacity that may be used"""
     derate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """share of the computed capacity that is believed"""
-    prompt_lane_tokens: tuple[Positive, ...] = (4096.0, 32768.0)
-    """longest prompt of each class of replicas, ascending"""
+    prompt_lane_tokens: tuple[Positive, ...] | None = None
+    """longest prompt of each class of replicas, ascending, these only; missing: those of the
+    length classes, refined around the plan"""
     engine: str = "vllm"
     """serving engine"""
     calibration: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from models.coefficients.serving import BYTES_PER_PARAMETER
@@ -36,7 +36,7 @@ class Case:
 
     def __init__(self, facts: Facts, plan: Plan, incumbent: Incumbent | None) -> None:
         self.plan = plan
-        self.terms = Terms(facts)
+        self.terms = Terms(replace(facts, grid=plan.grid))
         self.moves = Moves(self.terms, incumbent)
         self.findings = Findings()
         self.adopted = self._adopted()

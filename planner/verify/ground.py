@@ -222,7 +222,6 @@ class Ground:
 
     def _make_places(self, llm: str, weights: str) -> Places:
         terms, facts = self.terms, self.terms.llms[llm]
-        serving = terms.settings.serving
         configs: dict[Config, int] = {}
         pairs: dict[tuple[int, int], int] = {}
         named: dict[tuple[str, str], int] = {}
@@ -231,11 +230,12 @@ class Ground:
         for machine in filter(self.holdable, terms.facts.machines):
             card = terms.accelerators[machine.accelerator]
             region = terms.region_names.index(machine.region)
+            lanes, points = terms.grid.of(llm, machine.accelerator)
             for count, precision, tpot_s, lane in product(
                 accelerator_counts(machine.accelerators, facts.max_accelerators_per_replica),
                 (x for x in facts.precisions if has_arithmetic(card, x)),
-                serving.operating_tpot_s,
-                serving.prompt_lane_tokens,
+                points,
+                lanes,
             ):
                 config = Config(llm, machine.accelerator, count, precision, tpot_s, lane)
                 at = configs.setdefault(config, len(configs))

@@ -10,7 +10,7 @@ least of their bounds holds for every plan.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,8 @@ def verify_certificate(
     """
     findings, stated = Findings(), plan.certificate
     try:
-        weights, proved = proof.weights, verify_proof(facts, proof, incumbent)
+        on_grid = replace(facts, grid=plan.grid)
+        weights, proved = proof.weights, verify_proof(on_grid, proof, incumbent)
     except VerificationError as error:
         findings.add("certificate", "dual prices", "prices that prove", "none", str(error))
         return -np.inf, findings.all()

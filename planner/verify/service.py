@@ -30,14 +30,20 @@ def check_quality_floor(case: Case) -> None:
 
 
 def check_pools(case: Case) -> None:
-    """Pools are of a kind that the instance offers: engine, precision, operating point, memory."""
-    serving = case.terms.settings.serving
+    """Pools are of a kind that instance and grid offer: engine, precision, operating point, memory.
+
+    What a pool does at its lane and operating point is computed for any; the plan's grid is what
+    its bound is about, and the instance may have given it.
+    """
+    serving, grid = case.terms.settings.serving, case.terms.grid
+    check_grid(case)
     for name, pool in case.pools.items():
         machine, llm = case.terms.machines[pool.region, pool.offer], case.terms.llms[pool.llm]
+        lanes, points = grid.of(pool.llm, pool.accelerator)
         offered: tuple[tuple[str, object, Iterable[object]], ...] = (
             ("engine", pool.engine, (serving.engine,)),
-            ("operating point, s", pool.operating_tpot_s, serving.operating_tpot_s),
-            ("prompt lane, tokens", pool.lane_tokens, serving.prompt_lane_tokens),
+            ("operating point, s", pool.operating_tpot_s, points),
+            ("prompt lane, tokens", pool.lane_tokens, lanes),
             ("precision", pool.precision, llm.precisions),
         )
         for what, found, allowed in offered:
@@ -77,6 +83,25 @@ def check_pools(case: Case) -> None:
                 f"{size} x {machine.accelerator}",
                 f"{pool.llm} in {pool.precision} does not fit {size} x {machine.accelerator}",
             )
+
+
+def check_grid(case: Case) -> None:
+    """Lanes and operating points that the instance gives are those of the plan's grid."""
+    serving, grid = case.terms.settings.serving, case.terms.grid
+    rows = [(grid.tpot_s, grid.lane_tokens), *((x.tpot_s, x.lane_tokens) for x in grid.finer)]
+    for points, lanes in rows:
+        for what, stated, given in (
+            ("operating points, s", points, serving.operating_tpot_s),
+            ("prompt lanes, tokens", lanes, serving.prompt_lane_tokens),
+        ):
+            if given is not None and stated != given:
+                case.findings.add(
+                    "operating-point",
+                    what,
+                    given,
+                    stated,
+                    f"{what} of the plan's grid are {stated}, the instance gives {given}",
+                )
 
 
 def check_routes(case: Case) -> None:

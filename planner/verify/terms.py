@@ -16,6 +16,7 @@ from planner.instance.facts import (
     RegionFacts,
     VariantFacts,
 )
+from planner.instance.grid import grid_of
 from planner.instance.schema import LengthClass, Workload
 
 STALE_BASE_DAYS = 365.0
@@ -65,6 +66,7 @@ class Terms:
         self.facts = facts
         instance = facts.instance
         self.settings = instance.settings
+        self.grid = grid_of(facts)
         self.workloads: dict[str, Workload] = {w.workload: w for w in instance.workloads}
         self.slice_hours: dict[str, float] = {s.slice: s.hours for s in instance.slices}
         self.slice_place: dict[str, int] = {s.slice: t for t, s in enumerate(instance.slices)}

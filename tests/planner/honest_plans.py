@@ -38,7 +38,7 @@ def _options(
     terms: Terms, item: Item, variant: VariantFacts, leg: int, slice_: str
 ) -> list[RouteAsk]:
     """Eligible routes, one per region, nearest first."""
-    serving, llm = terms.settings.serving, terms.leg_llm(variant, leg)
+    llm = terms.leg_llm(variant, leg)
     places = sorted(terms.regions, key=lambda r: terms.facts.round_trip_s[item.origin, r])
     asks = [
         RouteAsk(item, variant, leg, region, slice_, machine, size, precision, tpot, lane)
@@ -49,8 +49,8 @@ def _options(
         for size in (1, 2, 4, 8)
         if machine.accelerators % size == 0 and size <= terms.llms[llm].max_accelerators_per_replica
         for precision in terms.llms[llm].precisions
-        for tpot in sorted(serving.operating_tpot_s, reverse=True)
-        for lane in serving.prompt_lane_tokens
+        for tpot in sorted(terms.grid.tpot_s, reverse=True)
+        for lane in terms.grid.lane_tokens
     ]
     first: dict[str | None, RouteAsk] = {}
     for ask, runs in zip(asks, _runs(terms, asks), strict=True):
@@ -180,6 +180,7 @@ def _draft(
         timings={},
         assumptions=(),
         provenance={},
+        grid=terms.grid,
     )
 
 

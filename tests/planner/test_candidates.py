@@ -30,6 +30,7 @@ from planner.candidates.configs import accelerator_counts
 from planner.catalog import load_catalog
 from planner.errors import InfeasibleError
 from planner.instance.facts import Facts
+from planner.instance.grid import Grid
 from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
 from planner.instance.schema import Quota
@@ -604,6 +605,7 @@ def incumbent_plan(facts: Facts, variant: str, **fleet: Any) -> Plan:
         timings={},
         assumptions=(),
         provenance={},
+        grid=Grid((4096.0,), (0.05,)),
     )
 
 

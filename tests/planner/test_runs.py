@@ -155,7 +155,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path: Path) -> None:
 
 
 def damaged_json(folder: Path) -> None:
-    (folder / "plan.json").write_text('{"format_version": 1, "instance": 3}')
+    (folder / "plan.json").write_text('{"format_version": 2, "instance": 3}')
 
 
 def other_version(folder: Path) -> None:

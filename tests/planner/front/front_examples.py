@@ -9,6 +9,7 @@ from planner.front.front import (
     FrontPoint,
     Hypervolume,
 )
+from planner.instance.grid import Grid
 from planner.plan import Adoption, Certificate, FleetLine, InstanceRef, Objectives, Plan
 
 # id: (cost, carbon, QoE, variant of the chat workload, accelerators in the north)
@@ -49,6 +50,7 @@ def plan(cost_usd, carbon_kgco2e, qoe, variant, accelerators):
         timings={},
         assumptions=(),
         provenance={},
+        grid=Grid((4096.0,), (0.05,)),
     )
 
 
