@@ -38,7 +38,6 @@ from instance_writer import (
 )
 
 from planner.catalog.reader import Catalog, load_catalog
-from planner.errors import InstanceError
 from planner.instance.load import load_instance
 
 REGIONS = (
@@ -420,7 +419,9 @@ def edge(fleet: Fleet) -> None:
         "offer": f"edge-{card}",
         "accelerator": card,
         "accelerators": 1,
-        "ondemand_usd_per_h": fleet.draw.choice((1.1, 4.0)),
+        "ondemand_usd_per_h": significant(
+            usual_price(fleet, card) * fleet.draw.choice((0.9, 2.0)), 3
+        ),
         "max_instances": fleet.draw.choice((1, 3)),
     }
     fleet.tables.setdefault("offers", []).append(offer)
@@ -492,7 +493,15 @@ def loose(fleet: Fleet) -> None:
 def floors(fleet: Fleet) -> None:
     """Least quality and least experience of each workload."""
     for row in fleet.tables["workloads"]:
-        known = [q["quality"] for q in fleet.tables["quality"] if q["workload"] == row["workload"]]
+        offered = {
+            (v["workload"], v["llm"], v.get("adaptation", "base")) for v in fleet.tables["variants"]
+        }
+        known = [
+            q["quality"]
+            for q in fleet.tables["quality"]
+            if q["workload"] == row["workload"]
+            and (q["workload"], q["llm"], q["adaptation"]) in offered
+        ]
         row["quality_min"] = round(max(known) * fleet.draw.uniform(0.8, 0.93), 3)
         if row.get("kind") != "batch":
             row["qoe_min"] = round(max(known) * fleet.draw.uniform(0.5, 0.9), 2)
@@ -656,7 +665,8 @@ def own_offers(fleet: Fleet) -> None:
     """Prices of one's own beside the catalog's, and few machines to be had."""
     for region in fleet.regions():
         card = fleet.draw.choice(fleet.cards())
-        each, price = fleet.draw.choice((1, 2, 8)), fleet.draw.uniform(0.5, 3.0)
+        each = fleet.draw.choice((1, 2, 8))
+        price = usual_price(fleet, card) * fleet.draw.uniform(0.6, 1.1)
         offer = {
             "region": region,
             "offer": f"broker-{card}-{each}",
@@ -667,6 +677,13 @@ def own_offers(fleet: Fleet) -> None:
             "max_instances": fleet.draw.choice((None, 0, 2)),
         }
         fleet.tables.setdefault("offers", []).append(offer)
+
+
+def usual_price(fleet: Fleet, card: str) -> float:
+    """Median on-demand price of an accelerator, USD per hour."""
+    offers = fleet.catalog.offers
+    mine = offers[offers["accelerator"] == card]
+    return float((mine["ondemand_usd_per_h"] / mine["accelerators"]).median())
 
 
 def lumps(fleet: Fleet) -> None:
@@ -760,9 +777,9 @@ def near_an_end(fleet: Fleet, folder: Path) -> None:
 # ------------------------------------------------------------------ writing
 
 
-def draw_fleet(catalog: Catalog, seed: int, number: int, attempt: int) -> Fleet:
-    """Fleet `number`; `attempt` is another draw of it where one is refused."""
-    draw = random.Random(f"{seed} {number} {attempt}")
+def draw_fleet(catalog: Catalog, seed: int, number: int) -> Fleet:
+    """Fleet `number`, without a cap near an end."""
+    draw = random.Random(f"{seed} {number}")
     size = draw.choices(SIZES, [size.share for size in SIZES])[0]
     fleet = Fleet(catalog, draw, size)
     plain(fleet)
@@ -817,22 +834,14 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
             writer.writerows(rows)
 
 
-def write_valid(catalog: Catalog, folder: Path, seed: int, number: int) -> list[str]:
-    """Write fleet `number`; what validation said of the draws that it refused."""
-    refused: list[str] = []
-    for attempt in range(20):
-        fleet = draw_fleet(catalog, seed, number, attempt)
+def write_numbered(catalog: Catalog, folder: Path, seed: int, number: int) -> None:
+    """Write fleet `number`; InstanceError where its draw is not valid, which is a fault."""
+    fleet = draw_fleet(catalog, seed, number)
+    write_fleet(fleet, folder)
+    load_instance(folder, catalog)
+    if fleet.size.name in {"tiny", "small"} and fleet.draw.random() < CAP_SHARE:
+        near_an_end(fleet, folder)
         write_fleet(fleet, folder)
-        try:
-            load_instance(folder, catalog)
-        except InstanceError as error:
-            refused += [f"{folder.name} ({'; '.join(fleet.said)}): {f}" for f in error.findings]
-            continue
-        if fleet.size.name in {"tiny", "small"} and fleet.draw.random() < CAP_SHARE:
-            near_an_end(fleet, folder)
-            write_fleet(fleet, folder)
-        return refused
-    raise SystemExit(f"fleet {number}: no valid draw\n" + "\n".join(refused))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -847,8 +856,7 @@ def main(arguments: Sequence[str]) -> None:
     catalog = load_catalog()
     for number in range(options.first, options.first + options.count):
         folder = options.folder / f"fleet-{number:03d}"
-        for line in write_valid(catalog, folder, options.seed, number):
-            print(f"drawn again: {line}", file=sys.stderr)
+        write_numbered(catalog, folder, options.seed, number)
         print(folder)
 
 
