@@ -172,21 +172,44 @@ def export(
     caps: Mapping[str, float] | None = None,
     floors: Mapping[str, float] | None = None,
     changes: Sequence[str] = (),
+    calibration: str | Path | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Write the program that `plan` solves as an MPS or LP file, with the names of its columns.
 
-    Its optimum, constants included, is the value that `plan` certifies. Arguments as for `plan`.
-    Raises InstanceError, InfeasibleError, RunError where a file cannot be written.
+    Its optimum, constants included, is the value that `plan` certifies. `instance` may be a run
+    folder of `plan`, whose own program is written; else the arguments are as for `plan`. `on_step`
+    hears of progress. Raises InstanceError, InfeasibleError, RunError where a file cannot be
+    written, PlannerError where a run folder is asked for something else.
     """
     from planner.program.export import export_program
 
     request = Request(minimize, caps or {}, floors or {}, changes=changes)
-    facts = instance if isinstance(instance, Facts) else load(instance)
+    if isinstance(instance, Facts):
+        facts = with_request(instance, request)
+    elif not (Path(instance) / "plan.json").exists():
+        facts = with_request(load(instance, calibration=calibration), request)
+    elif request == Request() and calibration is None:
+        facts = _facts_of_run(Path(instance))
+    else:
+        raise PlannerError(
+            f"{instance} is a run: its own program is written. For another one name the instance, "
+            f"e.g. {Path(instance) / 'instance'}"
+        )
     return export_program(
-        with_request(facts, request),
+        facts,
         None if mps is None else Path(mps),
         None if lp is None else Path(lp),
+        on_step,
     )
+
+
+def _facts_of_run(folder: Path) -> Facts:
+    """What the plan of a run folder was made for."""
+    from planner.runs import read_run
+
+    run = read_run(folder)
+    return with_request(load(run.instance_folder), run.request)
 
 
 def front(

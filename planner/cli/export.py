@@ -12,7 +12,9 @@ from planner.cli.plan import CalibrationOption, named_numbers, silent_stdout
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="Instance folder.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Instance folder, or a run folder of `planner plan`.")
+    ],
     mps: Annotated[Path | None, typer.Option(help="MPS file to write (free format).")] = None,
     lp: Annotated[Path | None, typer.Option(help="LP file to write (CPLEX format).")] = None,
     minimize: Annotated[
@@ -32,10 +34,10 @@ def export(
     """Write the program that `planner plan` solves, to be solved by any other solver.
 
     The optimum of the file, constants included, is the value that `planner plan` certifies: USD,
-    kgCO2e or lost QoE (1 - QoE) of the period. FILE.names.csv says what the columns and rows are.
+    kgCO2e or lost QoE (1 - QoE) of the period. Of a run folder it is the very program that the
+    certificate is about. FILE.names.csv says what the columns and rows are.
     """
-    from planner.api import Request, load, with_request
-    from planner.program.export import export_program
+    from planner import api
 
     began = time.monotonic()
 
@@ -43,15 +45,19 @@ def export(
         if not quiet:
             typer.echo(f"{time.monotonic() - began:6.1f} s  {step}", err=True)
 
-    request = Request(
-        minimize=minimize,
-        caps=named_numbers(cap or [], "--cap"),
-        floors=named_numbers(floor or [], "--floor"),
-        changes=change or (),
-    )
-    facts = load(folder, calibration=calibration)
+    caps, floors = named_numbers(cap or [], "--cap"), named_numbers(floor or [], "--floor")
     with silent_stdout():
-        written = export_program(with_request(facts, request), mps, lp, told)
+        written = api.export(
+            folder,
+            mps=mps,
+            lp=lp,
+            minimize=minimize,
+            caps=caps,
+            floors=floors,
+            changes=change or (),
+            calibration=calibration,
+            on_step=told,
+        )
     typer.echo(
         f"{folder.name}: least {written.objective}; {written.columns:,} columns "
         f"({written.integers:,} integer), {written.rows:,} rows, {written.entries:,} entries\n"

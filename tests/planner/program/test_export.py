@@ -18,6 +18,7 @@ from models.fleet.data import FleetData
 from models.fleet.program import build_program, minimize
 from planner.cli import run
 from planner.errors import PlannerError, RunError
+from planner.plan import Plan
 from planner.program.files import write_lp, write_mps
 from planner.program.matrix import ONE, Matrix
 from tests.fleet_examples import full_fleet, tiny_fleet
@@ -148,6 +149,20 @@ def test_a_rule_that_nothing_can_keep_is_a_row(suffix: str, tmp_path: Path) -> N
     path = tmp_path / f"fleet.{suffix}"
     WRITERS[suffix](matrix_of(data, "cost"), path, "a fleet")
     assert least(path) == float("inf")
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_run_folder_gives_the_program_of_its_certificate(suffix: str, tmp_path: Path) -> None:
+    folder, path = tmp_path / "run", tmp_path / f"run.{suffix}"
+    asked = ["--minimize", "carbon", "--cap", "cost=4000", "--set", "prices.l4*=2"]
+    assert run(["plan", str(TINY), *asked, "--quiet", "--output", str(folder)]) == 0
+    planner.export(folder, **{suffix: path})
+    found = Plan.read(folder).certificate
+    assert found.minimised == "carbon"
+    assert EXPECTED["carbon"] < found.bound
+    assert found.bound * (1 - 1e-9) <= least(path) <= found.value * (1 + 1e-9)
+    with pytest.raises(PlannerError, match="is a run: its own program"):
+        planner.export(folder, minimize="cost", **{suffix: path})
 
 
 # ------------------------------------------------------------------ the file
