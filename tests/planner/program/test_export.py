@@ -154,7 +154,7 @@ def test_a_rule_that_nothing_can_keep_is_a_row(suffix: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_run_folder_gives_the_program_of_its_certificate(suffix: str, tmp_path: Path) -> None:
     folder, path = tmp_path / "run", tmp_path / f"run.{suffix}"
-    asked = ["--minimize", "carbon", "--cap", "cost=4000", "--set", "prices.l4*=2"]
+    asked = ["--minimize", "carbon", "--cap", "cost=3500", "--set", "prices.l4*=2"]
     assert run(["plan", str(TINY), *asked, "--quiet", "--output", str(folder)]) == 0
     planner.export(folder, **{suffix: path})
     found = Plan.read(folder).certificate
