@@ -68,7 +68,8 @@ class Attempts:
         """The answer on the default grid, or on finer ones where they move it."""
         if self.request.solver is not None or not refines(facts):
             return self._first(facts, 1.0)
-        found, still = self._first(facts, SHARE), 0
+        # A gap that is still open is closed first: finer grids are for what is left of the time.
+        found, still = self._first(facts, 1.0), 0
         grid, before = self._finer_grid(found, grid_of(facts)), grid_of(facts)
         while grid != before and still < STILL:
             finer = self._from(found, grid, SHARE)

@@ -29,7 +29,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -67,6 +67,8 @@ class Side:
     routes: int = 0
     said: str = ""
     proof: str = ""
+    grid: dict[str, Any] | None = None
+    """lanes and operating points of the planner's answer, on which the judge solves too"""
 
     def gap_at(self, seconds: float) -> float:
         """Relative gap after so long; inf where there is no plan or no bound."""
@@ -135,7 +137,8 @@ def planned(folder: Path, seconds: float, threads: int, clock: str) -> Side:
     except Exception as error:
         return side("crash", f"{type(error).__name__}: {error}"[:2000])
     stated = found.plan.certificate
-    return side("plan", stated.status, value=stated.value, bound=stated.bound, proof=stated.proof)
+    figures = {"value": stated.value, "bound": stated.bound, "proof": stated.proof}
+    return side("plan", stated.status, **figures, grid=asdict(found.plan.grid))
 
 
 def thinned(trace: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float, float], ...]:
@@ -157,18 +160,23 @@ def judged(
     clock: str,
     total: str | None = None,
     mip_gap: float = 1e-4,
+    grid: dict[str, Any] | None = None,
 ) -> Side:
-    """HiGHS alone on the program that Pyomo states; supply is for it to prove, too."""
+    """HiGHS alone on the program that Pyomo states, on a grid or the default one; supply is for it
+    to prove, too."""
     import highspy
 
     from models.fleet.program import build_program, minimize
     from planner.api import load
     from planner.candidates import build
     from planner.errors import InfeasibleError
+    from planner.instance.grid import Grid
 
     began = time.monotonic()
     build.prove_supply = lambda *given: None  # type: ignore[attr-defined]
     facts = load(folder)
+    if grid is not None:
+        facts = replace(facts, grid=Grid.from_dict(grid))
     try:
         data = build.build_candidates(facts).data
     except InfeasibleError as error:
@@ -290,7 +298,7 @@ def exceeds(bound: float | None, value: float | None) -> bool:
 def compared(folder: Path, seconds: float, threads: int, clock: str) -> dict[str, Any]:
     """The line of a fleet."""
     ours = in_process("planner", folder, seconds, threads, clock)
-    judge = in_process("judge", folder, seconds, threads, clock)
+    judge = in_process("judge", folder, seconds, threads, clock, None, 1e-4, ours.grid)
     return {
         "fleet": folder.name,
         "description": description(folder),
