@@ -30,8 +30,8 @@ from planner.solve.highs import add_columns
 from planner.solve.index import FleetIndex, routes_of
 from planner.solve.master import Master
 from planner.solve.restricted import Restricted
-from planner.solve.rules import Rule, exactly, loosened, rules_of
-from planner.solve.solution import Solution, keeps_promises, obeys_limits
+from planner.solve.rules import Rule, exactly, loosened, machine_rules, rules_of
+from planner.solve.solution import Solution, finished, keeps_promises, obeys_limits
 
 PROOF_MARGIN = 1e-6
 """L(y) must exceed this share of a demand, of a cap or of an attainment: above float noise."""
@@ -98,6 +98,8 @@ def _told(diagnosis: Diagnosis) -> InfeasibleError:
     headline = f"{len(conflicts)} conflicts" if len(conflicts) > 1 else "rules conflict"
     if len(conflicts) == 1 and len(conflicts[0].rules) == 1:
         headline = "a rule is out of reach"
+        if conflicts[0].rules == (NO_MACHINES,):
+            headline = "demand exceeds what can be served"
     together = diagnosis.together if len(conflicts) > 1 else ()
     return InfeasibleError(headline, conflicts=conflicts, proof=proof, together=together)
 
@@ -133,7 +135,7 @@ def _conflict(clash: Clash, repairs: Sequence[Repair], note: str) -> Conflict:
     """The same in words."""
     notes = [note, "" if clash.smallest else "not all of them may be needed for it"]
     if not clash.rules:
-        return Conflict((NO_MACHINES,), (), "whatever the rules")
+        return Conflict((NO_MACHINES,), tuple(map(str, repairs)), "whatever the rules")
     if clash.searched:
         notes.append(f"proved by {SEARCHED}")
     said = "; ".join(part for part in notes if part)
@@ -240,24 +242,33 @@ class Diagnosis:
         while len(told) < MOST_CONFLICTS and (clashes := self._clashes(data, first=not told)):
             repaired = data
             for clash in clashes:
-                repairs = self._repairs(_beside(data, clash, clashes), clash.rules)
-                mended = clash is not clashes[0] and self._is_mended(repaired, clash)
+                if clash.rules:
+                    repairs = self._repairs(_beside(data, clash, clashes), clash.rules)
+                else:
+                    machines = machine_rules(data)[:MOST_CONFLICTS]
+                    free = _only(data, rules_of(data), [])
+                    repairs = self._repairs(data, machines) or self._repairs(free, machines)
+                mended = (
+                    bool(clash.rules)
+                    and clash is not clashes[0]
+                    and self._is_mended(repaired, clash)
+                )
                 told.append(_conflict(clash, repairs, MENDED if mended else note))
                 if repairs and not mended:
                     repaired = repairs[0].rule.with_limit(repaired, repairs[0].limit)
+            self.together = self._moved(repaired)
             if repaired is data or self._late():
                 break
             data, note = repaired, AFTERWARDS
-            self.together = self._moved(data)
         if not told:
             raise SolverError("no plan was found, and the instance is not proved infeasible")
         return told
 
     def _moved(self, data: FleetData) -> tuple[str, ...]:
         """Where the limits of the data went, of those that moved."""
-        now = {rule.what: rule for rule in rules_of(data)}
+        now = {rule.what: rule for rule in (*rules_of(data), *machine_rules(data))}
         told = []
-        for rule in rules_of(self.index.data):
+        for rule in (*rules_of(self.index.data), *machine_rules(self.index.data)):
             if rule.what not in now:
                 told.append(f"leave out the {rule.name}")
             elif now[rule.what].limit != rule.limit:
@@ -490,8 +501,11 @@ class Elastic:
         return self.rule.safe(limit), proved
 
     def _is_kept(self, found: Solution, limit: float) -> bool:
+        """As it is, or with what must be rented counted again."""
         index = replace(self.index, data=self.rule.with_limit(self.index.data, limit))
-        return obeys_limits(index, found) and keeps_promises(index, found)
+        parts = (found.adopt, found.routes, found.serve, found.buy)
+        again = finished(index, *parts, found.rent.astype(np.float64), found.train)
+        return any(obeys_limits(index, x) and keeps_promises(index, x) for x in (found, again))
 
 
 def _only_total(rule: Rule) -> FloatArray:

@@ -294,3 +294,28 @@ def _counts(data: FleetData) -> list[Rule]:
         ),
     ]  # fmt: skip
     return [rule for rule in rules if not rule.limit >= rule.loosest and rule.limit >= 0.0]
+
+
+def machine_rules(data: FleetData) -> list[Rule]:
+    """How many of each machine are owned or committed: what can give way where no rule can."""
+    return [_held(data, int(h)) for h in np.flatnonzero((data.machine_fixed > 0).any(axis=1))]
+
+
+def _held(data: FleetData, h: int) -> Rule:
+    limit, size = float(data.machine_fixed[h].max()), float(data.machine_size[h])
+
+    def with_limit(changed: FleetData, new: float) -> FleetData:
+        held = changed.machine_fixed.copy()
+        held[h] += round(new - limit)
+        return replace(changed, machine_fixed=held)
+
+    return Rule(
+        f"number held of {data.machines[h]}",
+        limit,
+        limit + float(np.ceil(_most_accelerators(data) / size)),
+        with_limit,
+        _priced(lambda y: size * float(y.machine[h].sum())),
+        lambda master: np.asarray(master.row_machine[h]),
+        sign=-size,
+        unit=" instances",
+    )

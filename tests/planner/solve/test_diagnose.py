@@ -163,6 +163,28 @@ def test_repairs_of_drawn_fleets_with_many_tight_rules_leave_a_plan(seed: int) -
         assert seed in WITHOUT_REPAIR
 
 
+def owning(data: FleetData, count: int) -> FleetData:
+    """So many of the first machine, and nothing to be had beside."""
+    held = np.zeros_like(data.machine_fixed)
+    held[0] = count
+    none = np.zeros_like(data.purchase_limit)
+    return replace(data, machine_fixed=held, purchase_limit=none, purchase_stock=none)
+
+
+def test_machines_owned_that_no_rule_makes_enough_are_counted_and_caps_are_told_beside() -> None:
+    data = fleet("tiny")
+    error = explain(FleetIndex.build(replace(owning(data, 1), cost_max_usd=1.0)))
+    machines, cap = error.conflicts
+    assert machines.rules == ("demand against the machines that can be had",)
+    assert cap.rules == ("cap on cost of 1 USD",)
+    (words,) = machines.repairs
+    assert words.startswith(f"raise the number held of {data.machines[0]} from 1 to ")
+    needed = int(words.split(" to ")[1].split()[0])
+    assert np.isfinite(optimum(build_program(owning(data, needed)), "cost"))
+    assert optimum(build_program(owning(data, needed - 1)), "cost") == np.inf
+    assert len(error.together) == 2
+
+
 # ---------------------------------------------------------------------- between bound and optimum
 
 
