@@ -209,7 +209,8 @@ def _facts_of_run(folder: Path) -> Facts:
     from planner.runs import read_run
 
     run = read_run(folder)
-    return with_request(load(run.instance_folder), run.request)
+    facts = with_request(load(run.instance_folder), run.request)
+    return dataclasses.replace(facts, grid=run.plan.grid)
 
 
 def front(

@@ -38,6 +38,7 @@ def export(
     certificate is about. FILE.names.csv says what the columns and rows are.
     """
     from planner import api
+    from planner.cli.text import paragraph
 
     began = time.monotonic()
 
@@ -64,3 +65,4 @@ def export(
         f"paid whatever is decided (the column `one`): {written.constant:,.6g}\n"
         f"written: {', '.join(str(path) for path in written.files)}"
     )
+    typer.echo("\n".join(paragraph(written.grid)))

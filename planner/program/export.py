@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.fleet.program import build_program, minimize
+from planner.answer.words import grid_said
 from planner.candidates import build_candidates
 from planner.errors import PlannerError
 from planner.instance.facts import Facts
+from planner.instance.grid import refines
 from planner.program.files import write_lp, write_mps
 from planner.program.matrix import Matrix
 from planner.program.names import write_names
@@ -29,6 +31,8 @@ class Export:
     constant: float
     """what is paid whatever is decided, in the objective's unit: the cost of column `one`"""
     files: tuple[Path, ...]
+    grid: str
+    """lanes and operating points of the program, in sentences"""
 
 
 def export_program(
@@ -68,4 +72,15 @@ def export_program(
         len(matrix.entry),
         matrix.constant,
         tuple(files),
+        _grid(facts),
+    )
+
+
+def _grid(facts: Facts) -> str:
+    said = grid_said(facts)
+    if facts.grid is not None or not refines(facts):
+        return said
+    return (
+        f"{said} `planner plan` may add some around its answer: `planner export RUN` writes the "
+        "program with those that a run added."
     )

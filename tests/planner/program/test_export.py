@@ -165,6 +165,21 @@ def test_a_run_folder_gives_the_program_of_its_certificate(suffix: str, tmp_path
         planner.export(folder, minimize="cost", **{suffix: path})
 
 
+def test_a_run_folder_gives_the_lanes_and_points_that_its_plan_added(tmp_path: Path) -> None:
+    folder, path = tmp_path / "silent", tmp_path / "run.mps"
+    shutil.copytree(TINY, folder)
+    settings = (folder / "instance.toml").read_text(encoding="utf-8").splitlines()
+    kept = [x for x in settings if not x.startswith(("operating_tpot_s", "prompt_lane_tokens"))]
+    (folder / "instance.toml").write_text("\n".join(kept), encoding="utf-8")
+    assert "planner export RUN" in planner.export(folder, mps=path).grid
+    on_default = least(path)
+    assert run(["plan", str(folder), "--quiet", "--output", str(tmp_path / "run")]) == 0
+    found = Plan.read(tmp_path / "run").certificate
+    assert "planner export RUN" not in planner.export(tmp_path / "run", mps=path).grid
+    assert found.bound * (1 - 1e-9) <= least(path) <= found.value * (1 + 1e-9)
+    assert least(path) < on_default
+
+
 # ------------------------------------------------------------------ the file
 
 
