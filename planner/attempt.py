@@ -14,16 +14,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from planner.answer.adoption import UNITS
 from planner.answer.build import build_plan
 from planner.answer.certificate import proof as stored_proof
-from planner.answer.words import grid_said
+from planner.answer.words import amount, grid_said
 from planner.api import Answer, Request, failed_check, restated, search_of
 from planner.candidates import Candidates, build_candidates
 from planner.errors import InfeasibleError, SolverError, VerificationError
 from planner.explain.bench import Bench
 from planner.incumbent import incumbent_of
 from planner.instance.facts import Facts
-from planner.instance.grid import Grid, finest_grid, grid_of, refined_grid, refines
+from planner.instance.grid import (
+    Grid,
+    default_grid,
+    finest_grid,
+    grid_of,
+    refined_grid,
+    refines,
+    too_long_for_lanes,
+    without_lanes,
+)
 from planner.logs import EventLog
 from planner.plan import Plan
 from planner.remedies import explained
@@ -66,8 +76,10 @@ class Attempts:
 
     def best(self, facts: Facts) -> Answer:
         """The answer on the default grid, or on finer ones where they move it."""
-        if self.request.solver is not None or not refines(facts):
+        if self.request.solver is not None:
             return self._first(facts, 1.0)
+        if not refines(facts):
+            return self._priced(self._first(facts, 1.0))
         # A gap that is still open is closed first: finer grids are for what is left of the time.
         found, still = self._first(facts, 1.0), 0
         grid, before = self._finer_grid(found, grid_of(facts)), grid_of(facts)
@@ -81,6 +93,28 @@ class Attempts:
         if found.exit_code == 0 or self.interrupted or self._left_s < LEAST_S:
             return found
         return min(self._from(found, grid_of(found.facts), 1.0), found, key=_value)
+
+    def _priced(self, found: Answer) -> Answer:
+        """The answer, with what it would cost without lanes that exclude our llms, where a search
+        in the time left knows."""
+        facts = found.facts
+        kept_out = sorted({workload.workload for workload, _, _ in too_long_for_lanes(facts)})
+        if not kept_out or found.exit_code != 0 or self.interrupted or self._left_s < LEAST_S:
+            return found
+        free = without_lanes(facts)
+        grid = default_grid(free) | grid_of(facts)
+        other = self._from(found, grid, 1.0, free)
+        less = _value(found) - _value(other)
+        if less <= self.request.gap * abs(_value(found)):
+            return found
+        unit = UNITS[facts.instance.settings.minimize]
+        said = (
+            f"[serving] prompt_lane_tokens keeps {', '.join(kept_out)} from llms of your own. "
+            f"Without it a plan of {amount(_value(other), unit)} is known in place of "
+            f"{amount(_value(found), unit)}."
+        )
+        plan = dataclasses.replace(found.plan, assumptions=(said, *found.plan.assumptions))
+        return dataclasses.replace(found, plan=plan)
 
     def from_known(self, facts: Facts, start: Sequence[Plan], proof: Proof | None) -> Answer:
         """The answer on the grid of the facts, from plans and a proof of similar data."""
@@ -110,10 +144,10 @@ class Attempts:
         told.notes = (*error.notes, grid_said(facts), *defaults_said(error, facts))
         return told
 
-    def _from(self, found: Answer, grid: Grid, share: float) -> Answer:
+    def _from(self, found: Answer, grid: Grid, share: float, facts: Facts | None = None) -> Answer:
         """The answer of another search from a plan, on a grid that holds it."""
         self.log.add("grid", **dataclasses.asdict(grid))
-        facts = dataclasses.replace(found.facts, grid=grid)
+        facts = dataclasses.replace(facts or found.facts, grid=grid)
         try:
             return self.search(facts, share, [found.plan], found.proof)
         except SolverError as error:

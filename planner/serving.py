@@ -270,6 +270,13 @@ def has_arithmetic(accelerator: AcceleratorFacts, precision: str) -> bool:
     return ARITHMETIC_BITS.get(precision, WIDEST_BITS) >= narrowest_bits(accelerator)
 
 
+def usable_precisions(llm: LlmFacts, accelerator: AcceleratorFacts) -> tuple[str, ...]:
+    """The llm's precisions for which the accelerator has the arithmetic; where nobody gave them
+    the first one alone."""
+    found = tuple(x for x in llm.precisions if has_arithmetic(accelerator, x))
+    return found if llm.precisions_given else found[:1]
+
+
 def narrowest_bits(accelerator: AcceleratorFacts) -> int:
     """Bits of the narrowest floating-point arithmetic of an accelerator."""
     return 4 if accelerator.fp4_tflops else 8 if accelerator.fp8_tflops else WIDEST_BITS

@@ -258,13 +258,18 @@ MISTAKES = (
         "not a readable plan",
     ),
     swap(
-        "no-operating-point", T, "[0.03, 0.06] ", "[] ", "serving.operating_tpot_s", "an empty list"
+        "no-operating-point",
+        T,
+        "# operating_tpot_s = [0.03, 0.06]",
+        "operating_tpot_s = []",
+        "serving.operating_tpot_s",
+        "an empty list",
     ),
     swap(
         "lanes-not-ascending",
         T,
-        "[4096, 16384]",
-        "[16384, 4096]",
+        "# prompt_lane_tokens = [4096, 16384]",
+        "prompt_lane_tokens = [16384, 4096]",
         "serving.prompt_lane_tokens",
         "not ascending",
     ),
@@ -461,12 +466,28 @@ MISTAKES = (
     swap(
         "unknown-engine",
         T,
-        "operating_tpot_s = [0.03",
-        'engine = "vlm"\noperating_tpot_s = [0.03',
+        "# operating_tpot_s = [0.03",
+        'engine = "vlm"\n# operating_tpot_s = [0.03',
         "serving.engine",
         "did you mean vllm",
     ),
     # ---- impossible before solving
+    swap(
+        "longer-than-lanes",
+        T,
+        "# prompt_lane_tokens = [4096, 16384]",
+        "prompt_lane_tokens = [1024]",
+        "serving.prompt_lane_tokens",
+        "are longer than every lane",
+    ),
+    swap(
+        "slower-than-targets",
+        T,
+        "# operating_tpot_s = [0.03, 0.06]",
+        "operating_tpot_s = [0.09]",
+        "serving.operating_tpot_s",
+        "all slower than the",
+    ),
     Mistake("llm-too-large", llm_too_large, M, 2, "llm", "its weights take 66 GB"),
     Mistake(
         "accelerator-not-on-sale",

@@ -30,6 +30,7 @@ from planner.serving import (
     has_arithmetic,
     llm_shapes,
     narrowest_bits,
+    usable_precisions,
 )
 
 
@@ -130,9 +131,9 @@ def _replicas(facts: Facts, grid: Grid, tally: Tally) -> list[tuple[int, int, in
                 for count in sorted(sizes[accelerator.accelerator])
                 if count <= llm.max_accelerators_per_replica
             ]
-            usable = [x for x in llm.precisions if has_arithmetic(accelerator, x)]
+            usable = usable_precisions(llm, accelerator)
             rows += [(at, card, count, precision) for count in counts for precision in usable]
-            refused = [x for x in llm.precisions if x not in usable]
+            refused = [x for x in llm.precisions if not has_arithmetic(accelerator, x)]
             if refused and counts:
                 lanes, points = grid.of(llm.llm, accelerator.accelerator)
                 tally.one(

@@ -705,6 +705,8 @@ def precision_lists(t: Tables, catalog: Catalog) -> Iterator[Finding]:
     """Precisions are known words, each said once."""
     known = get_args(s.Precision)
     for index, row in enumerate(t.llms.rows):
+        if row.precisions is None:
+            continue
         names = split_list(row.precisions)
         if not names:
             yield t.llms.finding(index, "precisions", "no precision", near_matches("", known))

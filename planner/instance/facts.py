@@ -139,6 +139,8 @@ class LlmFacts:
     attention: str
     """``gqa``, ``mha``, ``mla`` ...; empty where the catalog does not say"""
     provenance: str
+    precisions_given: bool = True
+    """False: the first one for which an accelerator has the arithmetic, nobody asked for others"""
 
 
 @dataclass(frozen=True)

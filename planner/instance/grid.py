@@ -197,6 +197,31 @@ def prompt_lengths(facts: Facts) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
+def too_long_for_lanes(facts: Facts) -> Iterator[tuple[Workload, LengthClass, float]]:
+    """Workloads and classes with demand that our llms could answer but for the lanes that the
+    settings give, and the tokens of their prompts at least."""
+    lanes = facts.instance.settings.serving.prompt_lane_tokens
+    asked = {row.workload for row in facts.instance.demand if row.requests_per_s > 0.0}
+    workloads = {w.workload: w for w in facts.instance.workloads}
+    if lanes is None:
+        return
+    for shape in facts.instance.length_classes:
+        ways, workload = _retrieves(facts, shape.workload), workloads[shape.workload]
+        if shape.workload in asked and ways:
+            tokens = new_tokens(shape, workload, has_rag=min(ways))
+            if tokens > max(lanes):
+                yield workload, shape, tokens
+
+
+def without_lanes(facts: Facts) -> Facts:
+    """The facts as if the settings gave no lanes."""
+    settings = facts.instance.settings
+    serving = settings.serving.model_copy(update={"prompt_lane_tokens": None})
+    settings = settings.model_copy(update={"serving": serving})
+    instance = facts.instance.model_copy(update={"settings": settings})
+    return replace(facts, instance=instance, grid=None)
+
+
 def new_tokens(length: LengthClass, workload: Workload, *, has_rag: bool) -> float:
     """Tokens of a prompt that are in no cache, with what is retrieved; of the answer and of a
     check alike."""

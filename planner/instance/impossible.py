@@ -5,6 +5,7 @@ Each rule needs the `Facts` and says the row of the instance that would have to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from planner.instance.calibrated import usable_fits
 from planner.instance.checks import Tables
 from planner.instance.facts import Facts, LlmFacts, RegionFacts
 from planner.instance.findings import Finding, shortened
+from planner.instance.grid import too_long_for_lanes
 from planner.instance.schema import Workload
 
 BYTES_PER_PARAMETER = {"bf16": 2.0, "fp8": 1.0, "int4": 0.5, "mxfp4": 0.5}
@@ -171,6 +173,56 @@ def longer_than_context(t: Tables, facts: Facts) -> Iterator[Finding]:
             )
 
 
+def longer_than_lanes(t: Tables, facts: Facts) -> Iterator[Finding]:
+    """Where the settings give prompt lanes, some lane takes every prompt that our llms may answer.
+
+    Pointed out where a hosted llm may answer it or it may stay unserved.
+    """
+    lanes = facts.instance.settings.serving.prompt_lane_tokens or ()
+    for workload, shape, tokens in too_long_for_lanes(facts):
+        elsewhere = _answered_elsewhere(facts, workload)
+        yield replace(
+            t.setting(
+                "serving.prompt_lane_tokens",
+                ", ".join(f"{lane:g}" for lane in lanes),
+                f"prompts of {tokens:,.0f} tokens ({workload.workload}, {shape.length_class}) are "
+                f"longer than every lane: no llm of your own may answer {workload.workload}",
+                f"add a lane of {math.ceil(tokens):,} tokens, or delete the line: lanes then "
+                "follow the length classes",
+            ),
+            warning=elsewhere,
+        )
+
+
+def slower_than_targets(t: Tables, facts: Facts) -> Iterator[Finding]:
+    """Where the settings give operating points, one is within every target of our llms.
+
+    Pointed out where a hosted llm may answer or it may stay unserved.
+    """
+    points = facts.instance.settings.serving.operating_tpot_s or ()
+    for workload in facts.instance.workloads:
+        target = workload.tpot_target_s
+        if workload.kind == "batch" or target is None or min(points, default=0.0) <= target:
+            continue
+        yield replace(
+            t.setting(
+                "serving.operating_tpot_s",
+                ", ".join(f"{point:g}" for point in points),
+                f"all slower than the {target:g} s per output token asked of {workload.workload}: "
+                "no llm of your own may answer it",
+                f"add a point somewhat below, such as {0.8 * target:.3g}, or delete the line: "
+                "points then follow the targets",
+            ),
+            warning=_answered_elsewhere(facts, workload),
+        )
+
+
+def _answered_elsewhere(facts: Facts, workload: Workload) -> bool:
+    """Whether a hosted llm may answer the workload, or it may stay unserved."""
+    hosted = any(v.hosted for v in facts.variants if v.workload == workload.workload)
+    return hosted or facts.instance.settings.policy.allow_shortfall
+
+
 def quality_out_of_reach(t: Tables, facts: Facts) -> Iterator[Finding]:
     """Some variant of every workload reaches its quality floor, at least while fresh."""
     best: dict[str, tuple[float, str]] = {}
@@ -219,6 +271,8 @@ FACT_CHECKS: tuple[FactCheck, ...] = (
     llm_fits_nowhere,
     too_far_away,
     longer_than_context,
+    longer_than_lanes,
+    slower_than_targets,
     quality_out_of_reach,
     incumbent_unknown,
 )

@@ -491,7 +491,11 @@ def _of(offer: Offer | None) -> str:
 # ------------------------------------------------------------------ llms and hosted llms
 
 
-def _llm(name: str, precisions: str, most: int, catalog: Catalog) -> LlmFacts:
+DEFAULT_PRECISIONS = ("fp8", "bf16")
+"""Of llms whose row gives none: those that hardly touch the answers."""
+
+
+def _llm(name: str, precisions: str | None, most: int, catalog: Catalog) -> LlmFacts:
     row = catalog.llm(name)
 
     def count(column: str) -> int | None:
@@ -509,7 +513,7 @@ def _llm(name: str, precisions: str, most: int, catalog: Catalog) -> LlmFacts:
         hidden_size=int(row["hidden_size"]),
         kv_bytes_per_token_bf16=float(row["kv_bytes_per_token_bf16"]),
         context_tokens=int(row["context_tokens"]),
-        precisions=split_list(precisions),
+        precisions=DEFAULT_PRECISIONS if precisions is None else split_list(precisions),
         max_accelerators_per_replica=most,
         shared_experts=count("shared_experts"),
         moe_layers=count("moe_layers"),
@@ -518,6 +522,7 @@ def _llm(name: str, precisions: str, most: int, catalog: Catalog) -> LlmFacts:
         head_dim=count("head_dim"),
         attention=str(row["attention"] or ""),
         provenance=_provenance(catalog, "llms", name, row),
+        precisions_given=precisions is not None,
     )
 
 

@@ -407,8 +407,9 @@ class Llm(Row):
 
     llm: Identifier
     """id in the catalog"""
-    precisions: str = "fp8"
-    """allowed precisions, separated by ;: bf16, fp8, int4, mxfp4"""
+    precisions: str | None = None
+    """allowed precisions, separated by ;: bf16, fp8, int4, mxfp4; blank: fp8 on accelerators with
+    its arithmetic, bf16 on others"""
     max_accelerators_per_replica: int = Field(default=8, ge=1, le=64)
     """most accelerators that one replica may span"""
 

@@ -184,6 +184,9 @@ def _with_plan_of(bounded: Answer, better: Answer, request: Request) -> Answer:
         bound_from_prices=None if priced is None else min(priced, value),
     )
     plan = dataclasses.replace(
-        better.plan, certificate=certificate, assumptions=bounded.plan.assumptions
+        better.plan,
+        certificate=certificate,
+        assumptions=bounded.plan.assumptions,
+        grid=bounded.plan.grid,
     )
     return dataclasses.replace(bounded, request=request, plan=plan, report=better.report)

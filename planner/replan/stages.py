@@ -20,6 +20,7 @@ import numpy as np
 
 from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.answer.build import build_plan
+from planner.api import on_grids
 from planner.candidates import Candidates, build_candidates
 from planner.candidates.machines import LIMIT
 from planner.candidates.migration import load_h, usd_per_h_outside
@@ -94,7 +95,7 @@ class Move:
     @classmethod
     def of(cls, facts: Facts, old: Plan, new: Plan) -> Move:
         """Lay both plans out."""
-        free = without_limits(facts)
+        free = on_grids(without_limits(facts), (old, new))
         candidates = build_candidates(free)
         data = candidates.data
         # On the way both plans may be held: more than any one plan needs, if it can be had.

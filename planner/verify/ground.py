@@ -15,7 +15,7 @@ from models.coefficients import answer
 from models.coefficients.energy import water_litres
 from planner.incumbent import Incumbent
 from planner.instance.facts import Facts, MachineFacts, VariantFacts
-from planner.serving import has_arithmetic
+from planner.serving import usable_precisions
 from planner.verify.adaptation import HostFigures, training_runs
 from planner.verify.case import COMMITTED, RENTED, price_usd_per_h
 from planner.verify.figures import (
@@ -233,7 +233,7 @@ class Ground:
             lanes, points = terms.grid.of(llm, machine.accelerator)
             for count, precision, tpot_s, lane in product(
                 accelerator_counts(machine.accelerators, facts.max_accelerators_per_replica),
-                (x for x in facts.precisions if has_arithmetic(card, x)),
+                usable_precisions(facts, card),
                 points,
                 lanes,
             ):

@@ -55,7 +55,7 @@ def test_days_are_converted_to_hours(starter: Path, edit: Edit) -> None:
 
 
 def test_a_setting_in_another_unit_is_converted(starter: Path, edit: Edit) -> None:
-    edit("instance.toml", "operating_tpot_s = [0.03, 0.06]", "operating_tpot_ms = [30, 60]")
+    edit("instance.toml", "# operating_tpot_s = [0.03, 0.06]", "operating_tpot_ms = [30, 60]")
     assert load_instance(starter).settings.serving.operating_tpot_s == pytest.approx((0.03, 0.06))
 
 
