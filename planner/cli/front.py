@@ -53,7 +53,7 @@ def front(
     an answer; 3: instance invalid; 4: no plan exists, proved; 1: any other error.
     """
     from planner.api import load
-    from planner.errors import PlannerError
+    from planner.errors import PlannerError, RunError
     from planner.front.run import FrontRequest, FrontRun
     from planner.instance.copy import calibrated
     from planner.runs import INSTANCE, new_folder
@@ -74,6 +74,11 @@ def front(
         if calibration is not None:
             raise PlannerError("--resume RUN_DIR goes on with its own calibration: name no other")
         folder, place = resume / INSTANCE, resume
+        if resume.is_dir() and not folder.exists():
+            raise RunError(
+                f"{resume} holds no run to go on with: begin one there with "
+                f"planner front DIR --output {resume}"
+            )
     elif folder is None:
         raise PlannerError("front needs an instance folder, or --resume RUN_DIR")
     with calibrated(folder, calibration) as instance, recording(history) as record:
@@ -110,15 +115,15 @@ def _watched(run: FrontRun, *, shows: bool) -> Iterator[None]:
 
 
 def progress_line(progress: FrontProgress) -> str:
-    """``24 points, 31 cuts  epsilon 4.1 %  hypervolume within 3.2 %  212 s left``."""
+    """``24 points, 31 cuts  epsilon 4.1 %  3.2 % of the hypervolume missing  212 s left``."""
     from planner.answer.words import percent
 
     parts = [f"{progress.points} points, {progress.cuts} cuts"]
     if progress.epsilon is not None:
         parts.append(f"epsilon {percent(progress.epsilon)}")
-    lower, upper = progress.hypervolume_lower, progress.hypervolume_upper
-    if lower and upper is not None:
-        parts.append(f"hypervolume within {percent(upper / lower - 1.0)}")
+    missing = progress.hypervolume.missing
+    if missing is not None:
+        parts.append(f"{percent(missing)} of the hypervolume missing")
     return "  ".join([*parts, f"{progress.left_s:.0f} s left"])
 
 
@@ -133,13 +138,18 @@ def answer_lines(front: Front) -> list[str]:
     if certificate.epsilon is not None:
         first = (
             f"{plans}; no plan at all beats them by more than "
-            f"{percent(certificate.epsilon)} of each range at once (proved)"
+            f"{percent(certificate.epsilon)} {width_of(front)} (proved)"
         )
+    ideal, nadir = front.ideal, front.nadir
     lines = [
         first + ("" if certificate.complete else "; truncated: stopped before the target"),
-        f"cost {number(front.ideal.cost_usd)} to {number(front.nadir.cost_usd)} USD, "
-        f"carbon {number(front.ideal.carbon_kgco2e)} to {number(front.nadir.carbon_kgco2e)} "
-        f"kgCO2e, QoE {front.nadir.qoe:.4f} to {front.ideal.qoe:.4f}",
+        ", ".join(
+            (
+                span("cost", number(ideal.cost_usd), number(nadir.cost_usd), " USD"),
+                span("carbon", number(ideal.carbon_kgco2e), number(nadir.carbon_kgco2e), " kgCO2e"),
+                span("QoE", f"{nadir.qoe:.4f}", f"{ideal.qoe:.4f}", ""),
+            )
+        ),
         f"said of plans below {number(reference.cost_usd)} USD and "
         f"{number(reference.carbon_kgco2e)} kgCO2e, above QoE {reference.qoe:.4f}",
     ]
@@ -155,9 +165,9 @@ def answer_lines(front: Front) -> list[str]:
             f"above the least that plans better by {percent(certificate.step)} of the ranges of "
             f"carbon and QoE have: median {percent(beyond)}"
         )
-    lower, upper = certificate.hypervolume.lower, certificate.hypervolume.upper
-    if upper is not None and lower > 0:
-        lines.append(f"hypervolume known within {percent(upper / lower - 1.0)}")
+    missing = certificate.hypervolume.missing
+    if missing is not None:
+        lines.append(f"of the hypervolume at most {percent(missing)} is missing")
     lines.append(
         f"{len(certificate.cuts)} cuts, {front.solves} solves, {front.elapsed_s:.0f} s; "
         f"choose with `planner pick`"
@@ -170,3 +180,21 @@ def answer_lines(front: Front) -> list[str]:
                 f"{number(corner.carbon_kgco2e)} kgCO2e, above QoE {corner.qoe or 0.0:.4f}"
             )
     return lines
+
+
+def width_of(front: Front) -> str:
+    """What a width of the front is a share of, in words."""
+    names = ("cost", "carbon", "QoE")
+    flat = [name for name, extent in zip(names, front.ranges, strict=True) if extent == 0.0]
+    if not flat:
+        return "of each range at once"
+    if len(flat) == len(names):
+        return "of its cost, its carbon or a QoE of 1"
+    left = " and ".join(name for name in names if name not in flat)
+    both = "s of" if len(flat) == 1 else " of"
+    return f"of the range{both} {left} at once, and {' and '.join(flat)} cannot be better by that"
+
+
+def span(name: str, low: str, high: str, unit: str) -> str:
+    """``cost 12 to 14 USD``, or the one figure."""
+    return f"{name} {low}{unit}" if low == high else f"{name} {low} to {high}{unit}"

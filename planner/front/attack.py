@@ -104,7 +104,7 @@ def attack(
 
 def _aim(kind: str, front: Front, rng: np.random.Generator) -> Aim:
     """A random direction of the kind."""
-    ideal, ranges = as_minimised(front.ideal), np.maximum(front.ranges, 1e-12)
+    ideal, ranges = as_minimised(front.ideal), front.measures
     shares = rng.dirichlet(np.full(3, 0.7))
     if kind == "weighted sum":
         return weighted_aim(shares / ranges)
@@ -125,7 +125,7 @@ def solved(index: FleetIndex, aim: Aim, front: Front, rng: np.random.Generator) 
     if aim.corner is not None:
         # A relaxation for weights of its own: what it leaves is planned for the aim.
         shares = rng.dirichlet(np.ones(3))
-        relaxed = weighted_aim(shares / np.maximum(front.ranges, 1e-12))
+        relaxed = weighted_aim(shares / front.measures)
     return bounded(index, BoundTask(relaxed, None, (), 3.0 * SOLVE_S, aim)).plan
 
 
@@ -142,7 +142,10 @@ def broken_by(front: Front, f: Floats) -> str:
             return f"box {number}, {stated.proof}"
     reference = as_minimised(certificate.hypervolume.reference)
     if certificate.epsilon is not None and bool(np.all(f < reference)):
-        reach = f + (certificate.epsilon + TOLERANCE) * front.ranges
-        if not bool((front.minimised <= reach).all(axis=1).any()):
+        live, listed = front.ranges > 0.0, front.minimised
+        reach = f + (certificate.epsilon + TOLERANCE) * front.measures
+        near = listed[:, live] <= reach[live]
+        better = listed.min(axis=0)[~live] > reach[~live]
+        if not near.all(axis=1).any() or better.any():
             return "epsilon"
     return ""

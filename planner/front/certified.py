@@ -17,14 +17,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from models.fleet.data import IntArray
-from planner.errors import SolverError
+from planner.errors import InfeasibleError, SolverError
 from planner.front import places
 from planner.front.enclosure import (
     MARGIN,
@@ -36,11 +36,14 @@ from planner.front.enclosure import (
     Sight,
 )
 from planner.front.executor import Workers
-from planner.front.geometry import Floats
+from planner.front.geometry import Floats, epsilons
+from planner.front.ranges import NEGLIGIBLE, measures
 from planner.front.tasks import (
     SCALE,
     BoundResult,
     BoundTask,
+    Ended,
+    EndTask,
     PlanTask,
     PointTask,
     Result,
@@ -48,6 +51,8 @@ from planner.front.tasks import (
     Task,
     WholeTask,
     depth_aim,
+    depth_only_aim,
+    end_weights,
     mixed_weights,
     priced_depth_aim,
     unit_aim,
@@ -74,15 +79,26 @@ BOUND_S = 15.0
 """Most seconds for a bound task."""
 SMALL_ROUTES = 30_000
 """Fleets of no more routes than that are also solved whole, by branch and bound."""
+MOST_PATIENCE = 64.0
+"""Factor of the seconds of a search, from which on nothing is left to try."""
+FEW_CORNERS = 40
+"""Of a front that is proved to the last."""
 LEAST_DEPTH = 0.5
 """Of the target: what need not be looked at by branch and bound."""
 WHOLE_S = 6.0
 """Most seconds for that, at the first try."""
-TINY_ROUTES = 3_000
-"""Fleets of no more routes than that have their ends searched whole too: in larger ones that finds
-nothing better in the time that plans in between take."""
-END_S = 1.5
-"""Most seconds for the same of each end."""
+MIDDLE_ROUTES = 60_000
+"""Fleets of no more routes than that begin from the plans that `planner plan` finds; in larger ones
+the front is soon told from plans in between."""
+ENDS_SHARE = 0.4
+"""Of the time, at most, for the best plan of each objective."""
+LEAST_END_S, MOST_END_S, END_MOST = 1.0, 45.0, 0.9
+"""Least and most seconds for one of them at first, and most of the time left."""
+END_GAP = 1e-4
+NO_ENDS = (
+    "no plan was found in the time given, and none was proved impossible: allow more time "
+    "(--time-limit)"
+)
 PROVE_S = 3.0
 """Most seconds for boxes of each kind, once the search is over."""
 PROVE_SHARE = 0.04
@@ -100,6 +116,8 @@ MOST_TRIES = 6
 SHARES = {"corner": 0.6, "room": 0.3, "cheaper": 0.1}
 """Of the time, by kind of work, as long as there is some of it: for the widest corners, for those
 with most room below them, for cheaper plans (of large fleets only where the others have none)."""
+ENDS = ("cost", "carbon", "qoe-loss")
+"""Objectives, in the order of `f`."""
 MOST_ROOMY = 4
 """Tries at a corner for the room below it."""
 LEAST_REACH = 0.05
@@ -126,7 +144,7 @@ class Work:
     """A task under way, and what it is for."""
 
     kind: str
-    """``ideal``, ``end``, ``corner``, ``room``, ``below``, ``cheaper`` or ``evolved``"""
+    """``corner``, ``room``, ``below``, ``cheaper`` or ``evolved``; of an end, its objective"""
     task: Task
     corner: Floats | None = None
     point: str = ""
@@ -183,11 +201,15 @@ class Certified:
         self.spent = {"corner": 0.0, "room": 0.0, "cheaper": 0.0, "evolved": 0.0}
         """seconds of workers by kind of work"""
         self.tasks = 0
+        self.proved: list[tuple[int, Ended, list[FoundCut]]] = []
+        """objectives, what is proved of their best values, and the cuts of that"""
         self.early: list[FoundCut] = []
         """cuts found before there was an enclosure"""
         self.ready: deque[Work] = deque()
         """plan tasks that a bound task asked for"""
         self.tried: list[Floats] = []
+        self.patience = 1.0
+        """factor of the seconds that searches may take"""
         self.improved: dict[str, int] = {}
 
     # ------------------------------------------------------------------ the algorithm
@@ -200,68 +222,94 @@ class Certified:
                 self._timed("ends", self._ends)
             self._timed("corners", self._close)
             self._timed("boxes", self._prove)
+            self._timed("finish", self._finish)
         finally:
             self.workers.close()
 
     def _ends(self) -> None:
-        """Ideal values, then the best plan of each objective; ranges and reference from them."""
-        ideal, ends = self._ideals()
-        if len(self.index.pool) <= TINY_ROUTES:
-            for objective in range(3):
-                aim = unit_aim(objective, ideal, END_SHARE, SCALE)
-                every = np.flatnonzero(self.index.variant_complete)
-                self._begin(Work("end", WholeTask(aim, every, min(END_S, 0.3 * self._left()))))
-            ends += self._plans()
-        for objective in (1, 2):
-            aim = unit_aim(objective, ideal, END_SHARE, SCALE)
-            self._begin(Work("end", BoundTask(aim, None, (), self._left(), aim)))
-        ends += self._plans()
-        if len(ends) < 3:
-            raise SolverError(
-                "the time was too short for the plan that is best in each objective, which a "
-                "front starts from: allow more (--time-limit). " + self._said()
-            )
-        f = np.array([plan.totals[:3] for plan, _ in ends])
-        # A plan may be a hair better in its objective and much worse in the others.
-        best = [
-            int(np.argmin(f[:, i] / ideal[i] + END_SHARE * f[:, 0] / ideal[0])) for i in (0, 1, 2)
-        ]
-        low, high = f[best].min(axis=0), f[best].max(axis=0)
-        span = np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1e-9))
-        self.enclosure = Enclosure(self.index, high + REFERENCE_MARGIN * span, cuts=self.early)
-        for plan, routes in ends:
-            self._add_point(plan, routes, "end")
+        """The best plan of each objective; ranges and reference from them."""
+        plans = [] if self._is_middle() else self._decoded_ends()
+        if len(plans) < len(ENDS):
+            plans += self._best_ends()
+        if not plans:
+            what = "stopped before a plan was found" if self.stop.is_set() else NO_ENDS
+            raise SolverError("; ".join([what, *self.failures[:3]]))
+        low, high = _best_and_worst(np.array([plan.totals[:3] for plan in plans]))
+        reference = high + REFERENCE_MARGIN * measures(low, high)
+        self.enclosure = Enclosure(self.index, reference, cuts=self.early)
+        for plan in plans:
+            self._add_point(plan, plan.routes, "end")
+        for objective, end, cuts in self.proved:
+            self._box_end(objective, end, cuts)
         self.on_news()
 
-    def _ideals(self) -> tuple[Floats, list[tuple[Solution, IntArray]]]:
-        """(ideal values (3,), a plan of least cost if one was found)."""
-        for objective in range(3):
-            aim = unit_aim(objective, np.ones(3), 0.0, 1.0)
+    def _best_ends(self) -> list[Solution]:
+        """What `planner plan` would find for each objective, with more time again as long as there
+        is no plan at all; then for carbon and loss what is hardly worse and cheap. Raises
+        InfeasibleError with a proof."""
+        share = ENDS_SHARE * min(self.workers.count / len(ENDS), 1.0)
+        limit = min(max(share * self.options.time_limit_s, LEAST_END_S), MOST_END_S)
+        found: dict[int, Ended] = {}
+        while not found and not self._over():
+            found = self._searched_ends(dict.fromkeys(range(3)), 0.0, 0.5 * limit)
+            limit *= 2.0
+        if not found:
+            return []
+        plans = {objective: end.plan for objective, end in found.items()}
+        cheap = self._searched_ends(plans, END_SHARE, 0.25 * limit)
+        return [*plans.values(), *(end.plan for end in cheap.values())]
+
+    def _searched_ends(
+        self, starts: Mapping[int, Solution | None], share: float, limit_s: float
+    ) -> dict[int, Ended]:
+        """Objective -> its best plan and proof, by its value and a share of the cost."""
+        f = np.array([plan.totals[:3] for plan in starts.values() if plan is not None])
+        units = _units(f) if len(f) else np.ones(3)
+        for objective, start in starts.items():
+            if share == 0.0 or objective > 0:
+                weights = end_weights(objective, units, share)
+                # Cost is where most is to be found, and least is proved soon.
+                limit = min((2.0 if objective == 0 else 1.0) * limit_s, END_MOST * self._left())
+                self._begin(Work(ENDS[objective], EndTask(weights, END_GAP, limit, start)))
+        found = {}
+        for work, result in self._all():
+            assert isinstance(result, Ended)
+            objective = ENDS.index(work.kind)
+            found[objective] = result
+            cuts = [self._take_cut(cut) for cut in result.cases.cuts]
+            if share == 0.0:
+                self.proved.append((objective, result, cuts))
+        return found
+
+    def _decoded_ends(self) -> list[Solution]:
+        """A plan from the relaxation of each objective, where one was found; for large fleets."""
+        best, plans = np.ones(3), []
+        for objective, name in enumerate(ENDS):
+            aim = unit_aim(objective, best, 0.0, 1.0)
             goal = aim if objective == 0 else None
-            self._begin(Work(f"ideal {objective}", BoundTask(aim, None, (), self._left(), goal)))
-        ideal, plans = np.full(3, np.nan), []
+            self._begin(Work(name, BoundTask(aim, None, (), self._left(), goal)))
         for work, result in self._all():
             assert isinstance(result, BoundResult)
             if not result.feasible:
                 raise explain(self.index, self.began + self.options.time_limit_s)
-            objective = int(work.kind[-1])
-            ideal[objective] = max(self._take_cut(result.cut).level, 1e-12)
-            if result.plan is not None:
-                plans.append((result.plan, result.routes))
-        if np.isnan(ideal).any():
-            raise SolverError("no bound was found in the time given; " + self._said())
-        return ideal, plans
-
-    def _plans(self) -> list[tuple[Solution, IntArray]]:
-        """Plans, and routes to improve them with, of all running tasks; their cuts are kept."""
-        found = []
+            best[ENDS.index(work.kind)] = self._take_cut(result.cut).level
+            plans.append(result.plan)
+        f = np.array([best, *(plan.totals[:3] for plan in plans if plan is not None)])
+        for objective in (1, 2):
+            aim = unit_aim(objective, _units(f), END_SHARE, SCALE)
+            self._begin(Work(ENDS[objective], BoundTask(aim, None, (), self._left(), aim)))
         for _, result in self._all():
-            assert isinstance(result, BoundResult | Searched)
-            if isinstance(result, BoundResult):
-                self._take_cut(result.cut)
-            if result.plan is not None:
-                found.append((result.plan, result.routes))
-        return found
+            assert isinstance(result, BoundResult)
+            self._take_cut(result.cut)
+            plans.append(result.plan)
+        return [plan for plan in plans if plan is not None]
+
+    def _box_end(self, objective: int, end: Ended, cuts: Sequence[FoundCut]) -> None:
+        """What is proved of the end beyond its cuts: by cases, or by branch and bound alone."""
+        if len(end.cases.leaves) > 1:
+            self._keep_found(self._enclosure.end_box(objective, cuts, end.cases.leaves))
+        if end.searched:
+            self._keep_found(self._enclosure.searched_end_box(objective, end.bound))
 
     def _all(self) -> list[tuple[Work, Result]]:
         """What all running tasks came to, as far as time allows; failures are noted."""
@@ -271,13 +319,54 @@ class Certified:
         return found
 
     def _close(self) -> None:
-        """Work for every idle worker, until nothing is worth doing."""
+        """Work for every idle worker, until the target is reached or time is up: where all has been
+        tried, again with more patience."""
         while not self._over():
             self._hand_out()
+            if not self.running:
+                if self._is_reached() or self.patience >= MOST_PATIENCE:
+                    return
+                self.patience *= 2.0
+                self.tried.clear()
+                self.improved.clear()
+            for work, result in self._collect():
+                self._take(work, result)
+
+    def _is_reached(self) -> bool:
+        """Whether the target is."""
+        enclosure, options = self._enclosure, self.options
+        wide = enclosure.widths()[2].max() > self._goal()
+        dear = np.median(enclosure.gaps()) > options.gap
+        loose = not self._is_small() and enclosure.hypervolume().excess > options.hypervolume
+        return not (wide or dear or loose)
+
+    def _finish(self) -> None:
+        """The front of a small fleet that came to few corners within the target is proved to the
+        last of them, if that takes no longer than all before."""
+        enclosure, until = self._enclosure, 2.0 * time.monotonic() - self.began
+        tried: set[bytes] = set()
+        while self._is_small() and not self._over() and time.monotonic() < until:
+            corners, steps = enclosure.corners()
+            width = epsilons(corners, enclosure.plain_cuts(), enclosure.plain_boxes(), steps)
+            if len(corners) > FEW_CORNERS or width.max() > self.options.epsilon:
+                return
+            for i in np.flatnonzero(width > NEGLIGIBLE):
+                if corners[i].tobytes() not in tried and len(self.running) < self.workers.count:
+                    tried.add(corners[i].tobytes())
+                    self._begin(self._last(*enclosure.line(corners[i], steps[i]), until))
             if not self.running:
                 return
             for work, result in self._collect():
                 self._take(work, result)
+
+    def _last(self, corner: Floats, step: Floats, until: float) -> Work:
+        """A search for whatever may lie below a corner."""
+        enough = 0.5 * NEGLIGIBLE
+        near = self._enclosure.reachable(corner, step, enough)
+        limit = min(until - time.monotonic(), self._left())
+        return Work(
+            "corner", WholeTask(depth_only_aim(corner, step), near, limit), corner, "", enough
+        )
 
     def _hand_out(self) -> None:
         """Work for every idle worker, and a task more: none waits while results are taken in."""
@@ -313,25 +402,25 @@ class Certified:
         """Work at the widest corner that is not busy or given up; None where none is wider than the
         target. Corners that whole assignments close on the way get their box."""
         enclosure = self._enclosure
-        corners, width = enclosure.widths()
+        corners, steps, width = enclosure.widths()
         span = enclosure.span()
         tries = np.array([self._tries(corner, span) for corner in corners])
         claim, goal = width * TIRED**tries, self._goal()
         busy = [w.corner for w in self.running.values() if w.corner is not None]
         for i in np.argsort(-claim, kind="stable"):
-            corner = corners[i]
+            corner, step = enclosure.line(corners[i], steps[i])
             if self._left() <= 0.0:  # boxes take their time
                 return None
             if width[i] <= goal or tries[i] >= MOST_TRIES:
                 continue
             if any(self._apart(corner, other, span) < self.options.epsilon for other in busy):
                 continue
-            depth = enclosure.depth(corner)
-            if depth.of(span) <= goal:
-                self._take_box(corner, span, goal)
+            depth = enclosure.depth(corners[i], steps[i])
+            if depth.of(step) <= goal:
+                self._take_box(corner, step, goal)
                 continue
             self.tried.append(corner)
-            task = self._aimed(corner, span, depth, int(tries[i]))
+            task = self._aimed(corner, step, depth, int(tries[i]))
             return Work("corner", task, corner, "", LEAST_DEPTH * self.options.epsilon)
         return None
 
@@ -341,7 +430,7 @@ class Certified:
         enclosure = self._enclosure
         if self._is_small() or enclosure.hypervolume().excess <= self.options.hypervolume:
             return None
-        corners = enclosure.bounds.corners
+        corners, _ = enclosure.corners()
         rooms, span = enclosure.rooms(corners), enclosure.span()
         tried = np.array(self.tried).reshape(-1, 3)
         apart = np.abs(tried - corners[:, None, :]) / rooms[:, None, :]
@@ -372,19 +461,20 @@ class Certified:
         limit = min(BOUND_S, self._left())
         return BoundTask(aim, None, (), limit, goal, adopt, beside=beside)
 
-    def _aimed(self, corner: Floats, span: Floats, depth: Depth, tries: int) -> Task:
+    def _aimed(self, corner: Floats, step: Floats, depth: Depth, tries: int) -> Task:
         """What to do at a corner: prove a cut for the weights between those that say most of it;
         where these are known already, a plan for the assignment that may reach below it, then a cut
         for that assignment, then one for the ray. Small fleets are searched whole instead."""
-        goal = depth_aim(corner, span, span)
-        known, limit = self._enclosure.prices_at(corner), min(BOUND_S, self._left())
-        shares = np.array([share * float(p.weights[:3] @ span) for share, p in known])
+        goal = depth_aim(corner, step, self._enclosure.span())
+        known, limit = self._enclosure.prices_at(corner, step), min(BOUND_S, self._left())
+        shares = np.array([share * float(p.weights[:3] @ step) for share, p in known])
         new = len(known) > 1 and shares[0] < ONE_CUT * shares.sum()
         if self._is_small() and tries > 0:
-            near = self._enclosure.reachable(corner, span, LEAST_DEPTH * self.options.epsilon)
-            return WholeTask(goal, near, min(WHOLE_S * (1 + tries), self._left()))
+            near = self._enclosure.reachable(corner, step, LEAST_DEPTH * self.options.epsilon)
+            limit = self.patience * WHOLE_S * (1 + tries)
+            return WholeTask(goal, near, min(limit, self._left()))
         weights = mixed_weights(known)
-        wanted = priced_depth_aim(corner, span, weights)
+        wanted = priced_depth_aim(corner, step, weights)
         beside = self._enclosure.routes_near(weights)
         if tries % 3 == 0 and new:
             aim = weighted_aim(weights)
@@ -417,12 +507,17 @@ class Certified:
 
     def _take_box(self, origin: Floats, step: Floats, enough: float) -> None:
         """Prove and keep a box below the origin, if it says more than the cuts."""
-        name = f"b{self.numbered_boxes + 1:04d}"
-        found = self._enclosure.prove(name, origin, step, enough)
+        found = self._enclosure.prove(origin, step, enough)
         if found is not None:
-            self.numbered_boxes += 1
+            self._keep_found(found)
+
+    def _keep_found(self, found: FoundBox) -> None:
+        """Name and keep a box; one that rests on branch and bound has nothing to store."""
+        self.numbered_boxes += 1
+        found = replace(found, id=f"b{self.numbered_boxes:04d}")
+        if found.cuts:
             self.keep_box(found)
-            self._enclosure.boxes.append(found)
+        self._enclosure.boxes.append(found)
 
     def _cheaper(self) -> Work | None:
         """Work on the listed plan furthest above its bound on cost: a cut and a plan for the
@@ -450,9 +545,10 @@ class Certified:
                 goal = depth_aim(corner, tight, span)
                 enough = LEAST_DEPTH * self.options.gap * point.f[0] / span[0]
                 near = enclosure.reachable(corner, tight, enough)
-                task = WholeTask(goal, near, min(WHOLE_S, self._left()), point.solution)
+                limit = min(self.patience * WHOLE_S, self._left())
+                task = WholeTask(goal, near, limit, point.solution)
                 return Work("cheaper", task, corner, point.id, enough)
-            known, limit = enclosure.prices_at(point.f), min(BOUND_S, self._left())
+            known, limit = enclosure.prices_at(point.f, span), min(BOUND_S, self._left())
             polish = min(PLAN_S, self._left())
             aim = depth_aim(point.f, span * np.array([1.0, NARROW, NARROW]), span)
             goal = depth_aim(point.f, tight, span)
@@ -486,6 +582,8 @@ class Certified:
             kind = work.kind if work.kind in self.spent else "corner"
             self.spent[kind] += time.monotonic() - self.started.pop(number)
             self.solves += 1
+            if isinstance(outcome, InfeasibleError):
+                raise outcome
             if isinstance(outcome, Exception):
                 self.failures.append(f"{work.kind}: {type(outcome).__name__}: {outcome}")
             else:
@@ -506,7 +604,7 @@ class Certified:
             routes = work.task.routes if isinstance(work.task, PlanTask) else result.routes
             self._add_point(plan, routes, work.kind)
             if isinstance(work.task, BoundTask) and work.corner is not None:
-                self._try_again(work.corner, work.task.goal, plan)
+                self._try_again(work, work.task.goal, plan)
             if self.proposals is not None:
                 self.proposals.take(work, plan, routes)
         if before != (self.numbered, self.numbered_cuts, self.numbered_boxes):
@@ -519,25 +617,28 @@ class Certified:
         depth = bound - float(aim.weights[:3] @ work.corner) - MARGIN
         depth = min(depth, -work.enough)
         if np.isfinite(depth) and depth > -1.0:
-            self.numbered_boxes += 1
-            box = work.corner + depth * aim.ranges
-            found = FoundBox.searched(f"b{self.numbered_boxes:04d}", box)
-            self._enclosure.boxes.append(found)
+            self._keep_found(FoundBox.searched(work.corner + depth * aim.ranges))
 
     def _is_small(self) -> bool:
         return len(self.index.pool) <= SMALL_ROUTES
 
-    def _try_again(self, corner: Floats, goal: Aim | None, plan: Solution) -> None:
+    def _is_middle(self) -> bool:
+        return len(self.index.pool) <= MIDDLE_ROUTES
+
+    def _try_again(self, work: Work, goal: Aim | None, plan: Solution) -> None:
         """A plan for the assignment that may still reach well below the corner, where one does."""
-        if goal is None or bool(np.all(plan.totals[:3] < corner)):
+        corner = work.corner
+        assert corner is not None
+        if goal is None or goal.ranges is None or bool(np.all(plan.totals[:3] < corner)):
             return
-        depth, span = self._enclosure.depth(corner), self._enclosure.span()
-        if depth.of(span) > self.options.epsilon:
-            known = self._enclosure.prices_at(corner)
-            near = self._enclosure.reachable(corner, span, NEARLY * depth.of(span))
-            variants = np.union1d(depth.adopt, near)
-            beside = self._enclosure.routes_near(mixed_weights(known))
-            self.ready.append(Work("below", PointTask(goal, variants, known, beside), corner))
+        step = self._enclosure.span() if work.kind == "room" else goal.ranges
+        sight = self._enclosure.sight(corner, step)
+        if sight.reach > self.options.epsilon:
+            near = self._enclosure.reachable(corner, step, NEARLY * sight.reach)
+            variants = np.union1d(sight.adopt, near)
+            beside = self._enclosure.routes_near(mixed_weights(sight.known))
+            task = PointTask(goal, variants, sight.known, beside)
+            self.ready.append(Work("below", task, corner))
 
     def _take_cut(self, found: VariantCut) -> FoundCut:
         """Keep what the prices prove; prices of weight zero, or of water, say nothing here."""
@@ -577,9 +678,6 @@ class Certified:
         assert self.enclosure is not None
         return self.enclosure
 
-    def _said(self) -> str:
-        return "; ".join(self.failures[:3])
-
     def _left(self) -> float:
         return self.options.time_limit_s - (time.monotonic() - self.began)
 
@@ -593,3 +691,17 @@ class Certified:
             work()
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - began
+
+
+def _units(f: Floats) -> Floats:
+    """(3,) the best values of objectives (n, 3), but for those that are nearly nothing."""
+    low, high = f.min(axis=0), f.max(axis=0)
+    return np.asarray(np.maximum(np.abs(low), END_SHARE * measures(low, high)))
+
+
+def _best_and_worst(f: Floats) -> tuple[Floats, Floats]:
+    """(3,) best and (3,) worst objectives among the best plan of each, of plans (n, 3)."""
+    # A plan may be a hair better in its objective and much worse in the others.
+    merit = f / _units(f)
+    best = f[np.argmin(merit + END_SHARE * merit[:, :1], axis=0)]
+    return best.min(axis=0), best.max(axis=0)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.front.geometry import Box, Cut, Floats, Mask, cost_bounds
+from planner.front.ranges import LEAST_SIZE, NEGLIGIBLE
 from planner.plan import Objectives, Plan
 
 NEIGHBOURHOOD = 0.125
@@ -32,11 +33,16 @@ NEAR = 0.01
 
 
 def normalised(f: ArrayLike) -> Floats:
-    """(n, m) between the best (0) and the worst (1) of each objective; 0 where all are equal."""
+    """(n, m) between the best (0) and the worst (1) of each objective; 0 where all agree."""
     rows = np.asarray(f, dtype=float)
-    low = rows.min(axis=0)
+    extent = _extents(rows)
+    return np.where(extent > 0, (rows - rows.min(axis=0)) / np.where(extent > 0, extent, 1.0), 0.0)
+
+
+def _extents(rows: Floats) -> Floats:
+    """(m,) between best and worst; 0 where that is rounding."""
     extent = np.ptp(rows, axis=0)
-    return np.where(extent > 0, (rows - low) / np.where(extent > 0, extent, 1.0), 0.0)
+    return np.where(extent > NEGLIGIBLE * np.abs(rows).max(axis=0), extent, 0.0)
 
 
 def best_of(f: ArrayLike, objective: int) -> int:
@@ -61,8 +67,8 @@ def nearest(f: ArrayLike, wishes: Mapping[int, float]) -> int:
     if not wishes:
         raise ValueError("name at least one wish")
     rows = np.asarray(f, dtype=float)
-    extent = np.ptp(rows, axis=0)
-    extent = np.where(extent > 0, extent, 1.0)
+    extent = _extents(rows)
+    extent = np.where(extent > 0, extent, np.maximum(np.abs(rows).max(axis=0), LEAST_SIZE))
     which = list(wishes)
     miss = (rows[:, which] - np.array([wishes[i] for i in which])) / extent[which]
     return int(

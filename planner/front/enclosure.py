@@ -9,6 +9,7 @@ some assignment of variants obeys all cuts at u - t R: no plan lies deeper.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,17 +21,20 @@ from planner.front.geometry import (
     Floats,
     HypervolumeInterval,
     LocalUpperBounds,
+    Mask,
     cost_bounds,
     epsilons,
     hypervolume_interval,
     nondominated,
     relative_gaps,
 )
+from planner.front.ranges import corners_and_steps, live_bounds, measures, ranges
 from planner.solve.assignments import (
     Case,
     VariantCut,
     best_mixture,
     least_assignment,
+    mixed_bound,
     proving_cases,
 )
 from planner.solve.bound import Prices
@@ -44,8 +48,8 @@ HYPERVOLUME_AGE_S = 5.0
 """While the search runs."""
 LEAST_ROOM = 1e-3
 """Of the span: less room is not told from it."""
-LEAST_RANGE = 1e-12
-"""Where all points agree in an objective."""
+STILL = 1e-4
+"""Share of an objective's measure by which work at a corner may move where it does not count."""
 NEAREST_CUTS, MORE_CUTS = 12, 3
 """Cuts that a depth is computed from: first those that say most whatever is adopted, then those
 that say most of the assignments met."""
@@ -118,15 +122,15 @@ class Depth:
     """How far below a corner plans may lie, and an assignment of variants that may get there."""
 
     value: float
-    span: Floats
-    """(3,) that it is a share of"""
+    step: Floats
+    """(3,) > 0 that it is a share of"""
     adopt: IntArray
     cuts: int
     """cuts known when it was computed"""
 
-    def of(self, span: Floats) -> float:
-        """The depth as a share of another span; the emptiness that is proved stays the same."""
-        return self.value * float((self.span / span).max()) if self.value > 0 else self.value
+    def of(self, step: Floats) -> float:
+        """The depth as a share of another step; the emptiness that is proved stays the same."""
+        return self.value * float((self.step / step).max()) if self.value > 0 else self.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,14 +179,19 @@ class FoundBox:
     """float (N, K) >= 0, of the cuts as they are stated"""
 
     @classmethod
-    def searched(cls, name: str, corner: Floats) -> FoundBox:
-        """A box that rests on branch and bound alone."""
-        return cls(name, corner, (), np.zeros((0, 0), dtype=bool), np.zeros((0, 0)))
+    def searched(cls, corner: Floats) -> FoundBox:
+        """A box that rests on branch and bound alone; without a name."""
+        return cls("", corner, (), np.zeros((0, 0), dtype=bool), np.zeros((0, 0)))
 
     @property
     def box(self) -> Box:
         """The geometry's box."""
         return Box(np.append(np.inf, self.corner[1:]), 0, float(self.corner[0]))
+
+
+def _key(corner: Floats, step: Floats) -> bytes:
+    """Of a corner, by what counts there."""
+    return corner.tobytes() + (step > 0.0).tobytes()
 
 
 @dataclass
@@ -197,8 +206,8 @@ class Enclosure:
     boxes: list[FoundBox] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bounds = LocalUpperBounds(self.reference)
-        self.bounds.insert_all(np.array([p.f for p in self.points]).reshape(-1, 3))
+        self._live: Mask | None = None
+        self._bounds: LocalUpperBounds | None = None
         self._depths: dict[bytes, Depth] = {}
         self._least_costs: dict[str, float] = {}
         self._hypervolume: tuple[float, HypervolumeInterval] | None = None
@@ -214,20 +223,47 @@ class Enclosure:
     def add_point(self, point: FoundPoint) -> None:
         """Take a checked plan in."""
         self.points.append(point)
-        self.bounds.insert(point.f)
+        if self._bounds is not None:
+            self._bounds.insert(point.f[self._live])
 
     def listed(self) -> list[FoundPoint]:
-        """The points that no other dominates, below the reference, cheapest first."""
+        """The points that no other dominates in what has a range, below the reference, cheapest
+        first."""
         inside = [p for p in self.points if bool(np.all(p.f < self.reference))]
-        keep = nondominated(np.array([p.f for p in inside]).reshape(-1, 3))
-        chosen = [p for p, kept in zip(inside, keep, strict=True) if kept]
-        return sorted(chosen, key=lambda p: tuple(p.f))
+        inside.sort(key=lambda p: tuple(p.f))
+        f = np.array([p.f for p in inside]).reshape(-1, 3)
+        keep = np.flatnonzero(nondominated(f))
+        if len(keep):
+            live = ranges(f[keep].min(axis=0), f[keep].max(axis=0)) > 0.0
+            keep = keep[nondominated(f[keep][:, live])]
+        return [inside[i] for i in keep]
 
     def span(self) -> Floats:
-        """(3,) between best and worst of the listed points: what a width is a share of."""
+        """(3,) > 0 what differences are shares of: between best and worst of the listed points, or
+        the size of an objective in which they agree."""
+        return measures(*self._ends())
+
+    def _ends(self) -> tuple[Floats, Floats]:
+        """(3,) best and (3,) worst of the listed points."""
         f = np.array([point.f for point in self.listed()])
-        between: Floats = np.maximum(f.max(axis=0) - f.min(axis=0), LEAST_RANGE)
-        return between
+        return f.min(axis=0), f.max(axis=0)
+
+    def corners(self) -> tuple[Floats, Floats]:
+        """`corners_and_steps` of the listed points."""
+        ideal, nadir = self._ends()
+        live = ranges(ideal, nadir) > 0.0
+        if self._live is None or (live != self._live).any():
+            f = np.array([point.f for point in self.points])
+            self._live = live
+            self._bounds = live_bounds(f, self.reference, live) if live.any() else None
+        corners = np.zeros((0, 0)) if self._bounds is None else self._bounds.corners
+        return corners_and_steps(corners, ideal, nadir, self.reference)
+
+    def line(self, corner: Floats, step: Floats) -> tuple[Floats, Floats]:
+        """(origin (3,), step (3,) > 0) for work at a corner: an objective that does not count there
+        may be a hair worse, so that what is proved holds at the corner itself."""
+        still = np.where(step > 0.0, 0.0, STILL * self.span())
+        return corner + still, step + still
 
     def routes_near(self, weights: Floats) -> IntArray:
         """Routes of the plans that are best by the weights (3,), int (n,)."""
@@ -258,27 +294,28 @@ class Enclosure:
         """The boxes as geometry."""
         return [found.box for found in self.boxes]
 
-    def widths(self) -> tuple[Floats, Floats]:
-        """Corners (k, 3) and a proved width (k,) of each: by cuts, boxes, and the depths that
-        were computed."""
-        corners, span = self.bounds.corners, self.span()
-        width = epsilons(corners, self.plain_cuts(), self.plain_boxes(), span)
-        for i, corner in enumerate(corners):
-            known = self._depths.get(corner.tobytes())
+    def widths(self) -> tuple[Floats, Floats, Floats]:
+        """Corners (k, 3), steps (k, 3) and a proved width (k,) of each: by cuts, boxes, and the
+        depths that were computed."""
+        corners, steps = self.corners()
+        width = epsilons(corners, self.plain_cuts(), self.plain_boxes(), steps)
+        for i, (corner, step) in enumerate(zip(corners, steps, strict=True)):
+            known = self._depths.get(_key(corner, step))
             if known is not None:
-                width[i] = min(width[i], known.of(span))
-        return corners, width
+                width[i] = min(width[i], known.of(self.line(corner, step)[1]))
+        return corners, steps, width
 
-    def depth(self, corner: Floats) -> Depth:
+    def depth(self, corner: Floats, step: Floats) -> Depth:
         """The depth of a corner, computed where cuts have come since."""
-        key, span = corner.tobytes(), self.span()
+        key = _key(corner, step)
         known = self._depths.get(key)
         if known is None or known.cuts < len(self.cuts):
-            seen = self._seen_from(corner, span)
+            origin, along = self.line(corner, step)
+            seen = self._seen_from(origin, along)
             value, adopt = -seen.least + MARGIN, seen.adopt
             if known is not None:
-                value = min(value, known.of(span))
-            known = Depth(value, span, adopt, len(self.cuts))
+                value = min(value, known.of(along))
+            known = Depth(value, along, adopt, len(self.cuts))
             self._depths[key] = known
         return known
 
@@ -288,8 +325,8 @@ class Enclosure:
         weights = np.array([cut.weights for cut in self.cuts])
         levels = np.array([cut.level for cut in self.cuts])
         slack = corners @ weights.T - levels
-        with np.errstate(divide="ignore"):
-            room = (slack[:, :, None] / weights).min(axis=1)
+        blind = np.full((len(corners), *weights.shape), np.inf)
+        room = np.divide(slack[:, :, None], weights, out=blind, where=weights > 0.0).min(axis=1)
         ideal = np.array([point.f for point in self.listed()]).min(axis=0)
         least: Floats = np.maximum(np.minimum(room, corners - ideal), LEAST_ROOM * self.span())
         return least
@@ -365,10 +402,10 @@ class Enclosure:
         shares = best_mixture(self.index, seen.level, seen.worth)
         return shares, np.where(every, shares @ np.where(every, seen.worth, 0.0), np.inf)
 
-    def prices_at(self, corner: Floats) -> Known:
-        """Shares and prices of the cuts whose mixture says most of a corner, the largest share
-        first."""
-        return self.sight(corner, self.span()).known
+    def prices_at(self, corner: Floats, step: Floats) -> Known:
+        """Shares and prices of the cuts whose mixture says most of the line ``corner - t step``,
+        the largest share first."""
+        return self.sight(corner, step).known
 
     def _prices(self, seen: Seen, shares: FloatArray, step: Floats) -> Known:
         order = np.argsort(-shares, kind="stable")
@@ -380,13 +417,36 @@ class Enclosure:
             found.append((share, cut.prices))
         return tuple(found)
 
-    def prove(self, name: str, origin: Floats, step: Floats, enough: float) -> FoundBox | None:
+    def end_box(self, objective: int, cuts: Sequence[FoundCut], leaves: Sequence[Case]) -> FoundBox:
+        """The box of a bound on one objective alone, proved by cases of cuts on it."""
+        rest, worth = np.array([cut.rest for cut in cuts]), np.array([cut.worth for cut in cuts])
+        bounds = [
+            mixed_bound(self.index, rest, worth, leaf.allowed, leaf.shares) for leaf in leaves
+        ]
+        allowed = np.array([leaf.allowed for leaf in leaves])
+        shares = np.array([leaf.shares for leaf in leaves])
+        corner = self._end_corner(objective, min(bounds))
+        return FoundBox("", corner, tuple(cut.id for cut in cuts), allowed, shares)
+
+    def searched_end_box(self, objective: int, bound: float) -> FoundBox:
+        """The same, where the bound rests on branch and bound."""
+        return FoundBox.searched(self._end_corner(objective, bound))
+
+    def _end_corner(self, objective: int, bound: float) -> Floats:
+        """(3,) a corner that only plans below the bound of an objective could lie below, a hair
+        beyond the reference in the others."""
+        corner = self.reference + STILL * measures(self.reference, self.reference)
+        corner[objective] = bound - BOX_MARGIN * max(1.0, abs(bound))
+        return corner
+
+    def prove(self, origin: Floats, step: Floats, enough: float) -> FoundBox | None:
         """Cases that prove that no plan lies further along ``origin - t step`` than `enough`, or
-        as near to that as they get; None where that says no more than the cuts alone."""
+        as near to that as they get; None where that says no more than the cuts alone. The box has
+        no name yet."""
         seen = self._seen_from(origin, step)
         leaves: list[Case] = proving_cases(self.index, seen.level, seen.worth, -enough)
         bound = min(leaf.bound for leaf in leaves)
-        plain = epsilons(origin, self.plain_cuts(), (), np.maximum(step, LEAST_RANGE))[0]
+        plain = epsilons(origin, self.plain_cuts(), (), step)[0]
         if not np.isfinite(bound) or -bound >= plain - LEAST_GAIN:
             return None
         used = np.flatnonzero(np.array([leaf.shares for leaf in leaves]).any(axis=0))
@@ -396,4 +456,4 @@ class Enclosure:
         corner = origin + (bound - BOX_MARGIN * max(1.0, abs(bound))) * step
         names = tuple(self.cuts[seen.cuts[k]].id for k in used)
         allowed = np.array([leaf.allowed for leaf in leaves])
-        return FoundBox(name, corner, names, allowed, shares)
+        return FoundBox("", corner, names, allowed, shares)

@@ -31,6 +31,7 @@ from models.fleet.data import FloatArray, IntArray
 from planner.front.certified import SMALL_ROUTES, Work
 from planner.front.enclosure import Enclosure
 from planner.front.geometry import Floats
+from planner.front.ranges import ranges
 from planner.front.tasks import PlanTask, PointTask, depth_aim
 from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
@@ -88,6 +89,7 @@ class FrontProblem(Problem):  # type: ignore[misc]
         self.index, self.enclosure = index, enclosure
         f = np.array([point.f for point in enclosure.listed()])
         self.ideal, self.span = f.min(axis=0), enclosure.span()
+        self.live = ranges(self.ideal, f.max(axis=0)) > 0.0
         self.variants = [
             variants[index.variant_complete[variants]] for variants in index.workload_variants
         ]
@@ -102,7 +104,9 @@ class FrontProblem(Problem):  # type: ignore[misc]
 
     def task(self, genome: Genome) -> PointTask:
         """The work of evaluating a genome."""
-        corner = self.ideal + genome.corner * self.span
+        # What does not vary is not to hold a plan back.
+        share = np.where(self.live, genome.corner, 1.0)
+        corner = self.ideal + share * self.span
         goal = depth_aim(corner, self.span, self.span)
         variants = np.union1d(genome.first, genome.second)
         return PointTask(goal, variants, self._prices(corner))
@@ -114,7 +118,7 @@ class FrontProblem(Problem):  # type: ignore[misc]
 
     def uncovered(self, random: np.random.Generator) -> Floats:
         """(3,) a corner that no plan covers, the likelier the wider it is, in shares."""
-        corners, width = self.enclosure.widths()
+        corners, _, width = self.enclosure.widths()
         claim = np.maximum(width, 0.0) ** 2
         if not claim.any():
             return random.random(3)

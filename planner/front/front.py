@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from planner.errors import RunError
 from planner.front.geometry import Box, Cut, Floats
+from planner.front.ranges import NEGLIGIBLE, measures, ranges
 from planner.plan import InstanceRef, Objectives, Plan
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ class Hypervolume:
     upper: float | None
     reference: Objectives
 
+    @property
+    def missing(self) -> float | None:
+        """The share of the true hypervolume that the plans may lack, at most."""
+        if self.upper is None or self.upper <= 0.0:
+            return None
+        return max(1.0 - self.lower / self.upper, 0.0)
+
 
 @dataclass(frozen=True)
 class Corner:
@@ -110,7 +118,7 @@ class Corner:
     def of(cls, u: ArrayLike, epsilon: float) -> Corner:
         """From a local upper bound (3,) in `f` and its epsilon."""
         cost, carbon, loss = (float(value) for value in np.asarray(u, dtype=float))
-        return cls(known(cost), known(carbon), known(1.0 - loss), known(epsilon))
+        return cls(known(cost), known(carbon), known(1.0 - loss), known_width(epsilon))
 
 
 @dataclass(frozen=True)
@@ -151,9 +159,11 @@ class FrontCertificate:
 
     `complete`: the target was reached; otherwise the front is truncated and `widest` says where
     the gap is. `epsilon`: no plan is better than the whole list by more than this share of each
-    range at once (None: nothing proved). The gaps are over the points' `cost_gap_relative`; beyond
-    the step they are over the least cost of plans that are better by `step` of the range in both
-    carbon and QoE.
+    range at once (None: nothing proved within a whole range). An objective without range takes no
+    part in that, and no plan is better in it by more than this share of its size
+    (`planner.front.ranges`). The gaps are over the points' `cost_gap_relative`; beyond the step
+    they are over the least cost of plans that are better by `step` of the range in both carbon and
+    QoE.
     """
 
     method: str
@@ -202,8 +212,13 @@ class Front:
 
     @property
     def ranges(self) -> Floats:
-        """(3,) nadir less ideal in `f`."""
-        return as_minimised(self.nadir) - as_minimised(self.ideal)
+        """(3,) nadir less ideal in `f`; 0 where that is rounding."""
+        return ranges(as_minimised(self.ideal), as_minimised(self.nadir))
+
+    @property
+    def measures(self) -> Floats:
+        """(3,) > 0 what differences in `f` are shares of: the ranges, or else the sizes."""
+        return measures(as_minimised(self.ideal), as_minimised(self.nadir))
 
     def point(self, name: str) -> FrontPoint:
         """The point of that id; RunError where there is none."""
@@ -300,6 +315,13 @@ class Front:
 def known(value: float) -> float | None:
     """None for what is infinite or not a number, as JSON has neither."""
     return float(value) if math.isfinite(value) else None
+
+
+def known_width(width: float) -> float | None:
+    """A width that says something: less than a whole range; 0 where it is rounding."""
+    if not width < 1.0:
+        return None
+    return float(width) if width > NEGLIGIBLE else 0.0
 
 
 def _refuse(constant: str) -> None:

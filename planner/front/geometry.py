@@ -246,11 +246,11 @@ def _depths(
     return depth
 
 
-def _positive(ranges: ArrayLike) -> Floats:
-    """`ranges` as an array; ValueError unless finite and > 0."""
-    values = np.asarray(ranges, dtype=float)
-    if not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise ValueError(f"ranges must be finite and positive: {values}")
+def _steps(steps: ArrayLike) -> Floats:
+    """`steps` as an array; ValueError unless finite, not negative and somewhere > 0."""
+    values = np.asarray(steps, dtype=float)
+    if not np.all(np.isfinite(values)) or np.any(values < 0) or not values.any(axis=-1).all():
+        raise ValueError(f"ranges must be finite and not negative, not all zero: {values}")
     return values
 
 
@@ -260,12 +260,13 @@ def epsilons(
     """(k,) for each corner u (k, m): no feasible f has ``f < u - t ranges`` for any t above this.
 
     The least over the cuts of ``(w.u - L) / (w.R)`` and over the boxes that hold ``u - t R``;
-    +inf where no cut or box bounds the corner, <= 0 where the corner is closed. `ranges` (m,)
-    are > 0 (ValueError otherwise).
+    +inf where no cut or box bounds the corner, <= 0 where the corner is closed. `ranges`, (m,) or
+    of each corner (k, m), are >= 0, 0 for an objective that does not count; ValueError where none
+    does.
     """
     rows = np.atleast_2d(np.asarray(corners, dtype=float))
     weights, levels = stack_cuts(cuts, rows.shape[1])
-    return _depths(rows, weights, levels, boxes, _positive(ranges))
+    return _depths(rows, weights, levels, boxes, _steps(ranges))
 
 
 def corner_epsilon(
@@ -275,7 +276,7 @@ def corner_epsilon(
     row = np.asarray(corner, dtype=float)[None, :]
     weights = np.asarray(cut_weights, dtype=float).reshape(-1, row.shape[1])
     levels = np.asarray(cut_levels, dtype=float)
-    return float(_depths(row, weights, levels, (), _positive(ranges))[0])
+    return float(_depths(row, weights, levels, (), _steps(ranges))[0])
 
 
 def enclosure_epsilon(

@@ -18,20 +18,20 @@ Place = tuple[Floats, Floats, float]
 
 def wide(enclosure: Enclosure, epsilon: float, enough: float) -> Iterator[Place]:
     """Below the corners that cuts and boxes leave wider than `epsilon`."""
-    span, corners = enclosure.span(), enclosure.bounds.corners
-    width = epsilons(corners, enclosure.plain_cuts(), enclosure.plain_boxes(), span)
+    corners, steps = enclosure.corners()
+    width = epsilons(corners, enclosure.plain_cuts(), enclosure.plain_boxes(), steps)
     for i in np.argsort(-width, kind="stable"):
         if width[i] <= epsilon:
             return
         # A box may have closed this corner meanwhile.
-        now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), span)[0]
+        now = epsilons(corners[i], enclosure.plain_cuts(), enclosure.plain_boxes(), steps[i])[0]
         if now > epsilon:
-            yield corners[i], span, enough
+            yield *enclosure.line(corners[i], steps[i]), enough
 
 
 def roomy(enclosure: Enclosure) -> Iterator[Place]:
     """Below the corners where the cuts leave most room."""
-    corners = enclosure.bounds.corners
+    corners, _ = enclosure.corners()
     rooms = enclosure.rooms(corners)
     for i in np.argsort(-rooms.prod(axis=1), kind="stable"):
         yield corners[i], rooms[i], 0.0

@@ -17,8 +17,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,11 @@ from planner.answer.build import build_plan
 from planner.answer.certificate import dual_prices
 from planner.api import load
 from planner.candidates import build_candidates
-from planner.errors import PlannerError, RunError
+from planner.errors import InfeasibleError, PlannerError, RunError, SolverError
 from planner.front import store
 from planner.front.certified import Certified, CertifiedOptions, Proposals
 from planner.front.enclosure import (
     HYPERVOLUME_AGE_S,
-    LEAST_RANGE,
     Enclosure,
     FoundBox,
     FoundCut,
@@ -55,16 +55,17 @@ from planner.front.front import (
     as_minimised,
     as_objectives,
     known,
+    known_width,
 )
 from planner.front.geometry import (
     Floats,
     cost_bounds,
     epsilons,
     hypervolume_interval,
-    local_upper_bounds,
     relative_gaps,
 )
 from planner.front.indicators import indicators
+from planner.front.ranges import open_corners, ranges
 from planner.front.store import BOXES, CUTS, PLANS
 from planner.incumbent import incumbent_of
 from planner.instance.copy import copy_instance
@@ -82,6 +83,8 @@ from planner.verify.bound import statement
 from planner.verify.ground import Ground
 
 METHODS = ("certified", "evolve", "hybrid")
+COPYING = ".instance"
+"""Where the instance is copied to at first."""
 WIDEST = 5
 """Corners listed where the enclosure is widest."""
 
@@ -103,6 +106,15 @@ class FrontRequest:
     method: str = "hybrid"
     """``certified``: cuts and plans at the widest corners; ``evolve``: plans by evolution;
     ``hybrid``: both in turn"""
+
+    @classmethod
+    def is_stored(cls, path: Path) -> bool:
+        """Whether a file is what `FrontRun` writes of a request."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(stored, dict) and set(stored) >= {"epsilon", "workers", "method"}
 
     def __post_init__(self) -> None:
         problems = []
@@ -131,8 +143,7 @@ class FrontProgress:
     points: int
     cuts: int
     epsilon: float | None
-    hypervolume_lower: float | None
-    hypervolume_upper: float | None
+    hypervolume: Hypervolume
 
 
 FrontListener = Callable[[FrontProgress], None]
@@ -181,8 +192,16 @@ class FrontRun:
             self._open_folder()
 
     def run(self) -> Front:
-        """Search, then write the final front; SolverError where no end of it could be found."""
-        self.search.run()
+        """Search, then write the final front. InfeasibleError where no plan is possible, and the
+        folder is gone; SolverError where none was found, and the folder can be resumed."""
+        try:
+            self.search.run()
+        except InfeasibleError:
+            if _is_unfinished(self.folder):
+                shutil.rmtree(self.folder)
+            raise
+        except SolverError as error:
+            raise SolverError(f"{error}; go on with --resume {self.folder}") from error
         return self._write(final=True)
 
     def stop(self) -> None:
@@ -200,16 +219,21 @@ class FrontRun:
     # ------------------------------------------------------------------ the folder
 
     def _open_folder(self) -> None:
+        """Make the folder; one that a run left before its first front.json is made anew."""
         folder = self.folder
         if folder.exists() and any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty: name another with --output, or --resume it")
+            if not _is_unfinished(folder):
+                raise RunError(f"{folder} is not empty: name another with --output, or --resume it")
+            _clear(folder)
         try:
-            (folder / PLANS).mkdir(parents=True)
-            (folder / CUTS).mkdir()
-            (folder / BOXES).mkdir()
-            settings = self.facts.instance.settings
-            copy_instance(Path(self.facts.instance.folder), folder / INSTANCE, settings.incumbent)
+            folder.mkdir(parents=True, exist_ok=True)
             self._write_request()
+            for name in (PLANS, CUTS, BOXES):
+                (folder / name).mkdir()
+            settings = self.facts.instance.settings
+            # Beside its place first: a folder that has an instance has all of it.
+            copy_instance(Path(self.facts.instance.folder), folder / COPYING, settings.incumbent)
+            (folder / COPYING).replace(folder / INSTANCE)
         except OSError as error:
             raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
 
@@ -218,7 +242,14 @@ class FrontRun:
         store.replace(self.folder / REQUEST, body.encode())
 
     def _read_back(self) -> None:
-        """Points and cuts of the folder's front into the search."""
+        """Points and cuts of the folder's front into the search; all begins anew where it was
+        stopped before there were any."""
+        if _is_unfinished(self.folder):
+            _clear(self.folder, keep=(INSTANCE,))
+            for name in (PLANS, CUTS, BOXES):
+                (self.folder / name).mkdir()
+            self._write_request()
+            return
         front = Front.read(self.folder)
         if front.instance.sha256 != self.facts.instance.sha256:
             raise RunError(f"{self.folder} is a front of another instance")
@@ -247,7 +278,8 @@ class FrontRun:
             return store.load_box(self.folder / BOXES, Path(row.proof).stem)
         carbon, loss = row.upper[1:]
         assert carbon is not None and loss is not None and row.level is not None
-        return FoundBox.searched(f"s{number:04d}", np.array([row.level, carbon, loss]))
+        found = FoundBox.searched(np.array([row.level, carbon, loss]))
+        return dataclasses.replace(found, id=f"s{number:04d}")
 
     def _accept(
         self, solution: Solution, routes: IntArray, name: str, found_by: str
@@ -317,8 +349,7 @@ class FrontRun:
                     len(front.points),
                     len(certificate.cuts),
                     certificate.epsilon,
-                    certificate.hypervolume.lower,
-                    certificate.hypervolume.upper,
+                    certificate.hypervolume,
                 )
             )
         return front
@@ -330,13 +361,12 @@ class FrontRun:
         points, cuts, boxes = enclosure.listed(), enclosure.plain_cuts(), enclosure.plain_boxes()
         f = np.array([point.f for point in points])
         ideal, nadir = f.min(axis=0), f.max(axis=0)
-        ranges = np.maximum(nadir - ideal, LEAST_RANGE)
-        corners = local_upper_bounds(f, enclosure.reference)
-        width = epsilons(corners, cuts, boxes, ranges)
-        epsilon = max(float(width.max(initial=0.0)), 0.0)
+        corners, steps = open_corners(f, enclosure.reference)
+        width = epsilons(corners, cuts, boxes, steps)
+        epsilon = known_width(float(width.max()))
         bounds = np.minimum(cost_bounds(f, cuts, boxes), f[:, 0])
         gaps = relative_gaps(f, bounds)
-        beyond = f - STEP * ranges * (0.0, 1.0, 1.0)
+        beyond = f - STEP * ranges(ideal, nadir) * (0.0, 1.0, 1.0)
         stepped = relative_gaps(f, cost_bounds(beyond, cuts, boxes))
         hypervolume = self._hypervolume(f, enclosure, final=final)
         widest = np.argsort(-width, kind="stable")[:WIDEST]
@@ -362,8 +392,8 @@ class FrontRun:
             ),
             certificate=FrontCertificate(
                 method=self.request.method,
-                complete=epsilon <= self.request.epsilon,
-                epsilon=known(epsilon),
+                complete=epsilon is not None and epsilon <= self.request.epsilon,
+                epsilon=epsilon,
                 cost_gap_relative_median=known(float(np.median(gaps))),
                 cost_gap_relative_max=known(float(gaps.max())),
                 hypervolume=hypervolume,
@@ -411,6 +441,21 @@ def _nothing_proved(index: FleetIndex) -> Cases:
     prices = Prices.zero(index, unit_weights("cost"))
     cut = VariantCut(0.0, np.zeros(len(index.data.variants)), prices)
     return Cases((cut,), (Case(np.isfinite(cut.worth), np.ones(1), 0.0),))
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a front run began here and was stopped before its first front.json."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    drafts = {name for name in names if name.startswith(".")}
+    ours = REQUEST in names and names - drafts <= {PLANS, CUTS, BOXES, REQUEST, INSTANCE}
+    return ours and FrontRequest.is_stored(folder / REQUEST)
+
+
+def _clear(folder: Path, keep: Collection[str] = ()) -> None:
+    """Remove what a stopped run left in its folder."""
+    for path in folder.iterdir():
+        if path.name not in keep:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _most(folder: Path) -> int:

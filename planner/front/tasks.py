@@ -1,9 +1,9 @@
 """The pieces of work of a front: pure functions of a fleet and a task, run wherever there is room.
 
-A *bound task* runs column generation for one aim, proves a cut with it, and decodes a plan from the
-relaxation. A *point task* decodes a plan from prices that are known already. A *plan task* improves
-a plan for an aim, slice by slice. None of them knows of the front: results may come in any order,
-twice, or never.
+An *end task* finds the best plan of one objective. A *bound task* runs column generation for one
+aim, proves a cut with it, and decodes a plan from the relaxation. A *point task* decodes a plan
+from prices that are known already. A *plan task* improves a plan for an aim, slice by slice. None
+of them knows of the front: results may come in any order, twice, or never.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
 from planner.solve.aim import Aim
-from planner.solve.assignments import VariantCut
+from planner.solve.assignments import Cases, VariantCut
 from planner.solve.bound import Prices, evaluate_bound, fair
 from planner.solve.decode import FEW, SOME, around, bought, decoded, leading_variants
+from planner.solve.engine import Search
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
 from planner.solve.index import FleetIndex, Span, best_per_group, routes_of, routes_with
+from planner.solve.options import EngineOptions
 from planner.solve.rounding import rounded
 from planner.solve.solution import Solution
 
@@ -85,6 +87,36 @@ class BoundResult:
 
 
 @dataclass(frozen=True, eq=False)
+class EndTask:
+    """Find the plan that is best by weights, as `planner plan` does for one objective."""
+
+    weights: FloatArray
+    """float (4,) of cost, carbon, loss, water"""
+    gap: float
+    """at which it ends"""
+    limit_s: float
+    start: Solution | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """The best plan found, and what is proved of it."""
+
+    plan: Solution
+    bound: float
+    """no plan has less"""
+    cases: Cases
+    """what prices prove"""
+    searched: bool
+    """the bound rests on branch and bound, and is more than that"""
+
+    @property
+    def routes(self) -> IntArray:
+        """int (n,) routes to improve the plan with"""
+        return self.plan.routes
+
+
+@dataclass(frozen=True, eq=False)
 class PointTask:
     """Decode a plan for a goal from prices that are known, without column generation."""
 
@@ -140,17 +172,29 @@ class Searched:
     """int (n,) to improve the plan with"""
 
 
-Task = BoundTask | PointTask | PlanTask | WholeTask
-Result = BoundResult | Decoded | Solution | Searched
+Task = EndTask | BoundTask | PointTask | PlanTask | WholeTask
+Result = Ended | BoundResult | Decoded | Solution | Searched
 
 
 def perform(index: FleetIndex, task: Task) -> Result:
     """Do a task."""
+    if isinstance(task, EndTask):
+        return ended(index, task)
     if isinstance(task, BoundTask):
         return bounded(index, task)
     if isinstance(task, WholeTask):
         return searched(index, task)
     return pointed(index, task) if isinstance(task, PointTask) else improved(index, task)
+
+
+def ended(index: FleetIndex, task: EndTask) -> Ended:
+    """One search; raises InfeasibleError with a proof, and SolverError where it finds no plan."""
+    options = EngineOptions(task.gap, task.limit_s, threads=1)
+    search = Search(index, task.weights, options, start=task.start)
+    search.run()
+    found = search.result()
+    searched = found.proof != "dual prices"
+    return Ended(found.solution, found.bound, found.cases, searched)
 
 
 def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
@@ -263,6 +307,14 @@ def _better(aim: Aim, best: Solution, found: Solution | None) -> Solution:
     return found
 
 
+def end_weights(objective: int, best: FloatArray, share: float) -> FloatArray:
+    """float (4,) one objective in units of its best value, float (3,), and a share of the cost in
+    its own; the objective as it is, where the share is 0."""
+    if share == 0.0:
+        return np.asarray(np.eye(4)[objective])
+    return unit_aim(objective, best, share, 1.0).weights
+
+
 def unit_aim(objective: int, best: FloatArray, share: float, scale: float) -> Aim:
     """One objective in units of its best value, float (3,), and a share of the cost in its own."""
     weights = np.zeros(4)
@@ -280,6 +332,11 @@ def depth_aim(corner: FloatArray, step: FloatArray, ranges: FloatArray) -> Aim:
     """The depth below a corner (3,) in steps (3,); of equally deep plans the better in shares of
     the ranges (3,)."""
     return Aim(TIE * np.append(1.0 / ranges, 0.0), SCALE, corner, step)
+
+
+def depth_only_aim(corner: FloatArray, step: FloatArray) -> Aim:
+    """The depth below a corner (3,) in steps (3,), whatever else."""
+    return Aim(np.zeros(4), SCALE, corner, step)
 
 
 def priced_depth_aim(corner: FloatArray, ranges: FloatArray, weights: FloatArray) -> Aim:

@@ -49,7 +49,7 @@ def front_record(
         on_front=on,
         new_front=None if new_front is None else str(new_front),
         dominated=None if new is None else dominated(alive, new.minimised),
-        epsilon=None if new is None else epsilon_between(alive, new.minimised, new.ranges),
+        epsilon=None if new is None else epsilon_between(alive, new.minimised, new.measures),
         successor=None
         if new is None
         else successor(now.get(side.point.id, before[side.point.id]), new).id,
@@ -80,12 +80,12 @@ def dominated(old: Floats, new: Floats) -> int:
     return sum(map(bettered, old))
 
 
-def epsilon_between(old: Floats, new: Floats, ranges: Floats) -> float:
-    """Least share of each range that must be taken off `old` for it to cover `new`."""
+def epsilon_between(old: Floats, new: Floats, measures: Floats) -> float:
+    """Least share of each range, or size where there is none, that must be taken off `old` for it
+    to cover `new`."""
     if not len(old):
         return 1.0
-    scale = np.where(ranges > 0.0, ranges, 1.0)
-    short = ((old[:, None, :] - new[None, :, :]) / scale).max(axis=2).min(axis=0)
+    short = ((old[:, None, :] - new[None, :, :]) / measures).max(axis=2).min(axis=0)
     return float(short.max()) if short.max() > SAME else 0.0
 
 
@@ -96,8 +96,7 @@ def successor(f: Floats, new: Front) -> FrontPoint:
     within = np.flatnonzero((others[:, 1:] <= f[1:] * (1.0 + 1e-9) + 1e-12).all(axis=1))
     if len(within):
         return new.points[int(within[np.argmin(others[within, 0])])]
-    scale = np.where(new.ranges > 0.0, new.ranges, 1.0)
-    worse = (np.maximum(others - f, 0.0) / scale).max(axis=1)
+    worse = (np.maximum(others - f, 0.0) / new.measures).max(axis=1)
     return new.points[int(np.argmin(worse))]
 
 

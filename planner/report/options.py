@@ -6,6 +6,7 @@ import string
 from dataclasses import dataclass
 
 from planner.answer.words import number, percent
+from planner.front.ranges import NEGLIGIBLE
 from planner.plan import Objectives
 from planner.report.source import PLAN_RUN_POINT, Source
 
@@ -150,6 +151,7 @@ def losses(value: Objectives, best: Objectives, worst: Objectives) -> tuple[Loss
         at, ideal, nadir = (float(getattr(o, name)) for o in (value, best, worst))
         excess = sign * (at - ideal)
         extent = abs(nadir - ideal)
+        extent = extent if extent > NEGLIGIBLE * abs(nadir) else 0.0
         found.append(
             Loss(
                 objective=name,

@@ -93,7 +93,7 @@ def _front_proof(source: Source) -> Proof:
     if certificate.epsilon is None:
         sentence = "Nothing is proved yet about plans that are not listed here."
     else:
-        cost, carbon, qoe = (float(e) for e in certificate.epsilon * front.ranges)
+        cost, carbon, qoe = (float(e) for e in certificate.epsilon * front.measures)
         sentence = (
             f"Proved: whatever other plan there may be, one listed here is at most "
             f"{amount(cost, 'USD')} dearer, emits at most {amount(carbon, 'kgCO2e')} more and "
@@ -116,11 +116,9 @@ def _front_proof(source: Source) -> Proof:
         f"Said of plans below {amount(reference.cost_usd, 'USD')} and "
         f"{amount(reference.carbon_kgco2e, 'kgCO2e')}, above QoE {reference.qoe:.4f}.",
     ]
-    lower, upper = certificate.hypervolume.lower, certificate.hypervolume.upper
-    if upper is not None and lower > 0:
-        details.append(
-            f"The hypervolume of the true front is known within {percent(upper / lower - 1.0)}."
-        )
+    missing = certificate.hypervolume.missing
+    if missing is not None:
+        details.append(f"At most {percent(missing)} of the true front's hypervolume is missing.")
     details.append(f"Check everything again: planner verify {source.folder.name} --all")
     return Proof(sentence, tuple(details))
 

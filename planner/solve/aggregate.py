@@ -70,8 +70,9 @@ class Aggregated(Restricted):
         routes: IntArray,
         level: Level,
         scale: float = 1.0,
+        ranges: FloatArray | None = None,
     ) -> None:
-        super().__init__(index, weights, variants, routes, scale)
+        super().__init__(index, weights, variants, routes, scale, ranges)
         self.level = level
         self.whole_replicas = self._replicas()
         self._add_sums(pool_classes(index, level))
@@ -207,7 +208,11 @@ class Aggregated(Restricted):
         is none, more may be rented."""
         if self.level is Level.POOLS:
             return None
-        program = Restricted(self.index, self.weights, *self._near(x), scale=self.scale)
+        program = Restricted(
+            self.index, self.weights, *self._near(x), scale=self.scale, ranges=self.ranges
+        )
+        if self.corner is not None:
+            program.set_corner(self.corner, self.weights)
         bought, rented = self.col_buy >= 0, self.col_rent >= 0
         program.fix(program.col_buy[bought], np.rint(x[self.col_buy[bought]]))
         columns = program.col_rent[rented]

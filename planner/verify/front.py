@@ -34,6 +34,9 @@ SAMPLE = 5
 """Cuts, and boxes, re-proved unless all are asked for."""
 TOLERANCE = 1e-6
 """Relative, between two implementations' arithmetic."""
+NEGLIGIBLE, LEAST_SIZE = 1e-5, 1e-6
+"""Share of an objective's size below which its range is rounding, and width that is none; least
+size, USD or kgCO2e."""
 CELLS = 40
 """Per axis, for the volume that the cuts leave for certain."""
 
@@ -316,16 +319,49 @@ def _check_width(
     front: Row, points: Array, outside: Outside, reference: Array, findings: _Findings
 ) -> float:
     """Epsilon: below u - t R every plan would break a cut w.f >= L once t > (w.u - L) / w.R, and
-    be in a box once t is above the largest of (u - box) / R."""
-    ranges = np.maximum(points.max(axis=0) - points.min(axis=0), 1e-12)
-    corners = uncovered_corners(points, reference)
-    weights, levels = outside.weights, outside.levels
-    depth = ((corners @ weights.T - levels) / (weights @ ranges)).min(axis=1, initial=np.inf)
-    by_box = ((corners[:, None, :] - outside.boxes) / ranges).max(axis=2)
-    depth = np.minimum(depth, by_box.min(axis=1, initial=np.inf))
-    epsilon = max(float(depth.max(initial=0.0)), 0.0)
+    be in a box once t is above the largest of (u - box) / R. Less than rounding is 0; a whole range
+    or more says nothing."""
+    epsilon = max(_depth(*line, outside) for line in _lines(points, reference))
+    epsilon = epsilon if epsilon > NEGLIGIBLE else 0.0
+    epsilon = epsilon if epsilon < 1.0 else np.inf
     findings.near("certificate", "epsilon", epsilon, front["certificate"]["epsilon"])
     return epsilon
+
+
+def _ranges(points: Array) -> tuple[Array, Array]:
+    """(3,) ranges, 0 where they are rounding, and (3,) sizes: of QoE, 1."""
+    size = np.maximum(np.abs(points.max(axis=0)), LEAST_SIZE)
+    size[2] = 1.0
+    between = np.ptp(points, axis=0)
+    return np.where(between > NEGLIGIBLE * size, between, 0.0), size
+
+
+def _lines(points: Array, reference: Array) -> list[tuple[Array, Array]]:
+    """(corner (3,), step (3,)) below which better plans may lie: in what has a range along it, in
+    what has none along its size."""
+    ranges, size = _ranges(points)
+    live = ranges > 0.0
+    lines = []
+    if live.any():
+        for found in uncovered_corners(points[:, live], reference[live]):
+            corner = reference.copy()
+            corner[live] = found
+            lines.append((corner, ranges))
+    for axis in np.flatnonzero(~live):
+        one = np.arange(3) == axis
+        lines.append((np.where(one, points.min(axis=0), reference), np.where(one, size, 0.0)))
+    return lines
+
+
+def _depth(corner: Array, step: Array, outside: Outside) -> float:
+    """How many steps below the corner plans may lie by the cuts and by the boxes."""
+    slack, slope = outside.weights @ corner - outside.levels, outside.weights @ step
+    none = np.where(slack < 0.0, -np.inf, np.inf)
+    by_cut = np.divide(slack, slope, out=none, where=slope > 0.0)
+    above = corner - outside.boxes
+    none = np.where(above <= 0.0, -np.inf, np.inf)
+    by_box = np.divide(above, step, out=none, where=step > 0.0).max(axis=1)
+    return float(min(by_cut.min(initial=np.inf), by_box.min(initial=np.inf)))
 
 
 def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings) -> None:
@@ -340,7 +376,7 @@ def _check_gaps(front: Row, points: Array, outside: Outside, findings: _Findings
     certificate = front["certificate"]
     wanted = {"median": np.median(gaps), "max": gaps.max()}
     if "step" in certificate:
-        ranges = points.max(axis=0) - points.min(axis=0)
+        ranges, _ = _ranges(points)
         better = points - float(certificate["step"]) * ranges * (0.0, 1.0, 1.0)
         wanted["median_beyond_step"] = np.median(_gaps(better, outside)[1])
     for name, value in wanted.items():

@@ -47,11 +47,11 @@ def main() -> None:
         run = FrontRun(given.instance, request, Path(place) / "run", on_progress=show)
         front = run.run()
         certificate = front.certificate
-        lower, upper = certificate.hypervolume.lower, certificate.hypervolume.upper
-        above = "not known" if upper is None else f"{upper / lower - 1.0:.2%}"
+        missing = certificate.hypervolume.missing
+        above = "not known" if missing is None else f"{missing:.2%}"
         print(
             f"{front.elapsed_s:.0f} s, {len(front.points)} plans, {front.solves} solves, "
-            f"{certificate.status}: epsilon {certificate.epsilon:.2%}, hypervolume within {above}, "
+            f"{certificate.status}: epsilon {certificate.epsilon:.2%}, missing {above}, "
             f"gap in cost median {certificate.cost_gap_relative_median:.2%}, "
             f"most {certificate.cost_gap_relative_max:.2%}"
         )
@@ -60,8 +60,8 @@ def main() -> None:
 
 def line(progress: FrontProgress) -> str:
     """One line of the table."""
-    lower, upper = progress.hypervolume_lower, progress.hypervolume_upper
-    above = f"{upper / lower - 1.0:.2%}" if upper and lower else "-"
+    missing = progress.hypervolume.missing
+    above = "-" if missing is None else f"{missing:.2%}"
     epsilon = f"{progress.epsilon:.2%}" if progress.epsilon is not None else "-"
     counts = f"{progress.points:6}  {progress.cuts:4}"
     return f"{progress.elapsed_s:7.1f}  {counts}  {epsilon:>7}  {above:>10}"

@@ -84,8 +84,8 @@ def ours(folder: Path, method: str, seconds: float, seed: int) -> tuple[Trace, F
         known = len(trace.points)
         now = progress.elapsed_s
         trace.points.extend((now, point.f) for point in enclosure.points[known:])
-        if progress.hypervolume_upper is not None:
-            trace.upper.append((now, progress.hypervolume_upper))
+        if progress.hypervolume.upper is not None:
+            trace.upper.append((now, progress.hypervolume.upper))
 
     with tempfile.TemporaryDirectory() as place:
         request = FrontRequest(

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from planner.api import load
-from planner.errors import PlannerError, RunError, SolverError
+from planner.cli import run as planner_command
+from planner.errors import InfeasibleError, PlannerError, RunError, SolverError
 from planner.front.enclosure import LEAST_ROOM
 from planner.front.executor import Threads
 from planner.front.front import Front, as_minimised
@@ -28,7 +29,6 @@ from planner.front.tasks import (
 )
 from planner.plan import Plan
 from planner.solve.engine import minimize
-from planner.solve.index import FleetIndex
 from planner.solve.options import EngineOptions
 from planner.solve.solution import Solution
 from planner.verify import verify_plan
@@ -37,7 +37,7 @@ from tests.planner.front.counted_runs import stopped_run
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY, SMALL = ROOT / "instances" / "tiny", ROOT / "instances" / "small"
-REQUEST = FrontRequest(epsilon=0.05, gap=0.9, time_limit_s=60.0, workers=1)
+REQUEST = FrontRequest(epsilon=0.05, time_limit_s=60.0, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -205,14 +205,16 @@ def test_a_stopped_run_keeps_what_it_holds(tmp_path: Path) -> None:
 
 class Faulty:
     """Workers that go wrong after the first `good` tasks: an error, or half of the demand served
-    under totals that tell otherwise."""
+    under totals that tell otherwise. They ask the run to stop at their thirtieth task."""
 
-    def __init__(self, index: FleetIndex, good: int, fault: str) -> None:
-        self.inner, self.count = Threads(index, 1), 1
-        self.good, self.fault = good, fault
+    def __init__(self, run: FrontRun, good: int, fault: str) -> None:
+        self.inner, self.count = Threads(run.index, 1), 1
+        self.run, self.good, self.fault = run, good, fault
 
     def submit(self, number: int, task: Task) -> None:
         self.inner.submit(number, task)
+        if number >= 30:
+            self.run.stop()
 
     def wait(self, timeout_s: float) -> list[tuple[int, Result | Exception]]:
         return [(number, self._spoiled(end)) for number, end in self.inner.wait(timeout_s)]
@@ -238,18 +240,13 @@ class Faulty:
 def test_a_solver_that_goes_wrong_leaves_a_true_front_that_says_truncated(
     tmp_path: Path, fault: str
 ) -> None:
-    run = FrontRun(TINY, FrontRequest(time_limit_s=3.0, workers=1), tmp_path / "run")
-    run.search.open_workers = lambda: Faulty(run.index, 12, fault)
+    request = FrontRequest(epsilon=1e-6, time_limit_s=120.0, workers=1)
+    run = FrontRun(TINY, request, tmp_path / "run")
+    run.search.open_workers = lambda: Faulty(run, 6, fault)
     front = run.run()
     assert run.search.failures if fault == "error" else run.search.rejected > 0
     assert front.certificate.status == "truncated"
     assert verify_front(tmp_path / "run", load(TINY), sample=None).ok
-
-
-def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="not empty"):
-        FrontRun(TINY, REQUEST, tmp_path)
 
 
 def test_corners_and_volume_by_hand() -> None:
@@ -281,7 +278,7 @@ def test_a_fleet_too_large_for_branch_and_bound_is_searched_where_room_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("planner.front.certified.SMALL_ROUTES", 0)
-    monkeypatch.setattr("planner.front.certified.TINY_ROUTES", 0)
+    monkeypatch.setattr("planner.front.certified.MIDDLE_ROUTES", 0)
     request = FrontRequest(
         epsilon=0.5, hypervolume=1e-6, time_limit_s=8.0, workers=1, method="certified"
     )
@@ -297,7 +294,7 @@ def test_a_fleet_too_large_for_branch_and_bound_is_searched_where_room_is_left(
 def test_rooms_end_where_the_cuts_begin(finished: Path) -> None:
     enclosure = FrontRun(TINY, REQUEST, finished, resume=True).search.enclosure
     assert enclosure is not None
-    corners = enclosure.bounds.corners
+    corners, _ = enclosure.corners()
     rooms = enclosure.rooms(corners)
     ideal = np.array([point.f for point in enclosure.listed()]).min(axis=0)
     least = 1.01 * LEAST_ROOM * enclosure.span()
@@ -316,10 +313,9 @@ def test_the_cuts_tell_how_far_plans_may_lie_and_what_they_may_adopt(finished: P
     assert enclosure is not None
     workloads = enclosure.index.data.variant_workload
     everyone = np.arange(len(enclosure.index.workload_variants))
-    span = enclosure.span()
-    for corner in enclosure.bounds.corners:
+    for corner, span in zip(*enclosure.corners(), strict=True):
         sight = enclosure.sight(corner, span)
-        assert sight.reach == pytest.approx(enclosure.depth(corner).value, abs=1e-6)
+        assert sight.reach == pytest.approx(enclosure.depth(corner, span).value, abs=1e-6)
         assert np.array_equal(workloads[sight.adopt], everyone)
         assert np.array_equal(workloads[sight.leading], everyone)
         assert all(share > 0 for share, _ in sight.known)
@@ -344,7 +340,7 @@ def test_a_plan_is_made_of_the_routes_of_others_with_its_own_variants(finished: 
     assert enclosure is not None
     elsewhere = np.concatenate([point.solution.routes for point in enclosure.listed()])
     for point in enclosure.listed():
-        known = enclosure.prices_at(point.f)
+        known = enclosure.prices_at(point.f, enclosure.span())
         aim = weighted_aim(mixed_weights(known))
         adopt = np.unique(point.solution.adopt)
         found = pointed(enclosure.index, PointTask(aim, adopt, known, elsewhere))
@@ -359,3 +355,59 @@ def test_a_plan_is_made_of_the_routes_of_others_with_its_own_variants(finished: 
 def test_a_share_of_the_hypervolume_lies_between_nothing_and_all(wrong: float) -> None:
     with pytest.raises(PlannerError, match="hypervolume"):
         FrontRequest(hypervolume=wrong)
+
+
+# ------------------------------------------------------------------ folders of runs that end early
+
+
+def test_a_run_without_a_plan_leaves_a_folder_to_go_on_with_or_to_use_again(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    run = FrontRun(TINY, REQUEST, folder)
+    run.stop()
+    with pytest.raises(SolverError, match=f"before a plan was found.*--resume {folder}"):
+        run.run()
+    assert not (folder / "front.json").exists()
+    assert FrontRun(folder / "instance", REQUEST, folder, resume=True).search.enclosure is None
+    assert FrontRun(TINY, REQUEST, folder).search.enclosure is None
+
+
+@pytest.mark.parametrize("left", [("request.json",), ("request.json", "plans", ".instance")])
+def test_what_a_kill_leaves_of_a_folder_is_used_again(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "run"
+    FrontRun(TINY, REQUEST, folder)
+    (folder / "instance").replace(folder / ".instance")
+    for path in list(folder.iterdir()):
+        if path.name not in left:
+            shutil.rmtree(path)
+    said = planner_command(["front", "--resume", str(folder)])
+    assert said == 1
+    FrontRun(TINY, REQUEST, folder)
+    assert {path.name for path in folder.iterdir()} == {
+        *("request.json", "instance", "plans", "cuts", "boxes")
+    }
+
+
+def test_a_folder_that_holds_a_front_or_anything_else_is_refused(
+    finished: Path, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    shutil.copytree(finished, held)
+    others = tmp_path / "others"
+    (others / "plans").mkdir(parents=True)
+    for folder in (held, others):
+        with pytest.raises(RunError, match="not empty"):
+            FrontRun(TINY, REQUEST, folder)
+
+
+def test_a_fleet_without_any_plan_leaves_no_folder(tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    shutil.copytree(TINY, instance)
+    settings = (instance / "instance.toml").read_text()
+    (instance / "instance.toml").write_text(f"{settings}\n[caps]\ncost_usd = 1.0\n")
+    with pytest.raises(InfeasibleError):
+        FrontRun(instance, REQUEST, tmp_path / "run").run()
+    assert not (tmp_path / "run").exists()

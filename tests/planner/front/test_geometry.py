@@ -224,8 +224,20 @@ def test_the_enclosure_of_the_whole_set_bounds_what_a_sublist_misses():
     assert 0 < missed.max() <= epsilon < np.inf
 
 
-@pytest.mark.parametrize("ranges", [[0, 1], [-1, 1], [np.inf, 1]])
-def test_ranges_must_be_positive(ranges):
+def test_an_objective_without_range_takes_no_part_in_a_width():
+    cuts = [Cut(np.array([1.0, 0.0]), 2.0), Cut(np.array([0.0, 1.0]), 6.0)]
+    corners = np.array([[5.0, 7.0], [5.0, 5.0]])
+    # Along the first alone: 3 steps of 1 to the cut on it; the second cut is blind, but at the
+    # second corner it leaves nothing at all.
+    assert list(epsilons(corners, cuts, [], np.array([1.0, 0.0]))) == [3.0, -np.inf]
+    each = np.array([[1.0, 0.0], [0.0, 2.0]])
+    assert list(epsilons(corners, cuts, [], each)) == [3.0, -0.5]
+    box = [Box(np.array([np.inf, 7.0]), 0, 4.0)]
+    assert list(epsilons(corners[:1], [], box, np.array([1.0, 0.0]))) == [1.0]
+
+
+@pytest.mark.parametrize("ranges", [[0, 0], [-1, 1], [np.inf, 1]])
+def test_ranges_must_be_finite_and_somewhere_positive(ranges):
     with pytest.raises(ValueError, match="ranges"):
         epsilons([[1.0, 1.0]], [], [], ranges)
 
