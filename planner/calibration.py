@@ -43,9 +43,9 @@ class UserFit:
 
     @property
     def name(self) -> str:
-        """``llama-3.1-8b on 2 x l4, fp8, vllm``."""
+        """``llama-3.1-8b on 2 x l4 (fp8, vllm)``."""
         llm, card, count, _, precision, engine = self.combination
-        return f"{llm} on {count} x {card}, {precision}, {engine}"
+        return f"{llm} on {count} x {card} ({precision}, {engine})"
 
     @property
     def said(self) -> str:

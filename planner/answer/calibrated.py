@@ -43,7 +43,7 @@ def calibration_record(
             without = math.fsum(float(mean[p]) * times[p] for p in mine)
             rows.append(_row(fit, held, held / float(mean.sum()), without))
         else:
-            unused.append(f"{fit.name} ({fit.said})")
+            unused.append(f"{fit.name}: {fit.said}")
     name = facts.instance.settings.serving.calibration
     return {"calibration": {"file": name, "combinations": rows, "unused": unused}}
 

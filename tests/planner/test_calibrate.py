@@ -230,4 +230,4 @@ def test_the_command_says_what_it_fitted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.calibrate(table(tmp_path, "ttft_s,tpot_s", "8,0.9,0.042"), tmp_path / "c.json")
-    assert "llama-3.1-8b on 1 x l4, fp8, vllm: 1 point, TPOT x 1.2" in capsys.readouterr().out
+    assert "llama-3.1-8b on 1 x l4 (fp8, vllm): 1 point, TPOT x 1.2" in capsys.readouterr().out

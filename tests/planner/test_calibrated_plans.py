@@ -102,13 +102,13 @@ def test_the_plan_says_what_is_measured_and_what_that_changes(run: Path) -> None
     found = Plan.read(run)
     assert found.provenance["serving_by_accelerator_hours"] == {"user": pytest.approx(1.0)}
     rows = {row["combination"]: row for row in found.provenance["calibration"]["combinations"]}
-    row = rows["llama-3.1-8b on 1 x l4, fp8, vllm"]
+    row = rows["llama-3.1-8b on 1 x l4 (fp8, vllm)"]
     assert (row["tpot_factor"], row["ttft_factor"]) == pytest.approx((1.25, 1.5))
     assert row["accelerators_without"] < row["accelerators"]
     assert sum(r["accelerator_hours_share"] for r in rows.values()) == pytest.approx(1.0)
     hours = {x.slice: x.hours for x in load_facts(TINY).instance.slices}
-    text = plan_text(found, hours)
-    assert "Your measurements\n  llama-3.1-8b on 1 x l4, fp8, vllm: 2 measured, TPOT x 1.25" in text
+    name, text = "llama-3.1-8b on 1 x l4 (fp8, vllm)", plan_text(found, hours)
+    assert f"Your measurements\n  {name}: 2 measured, TPOT x 1.25" in text
     assert any("measurements of calibration.json" in line for line in found.assumptions)
     page = planner.report(run).html
     assert "Your measurements" in page and "TPOT x 1.25" in page
