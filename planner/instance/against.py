@@ -5,8 +5,9 @@ Every finding has a name, so that the user may say that it is meant.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,14 @@ OWNED_LOW, OWNED_HIGH = 5.0, 2.0
 """The same for machines owned: their cost may be that of power alone."""
 API_GRAMS = (1e-3, 100.0)
 """gCO2e per 1,000 tokens that hosted llms are known to have, with room."""
+
+
+DEFAULTED = {
+    "carbon": ("host_embodied_kgco2e_per_accelerator", "host_w_per_accelerator"),
+    "money": ("staff_usd_per_h",),
+    "migration": ("load_gb_per_s", "network_kwh_per_gb"),
+}
+"""Figures of ``instance.toml`` whose defaults tell their size."""
 
 
 @dataclass(frozen=True)
@@ -253,6 +262,19 @@ def _cell(catalog: Catalog, table: str, row_id: str, column: str) -> dict[str, A
     return dict(frame.iloc[at].dropna())
 
 
+def settings_far_off(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """Figures of ``instance.toml`` in another unit than that of the default in their place."""
+    for section, names in DEFAULTED.items() if t.settings else ():
+        given = getattr(t.settings, section)
+        for name in names:
+            value, usual = getattr(given, name), type(given).model_fields[name].default
+            found = doubt(value, usual, Far(math.inf, math.inf), whose="the default's")
+            if found is not None and value > 0.0:
+                key = f"{section}.{name}"
+                told = t.setting(key, value, found.problem, "check the unit")
+                yield replace(told, warning=True, name=f"settings/{key}")
+
+
 def _told(
     table: Table[Any], index: int, column: str, found: Doubt | None, name: str, said: str = ""
 ) -> Iterator[Finding]:
@@ -275,4 +297,5 @@ AGAINST_CATALOG: tuple[Callable[[Tables, Catalog], Iterator[Finding]], ...] = (
     accelerators_far_off,
     apis_far_off,
     overrides_far_off,
+    settings_far_off,
 )

@@ -580,6 +580,8 @@ class Search:
                 self._report("assignments")
 
     def _open(self) -> bool:
+        if self.searched_impossible:
+            return False
         return self._left() > 0 and self._gap() > self.options.gap_relative
 
     def _left(self) -> float:
