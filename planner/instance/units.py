@@ -135,6 +135,8 @@ def convert_header(header: str, fields: tuple[str, ...]) -> Conversion | Refusal
     for field in fields:
         for stem, unit in _splits(field, ambiguous=False):
             if unit:
+                # Where the name is nothing but a unit (``hours``) another one may follow it.
+                expected.setdefault(stem or field, (field, unit))
                 expected.setdefault(stem, (field, unit))
                 break
     refusal: Refusal | None = None

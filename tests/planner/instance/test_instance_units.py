@@ -23,6 +23,7 @@ from planner.instance.units import Conversion, Refusal, convert_header, unit_of
         ("length_classes", "share_percent", "share", 0.01),
         ("length_classes", "cached_percent", "cached_share", 0.01),
         ("slices", "days", "hours", 24.0),
+        ("slices", "hours_d", "hours", 24.0),
         ("demand", "requests_per_h", "requests_per_s", 1.0 / 3600.0),
         ("demand", "requests_per_month", "requests_per_s", 1.0 / (730.0 * 3600.0)),
         ("regions", "carbon_kgco2e_per_kwh", "carbon_gco2e_per_kwh", 1000.0),
