@@ -68,8 +68,9 @@ SMALL_ROUTES = 60_000
 ATTEMPT_GAP = 0.002
 """That of branch and bound for a first plan."""
 WHOLE, PIECES = "branch and bound", "branch and bound in pieces"
-PLANS_FIRST = 0.85
-"""Share of the time left at which every thread turns from plans to branch and bound."""
+PLANS_SHARE, PLANS_S = 0.15, 3.0
+"""Share of the time, and most seconds, after which every thread turns from plans to branch and
+bound."""
 GRACE_S = 0.5
 """Seconds that jobs get to hear that time is up."""
 WORDS_S = 1.0
@@ -375,14 +376,15 @@ class Search:
         small = self.whole.is_small(SMALL_ROUTES)
         if not small and (busy or self.best is not None):
             return ""
-        few = self.whole.is_small(FEW_ROUTES)
-        ways = [WHOLE, PIECES] if few else [PIECES, WHOLE]
-        if self.whole.is_small(TINY_ROUTES):
-            ways = [WHOLE]
+        ways = [WHOLE, PIECES] if self.whole.is_small(FEW_ROUTES) else [PIECES, WHOLE]
+        tiny = self.whole.is_small(TINY_ROUTES)
         left = [
-            way for way in ways if way not in busy and self.whole.is_open(in_pieces=way == PIECES)
+            way
+            for way in (ways[:1] if tiny else ways)
+            if way not in busy and self.whole.is_open(in_pieces=way == PIECES)
         ]
-        late = self._left() < PLANS_FIRST * self.options.time_limit_s
+        first_s = min(PLANS_SHARE * self.options.time_limit_s, PLANS_S)
+        late = tiny or time.monotonic() - self.began > first_s
         beside = self.options.threads > 1 and not busy & {WHOLE, PIECES}
         if not left or not (self.best is None or late or beside):
             return ""
