@@ -68,6 +68,8 @@ SMALL_ROUTES = 60_000
 ATTEMPT_GAP = 0.002
 """That of branch and bound for a first plan."""
 WHOLE, PIECES = "branch and bound", "branch and bound in pieces"
+PLAIN_ROUTES = 20_000
+"""Beyond these HiGHS drowns in the program as it is: a thread does more with plans."""
 PLANS_SHARE, PLANS_S = 0.15, 3.0
 """Share of the time, and most seconds, after which every thread turns from plans to branch and
 bound."""
@@ -377,6 +379,8 @@ class Search:
         if not small and (busy or self.best is not None):
             return ""
         ways = [WHOLE, PIECES] if self.whole.is_small(FEW_ROUTES) else [PIECES, WHOLE]
+        if self.best is not None and not self.whole.is_small(PLAIN_ROUTES):
+            ways = [PIECES]
         tiny = self.whole.is_small(TINY_ROUTES)
         left = [
             way
