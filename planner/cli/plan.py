@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -216,7 +217,6 @@ def planned(
 def silent_stdout() -> Iterator[None]:
     """Nothing written by compiled libraries (banners) reaches stdout, which is for answers."""
     import os
-    import sys
 
     sys.stdout.flush()
     kept = os.dup(1)
@@ -233,7 +233,6 @@ def silent_stdout() -> Iterator[None]:
 @contextmanager
 def watched(folder: Path, limit_s: float, wanted: bool) -> Iterator[Callable[[Progress], None]]:
     """Listens to the search: Ctrl-C, and a live line where stderr is a terminal."""
-    import sys
 
     from planner.cli.live import Interrupts, LiveProgress
 
@@ -301,6 +300,8 @@ def error_text(error: BaseException, folder: str) -> str:
     if isinstance(error, InfeasibleError):
         return "\n".join(infeasible_lines(error, folder))
     told = f"{folder}: {error}"
+    if not sys.stderr.isatty():  # what reads it may look for a whole sentence
+        return told
     return "\n".join(line for part in told.split("\n") for line in paragraph(part) or [""])
 
 
