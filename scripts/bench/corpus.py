@@ -230,7 +230,8 @@ def in_process(who: str, folder: Path, seconds: float, *given: Any) -> Side:
     send.close()
     try:
         if receive.poll(GRACE * seconds + GRACE_S):
-            return receive.recv()
+            side: Side = receive.recv()
+            return side
         status, said = ("crash" if who == "planner" else "nothing"), "killed"
     except EOFError:
         process.join()
