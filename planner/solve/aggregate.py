@@ -21,7 +21,7 @@ from enum import Enum
 import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
-from planner.solve.highs import INFINITY, Outcome, add_columns, add_rows, run
+from planner.solve.highs import INFINITY, Outcome, add_columns, add_rows, misstated, run
 from planner.solve.index import FleetIndex, routes_with
 from planner.solve.restricted import Restricted
 from planner.solve.solution import Solution, obeys_limits
@@ -170,6 +170,7 @@ class Aggregated(Restricted):
 
         `goes_on` is asked with the bound proved so far, `on_solution` hears of plans.
         """
+        began = time.monotonic()
         constant = float(self.weights @ self.index.fixed_totals)
         self.highs.setOptionValue("mip_rel_gap", gap)
         if start is not None:
@@ -186,6 +187,10 @@ class Aggregated(Restricted):
             goes_on=lambda bound: goes_on(bound / self.scale + constant),
             on_solution=heard,
         )
+        if start is not None and end.has_solution and misstated(self.highs, end):
+            self.highs.clearSolver()
+            left_s = time_limit_s - (time.monotonic() - began)
+            return self.search(left_s, gap, None, goes_on, on_solution)
         return end.bound / self.scale + constant, end
 
     def is_infeasible_again(self, limit_s: float) -> bool:

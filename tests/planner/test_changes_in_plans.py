@@ -211,7 +211,8 @@ def test_the_engine_plans_with_the_changed_figures(tiny: Facts) -> None:
     assert cheaper.fleet == plan.fleet
     assert cheaper.cost_lines["on-demand"] == pytest.approx(0.8 * plan.cost_lines["on-demand"])
     assert cheaper.provenance["prices_by_cost"] == {"changed": pytest.approx(1.0)}
-    assert cheaper.assumptions[-2].startswith("Changed for this plan: prices.on-demand*=0.8: ")
+    changed = "Changed for this plan: prices.on-demand*=0.8: "
+    assert any(words.startswith(changed) for words in cheaper.assumptions)
     assert planner.plan(tiny, time_limit=20, changes=["floors.qoe=0.72"]).objectives.qoe >= 0.72
 
 

@@ -66,7 +66,7 @@ def test_the_same_content_is_stored_once(history: History) -> None:
 
 
 def test_a_damaged_plan_is_refused_whole(history: History) -> None:
-    draft = examples.plan_draft(**{"plan.json": b'{"format_version": 1}'})
+    draft = examples.plan_draft(**{"plan.json": b'{"format_version": 2}'})
     with pytest.raises(RunError, match="damaged"):
         history.record(draft)
     assert history.runs(Filter()) == ()
