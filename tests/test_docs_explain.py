@@ -31,6 +31,7 @@ def test_commands_print_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     (tmp_path / "instances").symlink_to(ROOT / "instances")
     assert len(shown()) >= 6
     for command, lines in shown():
