@@ -32,6 +32,8 @@ AGAIN = 0.6
 """Share of its routes that may still be in a better plan, below which a piece begins again."""
 TINY_ROUTES, FEW_ROUTES = 1_000, 4_000
 """Programs with no more routes are searched as they are alone; as they are first."""
+ENOUGH = 0.99
+"""Of the gap asked for: what is cut off at, so that no tolerance leaves it open."""
 TOLERANCE = 1e-6
 """Relative: HiGHS proves within its tolerances, which are left out of what is claimed."""
 
@@ -196,7 +198,7 @@ class Whole:
     def _wanted(self, best: Solution) -> float:
         """The bound that leaves the gap asked for."""
         value = float(best.totals @ self.weights)
-        return value - self.gap * abs(value)
+        return value - ENOUGH * self.gap * abs(value)
 
     def _raise(self, piece: Piece, bound: float) -> None:
         """Keep a bound of a piece: no more than the best plan, since what is left out is no better
