@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.plan import CalibrationOption, named_numbers, silent_stdout
+from planner.cli.plan import (
+    CalibrationOption,
+    CapOption,
+    FloorOption,
+    MinimizeOption,
+    named_numbers,
+    silent_stdout,
+)
 
 
 def export(
@@ -17,14 +24,9 @@ def export(
     ],
     mps: Annotated[Path | None, typer.Option(help="MPS file to write (free format).")] = None,
     lp: Annotated[Path | None, typer.Option(help="LP file to write (CPLEX format).")] = None,
-    minimize: Annotated[
-        str | None, typer.Option(help="cost, carbon or qoe-loss; else as the instance says.")
-    ] = None,
-    cap: Annotated[
-        list[str] | None,
-        typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
-    ] = None,
-    floor: Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")] = None,
+    minimize: MinimizeOption = None,
+    cap: CapOption = None,
+    floor: FloorOption = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Move figures first, as for `planner plan`.")
     ] = None,

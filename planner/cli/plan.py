@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from planner.api import Answer, Request
     from planner.solve.options import Progress
 
+MinimizeOption = Annotated[
+    str | None, typer.Option(help="cost, carbon or qoe-loss; else as the instance says.")
+]
+CapOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
+]
+FloorOption = Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")]
 CalibrationOption = Annotated[
     Path | None, typer.Option(help="Your own measurements: a file that `planner calibrate` wrote.")
 ]
@@ -35,14 +43,9 @@ POINTED_OUT = "Pointed out: "
 
 def plan(
     folders: Annotated[list[Path], typer.Argument(help="Instance folders.", metavar="FOLDER...")],
-    minimize: Annotated[
-        str | None, typer.Option(help="cost, carbon or qoe-loss; else as the instance says.")
-    ] = None,
-    cap: Annotated[
-        list[str] | None,
-        typer.Option(help="Most of the period: cost=USD, carbon=KG, water=LITRES. Repeatable."),
-    ] = None,
-    floor: Annotated[list[str] | None, typer.Option(help="Least of all: qoe=SHARE.")] = None,
+    minimize: MinimizeOption = None,
+    cap: CapOption = None,
+    floor: FloorOption = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="Move figures first: prices.h100*=0.8, demand.chat*=1.5 ..."),

@@ -74,11 +74,7 @@ class Aggregated(Restricted):
     ) -> None:
         super().__init__(index, weights, variants, routes, scale, ranges)
         self.level = level
-        self.whole_replicas = self._replicas()
         self._add_sums(pool_classes(index, level))
-
-    def _replicas(self) -> IntArray:
-        return self.col_replica[self.col_replica >= 0]
 
     def _add_sums(self, classes: IntArray) -> None:
         """An integer for each class and slice with several pools; its pools become continuous."""

@@ -108,12 +108,11 @@ class Whole:
     def left(self) -> IntArray:
         """The variants that a plan better than the best may adopt, and its own, int (n,)."""
         best = self.host.best()
-        value = np.inf if best is None else float(best.totals @ self.weights)
-        known = (value, len(self.assignments.cuts))
+        known = (self._value(best), len(self.assignments.cuts))
         if self._left is None or self._left[0] != known:
-            out = self.assignments.excluded(value) if known[1] else np.zeros(0, dtype=bool)
             left = self.index.variant_complete.copy()
-            left[np.flatnonzero(out)] = False
+            if self.assignments.cuts:
+                left &= ~self.assignments.excluded(known[0])
             if best is not None:
                 left[best.adopt] = True
             self._left = (known, np.flatnonzero(left))
@@ -143,7 +142,7 @@ class Whole:
 
         proved, end = program.search(host.left_s(), LEVEL_GAP * self.gap, fitting, heard, host.keep)
         if end.status == "infeasible" and np.isfinite(wanted):
-            self._raise(piece, wanted + TOLERANCE * max(abs(wanted), 1.0 / self.scale))
+            self._raise(piece, wanted + self._margin(wanted))
             return
         if end.status == "infeasible":
             if program.is_infeasible_again(host.left_s()):
@@ -197,15 +196,21 @@ class Whole:
 
     def _wanted(self, best: Solution) -> float:
         """The bound that leaves the gap asked for."""
-        value = float(best.totals @ self.weights)
+        value = self._value(best)
         return value - ENOUGH * self.gap * abs(value)
+
+    def _value(self, plan: Solution | None) -> float:
+        """What a plan comes to; inf without one."""
+        return np.inf if plan is None else float(plan.totals @ self.weights)
+
+    def _margin(self, bound: float) -> float:
+        """What HiGHS's tolerances may be worth in a bound."""
+        return TOLERANCE * max(abs(bound), 1.0 / self.scale)
 
     def _raise(self, piece: Piece, bound: float) -> None:
         """Keep a bound of a piece: no more than the best plan, since what is left out is no better
         than that."""
-        best = self.host.best()
-        value = np.inf if best is None else float(best.totals @ self.weights)
-        bound = min(bound - TOLERANCE * max(abs(bound), 1.0 / self.scale), value)
+        bound = min(bound - self._margin(bound), self._value(self.host.best()))
         if bound > piece.bound:
             piece.bound = bound
             self.host.keep_bound(self.bound)
