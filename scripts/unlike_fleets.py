@@ -777,6 +777,17 @@ def near_an_end(fleet: Fleet, folder: Path) -> None:
 # ------------------------------------------------------------------ writing
 
 
+def grid_reaches(fleet: Fleet) -> None:
+    """A grid that the user restricts still has a point and a lane for every workload."""
+    grid = fleet.settings.get("serving", {})
+    targets = [row["tpot_target_s"] for row in fleet.workloads() if row.get("tpot_target_s")]
+    lengths = [float(row["input_tokens"]) for row in fleet.tables["length_classes"]]
+    if "operating_tpot_s" in grid and min(targets, default=1.0) < min(grid["operating_tpot_s"]):
+        grid["operating_tpot_s"] = [0.8 * min(targets), *grid["operating_tpot_s"]]
+    if "prompt_lane_tokens" in grid and max(lengths, default=0.0) > max(grid["prompt_lane_tokens"]):
+        grid["prompt_lane_tokens"] = [*grid["prompt_lane_tokens"], max(lengths)]
+
+
 def draw_fleet(catalog: Catalog, seed: int, number: int) -> Fleet:
     """Fleet `number`, without a cap near an end."""
     draw = random.Random(f"{seed} {number}")
@@ -791,6 +802,7 @@ def draw_fleet(catalog: Catalog, seed: int, number: int) -> Fleet:
     for change in themes:
         change(fleet)
         fleet.said.append(str(change.__doc__).rstrip("."))
+    grid_reaches(fleet)
     fleet.minimize = draw.choice(OBJECTIVES)
     return fleet
 
