@@ -458,8 +458,8 @@ def answer(
         given = instance if isinstance(instance, Facts) else load(instance)
         facts = on_grids(with_request(given, request), start)
     if start or start_proof is not None:
-        return attempts.from_known(facts, start, start_proof)
-    return attempts.best(facts)
+        return attempts.with_rivals(attempts.from_known(facts, start, start_proof))
+    return attempts.with_rivals(attempts.best(facts))
 
 
 def on_grids(facts: Facts, plans: Iterable[Plan]) -> Facts:

@@ -22,6 +22,7 @@ from planner.api import Answer, Request, failed_check, restated, search_of
 from planner.candidates import Candidates, build_candidates
 from planner.errors import InfeasibleError, SolverError, VerificationError
 from planner.explain.bench import Bench
+from planner.explain.beside import with_rivals
 from planner.incumbent import incumbent_of
 from planner.instance.facts import Facts
 from planner.instance.grid import (
@@ -57,6 +58,8 @@ STILL = 2
 """The answer stands where so many finer grids in a row have not moved it."""
 LEAST_S = 2.0
 """No other search is begun with less time."""
+RIVALS_SHARE = 0.1
+"""Of the time limit, at most, for solving the other side of every verdict."""
 
 Listener = Callable[[Progress], None]
 
@@ -122,6 +125,23 @@ class Attempts:
             return self.search(facts, 1.0, start, proof)
         except InfeasibleError as error:
             raise self._told(error, facts) from None
+
+    def with_rivals(self, found: Answer) -> Answer:
+        """The answer with the other side of every verdict solved, where time allows."""
+        limit_s = min(RIVALS_SHARE * self.request.time_limit_s, self._left_s)
+        if self.interrupted or self.routes > MOST_ROUTES or self._left_s < LEAST_S:
+            return found
+        ends = time.monotonic() + limit_s
+        bench = Bench(
+            *(found.facts, incumbent_of(found.facts), found.plan.certificate.minimised),
+            *(found.proof, build_candidates(found.facts)),
+            *(self.request.gap, self.request.threads),
+        )
+        with self.timed("other sides"):
+            plan = with_rivals(bench, found.plan, lambda n: (ends - time.monotonic()) / n)
+        return dataclasses.replace(
+            found, plan=dataclasses.replace(plan, timings={**plan.timings, **self.timings})
+        )
 
     def _first(self, facts: Facts, share: float) -> Answer:
         """On the default grid, or on the long one where the other is proved to hold no plan."""

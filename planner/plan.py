@@ -81,6 +81,12 @@ class Adoption:
     variant: str
     reason: str
     break_even: str
+    rival: str = ""
+    """the other way of answering that was solved in its place; empty: none was"""
+    rival_value: float | None = None
+    """what is minimised, of the best plan found with it, in the unit of the certificate"""
+    rival_bound: float | None = None
+    """no plan with it is worth less, proved"""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 All comparisons stand on the dual prices that prove the bound. At any prices, a plan that adopts
 variant v of workload w is worth at least bound + (value of v - least value in w); what that
-exceeds the plan by is proved. Where it does not exceed the plan, only the difference of values at
-the prices is known, and the text says so.
+exceeds the plan by is proved. Where it does not exceed the plan nothing is known from the prices,
+not even the sign, and the text says so; `planner.explain.beside` solves the other side.
 """
 
 from __future__ import annotations
@@ -12,13 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.coefficients.adaptation import (
-    break_even_quality_gap,
-    break_even_refresh_days,
-    longest_refresh_days,
-)
+from models.coefficients.adaptation import break_even_quality_gap, break_even_refresh_days
 from models.fleet.data import FleetData, IntArray
-from planner.answer.words import amount, count, times
+from planner.answer.words import amount
 from planner.candidates.kinds import Candidates
 from planner.candidates.legs import legs_of, mixture_quality
 from planner.instance.facts import Facts, VariantFacts
@@ -33,10 +29,10 @@ WORSE_AND_BETTER = {
     "kgCO2e": ("more", "less"),
     "QoE": ("worse", "better"),
 }
-WINS = {"USD": "is cheaper", "kgCO2e": "is cleaner"}
 NOISE = 1e-9
 """Share of the plan's value below which a difference is rounding."""
 HOURS_PER_DAY = 24.0
+TURN_UNKNOWN = "where demand or refreshing turns it is not known (`planner explain` solves it)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,17 +198,11 @@ class Case:
         """How much worse a rival is, and whether that is proved."""
         market = self.market
         proved = market.proved_excess(variant)
-        guess = market.worth(variant) - market.worth(self.chosen)
-        worse, better = WORSE_AND_BETTER[market.unit]
+        worse, _ = WORSE_AND_BETTER[market.unit]
+        price = "no better plan with it was found"
         if proved > 0 and not market.is_noise(proved):
             price = f"at least {market.said(proved)} {worse}, proved"
-        elif market.is_noise(guess):
-            price = "level at marginal prices, not proved"
-        elif guess > 0:
-            price = f"about {market.said(guess)} {worse} at marginal prices, not proved"
-        else:
-            price = f"about {market.said(-guess)} {better} at marginal prices, no such plan found"
-        return f"{self._name(variant)} ({price}; quality {self._quality(variant):.3f})"
+        return f"{self.named(variant)} ({price}; quality {self._quality(variant):.3f})"
 
     def _ruled_out(self) -> list[str]:
         """Adaptations of the adopted llm that never came into question, and why."""
@@ -232,17 +222,28 @@ class Case:
     # ------------------------------------------------------------------ the break-even
 
     def break_even(self) -> str:
-        """Demand, refresh interval and quality at which the verdict turns."""
+        """What is known of where the verdict turns: prices at the margin do not see whole machines,
+        so that a turn is told only of plans that were solved (`planner.explain`)."""
         rival = self.break_even_rival()
         if rival is None:
             return "No other adaptation is possible: no figure turns this verdict."
-        said = [self._demand_said(rival)]
+        return " ".join(part for part in (self._known_said(rival), self.gap_said(rival)) if part)
+
+    def _known_said(self, rival: int) -> str:
+        proved = self.market.proved_excess(rival)
+        worse, _ = WORSE_AND_BETTER[self.market.unit]
+        known = "no better plan with it was found"
+        if proved > 0 and not self.market.is_noise(proved):
+            known = f"at today's demand it is at least {self.market.said(proved)} {worse}, proved"
+        return f"Against {self.named(rival)}: {known}; {TURN_UNKNOWN}."
+
+    def gap_said(self, rival: int) -> str:
+        """The lead in quality that a fine-tune needs against retrieval; empty for other pairs."""
         for tuned, other in ((self.chosen, rival), (rival, self.chosen)):
-            if self.variants[tuned].method is not None and self.variants[other].method is None:
-                said.append(self._refresh_said(tuned, other))
-                if "rag" in self.variants[other].adaptation:
-                    said.append(self._quality_gap_said(tuned, other))
-        return " ".join(part for part in said if part)
+            fine, plain = self.variants[tuned], self.variants[other]
+            if fine.method is not None and plain.method is None and "rag" in plain.adaptation:
+                return self._quality_gap_said(tuned, other)
+        return ""
 
     def break_even_rival(self) -> int | None:
         """The best variant on the other side of RAG or fine-tune, else the best other one."""
@@ -256,46 +257,6 @@ class Case:
             if group:
                 return group[0]
         return None
-
-    def _demand_said(self, rival: int) -> str:
-        market, name = self.market, self._name(rival)
-        if market.unit == "QoE":
-            return f"No demand turns it against {name}: QoE is a mean over answers."
-        fixed, growing = market.by_demand(self.chosen)
-        rival_fixed, rival_growing = market.by_demand(rival)
-        requests = self._requests()
-        each = (
-            f"per 1,000 requests {market.said(growing / requests * 1e3)} here, "
-            f"{market.said(rival_growing / requests * 1e3)} there; fixed {market.said(fixed)} "
-            f"here, {market.said(rival_fixed)} there"
-        )
-        saving, extra, turn = self.demand_turn(rival)
-        wins, above = WINS[market.unit], saving > 0
-        if saving <= 0 and extra >= 0 and (saving or extra):
-            verdict = f"At no demand {name} {wins}, at marginal prices"
-        elif 0 < turn < np.inf and not 0.999 < turn < 1.001:
-            per_day = count(requests / self.period_days * turn)
-            verdict = (
-                f"{name} {wins} {'above' if above else 'below'} {times(turn)} today's demand, "
-                f"{per_day} requests/day, at marginal prices"
-            )
-        elif saving or extra:
-            at = "at today's demand both are level" if turn > 0 else f"{name} {wins} at any demand"
-            verdict = f"At marginal prices {at}"
-        else:
-            verdict = f"{name} is level with it at any demand, at marginal prices"
-        holds = extra - saving > 0.0 and not market.is_noise(extra - saving)
-        return f"{verdict}{'; not proved' if holds else self._doubt(rival)} ({each})."
-
-    def _doubt(self, rival: int) -> str:
-        """What is known beside marginal prices that do not say that the plan's choice is the better
-        one: whole machines count too, and prices at the margin do not see them."""
-        proved = self.market.proved_excess(rival)
-        worse, _ = WORSE_AND_BETTER[self.market.unit]
-        known = "no better plan with it was found"
-        if proved > 0 and not self.market.is_noise(proved):
-            known = f"at today's demand it is at least {self.market.said(proved)} {worse}, proved"
-        return f", but {known}: where demand turns it is not known"
 
     def demand_turn(self, rival: int) -> tuple[float, float, float]:
         """(saving of the rival as demand grows, its extra fixed part, times today when level).
@@ -318,35 +279,6 @@ class Case:
             break_even_refresh_days(part * days / self.period_days, 1.0, room / self.period_days, 0)
         )
 
-    def _refresh_said(self, tuned: int, other: int) -> str:
-        """The refresh interval from which the fine-tune is the better one in cost or carbon."""
-        if self.market.unit == "QoE":
-            return ""
-        wins = WINS[self.market.unit]
-        facts = self.variants[tuned]
-        days = facts.refresh_days or 30.0
-        turn = self.refresh_turn(tuned, other)
-        name = self._name(tuned, refresh=False)
-        # At today's interval the plan's choice is the one that won.
-        if (turn <= days) != (tuned == self.chosen):
-            return f"From which refresh interval {name} {wins} is not known."
-        if not np.isfinite(turn):
-            return f"At no refresh interval {name} {wins}, at marginal prices."
-        quality = float(
-            longest_refresh_days(
-                self.workload.facts_change_per_day,
-                self.workload.affected_share,
-                facts.quality,
-                self.workload.quality_min,
-            )
-        )
-        text = (
-            f"{name} {wins} from {turn:.3g} days between refreshes at marginal prices (now {days:g}"
-        )
-        if np.isfinite(quality):
-            text += f"; its quality keeps the floor up to {quality:.3g}"
-        return text + ")."
-
     def _quality_gap_said(self, tuned: int, other: int) -> str:
         """The lead in fresh quality that makes up for slower refreshing."""
         fine, rag = self.variants[tuned], self.variants[other]
@@ -361,7 +293,7 @@ class Case:
         )
         lead = fine.quality - rag.quality
         return (
-            f"To answer as well as {self._name(other, refresh=False)}, its fresh quality must be "
+            f"To answer as well as {self.named(other, refresh=False)}, its fresh quality must be "
             f"{needed:.3f} higher; it is {abs(lead):.3f} {'higher' if lead >= 0 else 'lower'}."
         )
 
@@ -382,7 +314,7 @@ class Case:
         facts = self.variants[variant]
         return facts.llm, facts.check_llm
 
-    def _name(self, variant: int, *, refresh: bool = True) -> str:
+    def named(self, variant: int, *, refresh: bool = True) -> str:
         """The adaptation, with refresh interval and llm where they tell it from others."""
         facts = self.variants[variant]
         name = tuned_name(facts)
@@ -397,10 +329,6 @@ class Case:
         if facts.llm != self.adopted.llm:
             name = f"{facts.llm} {name}"
         return f"{name} checked by {facts.check_llm}" if facts.check_llm else name
-
-    def _requests(self) -> float:
-        data = self.market.data
-        return float(data.item_requests[data.item_workload == self.position].sum())
 
 
 def tuned_name(variant: VariantFacts) -> str:

@@ -1,7 +1,8 @@
-"""Break-evens never contradict the figures of their plan: marginal prices are no proof."""
+"""Break-evens: both sides solved, or said not to be known; marginal prices alone tell no turn."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -9,9 +10,13 @@ from typing import cast
 import pytest
 
 import planner
-from planner.answer.adoption import Case, Market
+from planner.answer.adoption import TURN_UNKNOWN, Case, Market
 from planner.answer.words import amount
+from planner.attempt import Attempts
 from planner.candidates import build_candidates
+from planner.instance.facts import Facts
+from planner.logs import EventLog
+from planner.plan import Adoption, Plan
 from planner.solve.bound import evaluate_bound
 from tests.planner.hand_made import result
 
@@ -21,18 +26,9 @@ OWN, RIVAL = 0, 1
 
 @dataclass
 class Priced:
-    """Stands in for the market: (fixed, growing) USD of the plan's choice and of its rival."""
+    """Stands in for the market: what is proved of the rival at today's demand, USD."""
 
-    own: tuple[float, float]
-    rival: tuple[float, float]
-    proved: float = 0.0
-    unit: str = "USD"
-
-    def by_demand(self, variant: int) -> tuple[float, float]:
-        return self.own if variant == OWN else self.rival
-
-    def worth(self, variant: int) -> float:
-        return sum(self.by_demand(variant))
+    proved: float
 
     def proved_excess(self, variant: int) -> float:
         return self.proved if variant == RIVAL else 0.0
@@ -43,21 +39,26 @@ class Priced:
     def said(self, value: float) -> str:
         return amount(value, self.unit)
 
+    @property
+    def unit(self) -> str:
+        return "USD"
+
 
 class Alone(Case):
-    """With no other rivals that names would have to be told from."""
+    """With one rival, and no others that names would have to be told from."""
 
     def _rivals(self) -> list[int]:
         return [RIVAL]
 
-    def _requests(self) -> float:
-        return 1e6
+
+@pytest.fixture(scope="module")
+def facts() -> Facts:
+    return planner.load(TINY)
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
+def case(facts: Facts) -> Case:
     """The choice of variant 0 of tiny, whose rival is variant 1."""
-    facts = planner.load(TINY)
     candidates = build_candidates(facts)
     found = result(candidates.data)
     bound = evaluate_bound(found.index, found.prices)
@@ -65,43 +66,67 @@ def case() -> Case:
     return Case(market, facts, candidates, facts.instance.workloads[0], 0, OWN)
 
 
-def said(case: Case, priced: Priced) -> str:
-    market = cast(Market, priced)
-    return Alone(**{**vars(case), "market": market})._demand_said(RIVAL)
+@pytest.fixture(scope="module")
+def plan(facts: Facts) -> Plan:
+    return planner.plan(facts, gap=1e-4)
 
 
-def test_a_turn_beyond_todays_demand_is_at_marginal_prices_and_not_proved(case: Case) -> None:
-    told = said(case, Priced(own=(0.0, 100.0), rival=(150.0, 50.0)))
-    assert "is cheaper above 3.00 times today's demand" in told
-    assert "at marginal prices; not proved" in told
-
-
-def test_a_rival_that_never_wins_is_said_not_to(case: Case) -> None:
-    told = said(case, Priced(own=(0.0, 100.0), rival=(10.0, 120.0)))
-    assert told.startswith("At no demand")
-    assert "not proved" in told
+def row_of(plan: Plan, workload: str) -> Adoption:
+    return next(row for row in plan.adoption if row.workload == workload)
 
 
 @pytest.mark.parametrize(
-    ("own", "rival"),
+    ("proved", "known"),
     [
-        pytest.param((0.0, 500.0), (0.0, 100.0), id="cheaper at any demand, by a factor of five"),
-        pytest.param((50.0, 500.0), (0.0, 100.0), id="cheaper in both parts"),
-        pytest.param((0.0, 500.0), (100.0, 100.0), id="cheaper above a quarter of today's demand"),
-        pytest.param((0.0, 100.0), (50.0, 50.0), id="level today"),
-        pytest.param((0.0, 100.0), (0.0, 100.0), id="level in both parts"),
+        pytest.param(400.0, "at today's demand it is at least 400 USD dearer, proved", id="proved"),
+        pytest.param(-10.0, "no better plan with it was found", id="not proved"),
     ],
 )
-def test_marginal_prices_against_the_plans_choice_leave_the_turn_unknown(
-    case: Case, own: tuple[float, float], rival: tuple[float, float]
+def test_unsolved_a_turn_is_not_known(case: Case, proved: float, known: str) -> None:
+    market = cast(Market, Priced(proved))
+    told = Alone(**{**vars(case), "market": market}).break_even()
+    assert known in told
+    assert TURN_UNKNOWN in told
+
+
+@pytest.mark.parametrize("workload", ["chat", "documents"])
+def test_the_solved_other_side_is_what_the_instance_without_this_side_costs(
+    facts: Facts, plan: Plan, workload: str
 ) -> None:
-    plain = said(case, Priced(own, rival))
-    assert "no better plan with it was found: where demand turns it is not known" in plain
-    proved = said(case, Priced(own, rival, proved=400.0))
-    assert "at today's demand it is at least 400 USD dearer, proved" in proved
-    assert "not known" in proved
+    """The same figure by another way: the chosen adaptation struck out of the instance."""
+    row = row_of(plan, workload)
+    others = tuple(
+        v for v in facts.variants if (v.workload, v.adaptation) != (workload, row.adaptation)
+    )
+    found = planner.plan(dataclasses.replace(facts, variants=others), gap=1e-4)
+    assert row.rival_value is not None
+    assert row.rival_bound is not None
+    assert row.rival_value == pytest.approx(found.objectives.cost_usd, rel=2e-4)
+    assert row.rival_bound <= row.rival_value
+    for total in (plan.certificate.value, row.rival_value):
+        assert f"{total:,.0f} USD" in row.break_even
 
 
-def test_level_is_only_said_of_what_is_level(case: Case) -> None:
-    told = said(case, Priced(own=(0.0, 500.0), rival=(0.0, 100.0)))
-    assert "level" not in told
+def test_what_marginal_prices_called_cheaper_is_told_at_five_times_the_price(plan: Plan) -> None:
+    """By hand: one H100 (6.93 USD/h and more) all 728 h for what three L4 do for 0.7069 each."""
+    row = row_of(plan, "documents")
+    assert row.rival.startswith("qwen3-32b")
+    assert row.rival_value is not None
+    assert row.rival_value > 4.0 * plan.certificate.value
+    assert "marginal" not in row.reason + row.break_even
+
+
+def test_without_time_nothing_is_solved_and_that_is_said(facts: Facts) -> None:
+    from planner.api import Request
+
+    attempts = Attempts(Request(time_limit_s=30.0), EventLog())
+    found = attempts.best(facts)
+    attempts.began -= 30.0
+    assert attempts.with_rivals(found) is found
+    for row in found.plan.adoption:
+        assert row.rival_value is None
+        assert TURN_UNKNOWN in row.break_even
+
+
+def test_numbers_of_both_sides_survive_json(plan: Plan) -> None:
+    assert Plan.from_json(plan.to_json()) == plan

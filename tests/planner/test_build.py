@@ -218,25 +218,24 @@ def test_provenance_shares_are_whole(plan: Plan) -> None:
 # ------------------------------------------------------------------ reasons
 
 
-def test_a_dearer_alternative_is_named_with_its_price(facts: Facts, candidates: Candidates) -> None:
+def test_an_alternative_is_named_with_what_is_known(facts: Facts, candidates: Candidates) -> None:
     made = build_plan(facts, candidates, result(candidates.data), "cost")
     for row in made.adoption:
-        assert "USD" in row.reason
+        assert "proved" in row.reason or "no better plan with it was found" in row.reason
         assert "quality" in row.reason
         assert row.break_even
 
 
 @pytest.mark.parametrize(
-    ("objective", "unit", "foreign"),
-    [("cost", "USD", "cleaner"), ("carbon", "kgCO2e", "cheaper"), ("qoe-loss", "QoE", "cheaper")],
+    ("objective", "foreign"),
+    [("cost", ("kgCO2e", "QoE")), ("carbon", ("USD", "QoE")), ("qoe-loss", ("USD", "kgCO2e"))],
 )
 def test_reasons_speak_of_what_was_minimised(
-    facts: Facts, candidates: Candidates, objective: str, unit: str, foreign: str
+    facts: Facts, candidates: Candidates, objective: str, foreign: tuple[str, ...]
 ) -> None:
     made = build_plan(facts, candidates, result(candidates.data, objective), objective)
     said = " ".join(row.reason + row.break_even for row in made.adoption)
-    assert f" {unit}" in said
-    assert foreign not in said
+    assert not any(f" {unit}" in said for unit in foreign)
 
 
 def test_break_even_demand_balances_the_two_values(facts: Facts, candidates: Candidates) -> None:
