@@ -33,6 +33,17 @@ GEMINI_FACILITY_SHARE = 0.08
 ACCELERATOR_TO_FACILITY = 1.0 / GEMINI_ACCELERATOR_SHARE
 """Facility energy over accelerator energy, 1.72, when only the latter is known (same source)."""
 
+HOST_W_PER_VCPU = 2.12
+HOST_W_PER_GB = 0.392
+"""Power of a host per vCPU at half load, (0.74 + 3.5) / 2, and per GB of its memory (Cloud Carbon
+Footprint, methodology, appendix I; SPECpower, Crucial and Micron behind it)."""
+
+HOST_SERVER_VCPUS = 96.0
+HOST_KG_PER_GB = 533.0 / 384.0
+HOST_SERVER_KG = 1100.0 - 16.0 * HOST_KG_PER_GB
+"""Making of a two-socket server, 1,000 kg with one processor and 16 GB, 100 for the second, here
+without its memory; memory by that of the Dell R740 (Cloud Carbon Footprint, after B. Davy 2021)."""
+
 EMBODIED_KG_PER_ACCELERATOR = 500.0
 EMBODIED_LIFE_YEARS = 6.0
 """Embodied carbon of an accelerator with its share of the host, and its life. The range 300-900 kg
@@ -86,14 +97,13 @@ def accelerator_power_w(
     return power_w
 
 
-def host_power_w(tdp_w: ArrayLike, accelerators: ArrayLike = 1) -> Array:
-    """Power of the host (processor, memory) of that many accelerators, W, drawn busy or idle.
+def host_power_w(vcpus: ArrayLike, ram_gb: ArrayLike) -> Array:
+    """Power of the processor and memory of an instance, W: 2.12 a vCPU + 0.392 a GB.
 
-    Gemini's host to accelerator energy, 0.25 / 0.58 (arXiv 2508.15734), on the mean busy draw of
-    0.73 TDP: 0.315 TDP, e.g. 220 W beside an H100. No load term: a held host stays on.
+    No load term: a held host stays on. Memory that the server's own figure already covers is
+    counted once more, which the source calls a slight overestimate.
     """
-    share = GEMINI_HOST_SHARE / GEMINI_ACCELERATOR_SHARE * MEAN_BUSY_TDP_SHARE
-    return share * _array(tdp_w) * _array(accelerators)
+    return HOST_W_PER_VCPU * _array(vcpus) + HOST_W_PER_GB * _array(ram_gb)
 
 
 def mean_power_w(busy_w: ArrayLike, idle_w: ArrayLike, busy_share: ArrayLike) -> Array:
@@ -144,6 +154,16 @@ def embodied_kg_per_accelerator_hour(
     Every hour held counts, busy or not (time share of ISO/IEC 21031:2024).
     """
     return _array(embodied_kg) / (_array(life_years) * HOURS_PER_YEAR)
+
+
+def host_embodied_kg(vcpus: ArrayLike, ram_gb: ArrayLike) -> Array:
+    """Making of the host of an instance, kg, without accelerators and drives.
+
+    Its share of a server by vCPUs, at most the whole of it, and its own memory: min(vCPUs / 96, 1)
+    x 1,078 + 1.388 a GB. Published totals of whole servers of 96 vCPUs and more come out exactly.
+    """
+    server = np.minimum(_array(vcpus) / HOST_SERVER_VCPUS, 1.0)
+    return server * HOST_SERVER_KG + HOST_KG_PER_GB * _array(ram_gb)
 
 
 def software_carbon_intensity_g(

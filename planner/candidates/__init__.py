@@ -19,12 +19,12 @@ because it is bounded by a row of p's, carbon and water are no larger, and loss 
 monotone in what was compared (the network's round trip adds to both alike). Ties keep one.
 
 Machine h is dominated by another offer k of the same region and accelerator type if the size of k
-divides that of h and every replica size in use, k has every market of h at no more per accelerator
-and is added at no more per accelerator, neither has a stock limit, and h is neither owned nor in
-the incumbent plan.
+divides that of h and every replica size in use, k has every market of h at no more per accelerator,
+is added at no more, and its host takes no more power and making per accelerator, neither has a
+stock limit, and h is neither owned nor in the incumbent plan.
 *Proof.* Replace each instance of h by size_h/size_k of k, purchase by purchase: the same
-accelerators, so quotas, spot shares and replicas are kept; cost no more; power and embodied carbon
-are per accelerator and so are the changes against the incumbent.
+accelerators, so quotas, spot shares and replicas are kept; cost, power and embodied carbon no more,
+and neither are the changes against the incumbent.
 """
 
 from planner.candidates.build import UnservedError, build_candidates

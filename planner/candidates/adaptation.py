@@ -162,11 +162,9 @@ def training_options(
         if machine.max_instances is not None and instances > machine.max_instances:
             continue
         hours = runs * float(training_accelerator_hours(flops, card.bf16_tflops))
-        kwh = hours * (TRAINING_TDP_SHARE * card.tdp_w + host_w(facts)) / 1e3
+        kwh = hours * (TRAINING_TDP_SHARE * card.tdp_w + host_w(facts, machine)) / 1e3
         intensity = np.array(region.carbon_kgco2e_per_kwh)
-        carbon = kwh * region.pue * intensity + hours * embodied_kg_per_h(
-            facts, card.embodied_kgco2e
-        )
+        carbon = kwh * region.pue * intensity + hours * embodied_kg_per_h(facts, machine)
         water = float(
             water_litres(
                 kwh, region.pue, region.site_wue_l_per_kwh, region.electricity_water_l_per_kwh

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.coefficients.energy import embodied_kg_per_accelerator_hour, water_litres
+from models.coefficients.energy import (
+    embodied_kg_per_accelerator_hour,
+    host_embodied_kg,
+    host_power_w,
+    water_litres,
+)
 from models.fleet.data import MARKETS, BoolArray, FloatArray, IntArray
 from planner.candidates.exclusions import Tally
 from planner.instance.facts import Facts, MachineFacts
@@ -97,6 +102,9 @@ def dominated_machines(
     """
     found: dict[str, str] = {}
     machines = [facts.machines[at] for at in candidates]
+    burden = {
+        m.machine: (*change(m), host_w(facts, m), embodied_kg_per_h(facts, m)) for m in machines
+    }
     for machine in machines:
         if machine.fixed_instances or machine.max_instances is not None:
             continue
@@ -116,7 +124,8 @@ def dominated_machines(
                 and theirs[market] * machine.accelerators <= price * other.accelerators
                 for market, price in own.items()
             )
-            cheaper &= all(a <= b for a, b in zip(change(other), change(machine), strict=True))
+            pairs = zip(burden[other.machine], burden[machine.machine], strict=True)
+            cheaper &= all(a <= b for a, b in pairs)
             used = [g for g in counts[machine.accelerator] if machine.accelerators % g == 0]
             if cheaper and all(other.accelerators % g == 0 for g in used):
                 found[machine.machine] = other.machine
@@ -130,15 +139,22 @@ def dominated_machines(
 # ------------------------------------------------------------------ what holding one emits
 
 
-def host_w(facts: Facts) -> float:
-    """Power of the host per accelerator, W."""
-    return facts.instance.settings.carbon.host_w_per_accelerator
+def host_w(facts: Facts, machine: MachineFacts) -> float:
+    """Power of the host per accelerator, W: as the settings say, else by vCPUs and memory."""
+    given = facts.instance.settings.carbon.host_w_per_accelerator
+    if given is not None:
+        return given
+    return float(host_power_w(machine.vcpus, machine.ram_gb)) / machine.accelerators
 
 
-def embodied_kg_per_h(facts: Facts, embodied_kgco2e: float) -> float:
-    """Embodied carbon of an accelerator-hour, its share of the host included."""
+def embodied_kg_per_h(facts: Facts, machine: MachineFacts) -> float:
+    """Embodied carbon of an hour of one accelerator of a machine, its part of the host included."""
     carbon = facts.instance.settings.carbon
-    total = embodied_kgco2e + carbon.host_embodied_kgco2e_per_accelerator
+    card = next(a for a in facts.accelerators if a.accelerator == machine.accelerator)
+    host = carbon.host_embodied_kgco2e_per_accelerator
+    if host is None:
+        host = float(host_embodied_kg(machine.vcpus, machine.ram_gb)) / machine.accelerators
+    total = card.embodied_kgco2e + host
     return float(embodied_kg_per_accelerator_hour(total, carbon.accelerator_life_years))
 
 
@@ -165,8 +181,9 @@ def held(facts: Facts, machines: Sequence[MachineFacts]) -> Held:
 
     pue = column([p.pue for p in places])
     intensity = np.array([p.carbon_kgco2e_per_kwh for p in places]).reshape(-1, len(hours))
-    kwh = size * column([c.idle_w + host_w(facts) for c in cards]) / 1e3 * hours
-    embodied = column([embodied_kg_per_h(facts, c.embodied_kgco2e) for c in cards])
+    watts = [c.idle_w + host_w(facts, m) for c, m in zip(cards, machines, strict=True)]
+    kwh = size * column(watts) / 1e3 * hours
+    embodied = column([embodied_kg_per_h(facts, m) for m in machines])
     return Held(
         idle_carbon_kgco2e=kwh * pue * intensity,
         embodied_kgco2e=size * embodied * hours,

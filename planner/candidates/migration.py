@@ -146,9 +146,9 @@ class Changes:
         place = next(r for r in facts.regions if r.region == machine.region)
         terms, size = settings.migration, machine.accelerators
         hours = terms.boot_h + load_h(facts, machine) + terms.overlap_h
-        kw = (card.idle_w + host_w(facts)) / 1e3
+        kw = (card.idle_w + host_w(facts, machine)) / 1e3
         kg_per_h = kw * place.pue * mean_intensity(facts, place)
-        kg_per_h += embodied_kg_per_h(facts, card.embodied_kgco2e)
+        kg_per_h += embodied_kg_per_h(facts, machine)
         usd = hours * usd_per_h_outside(machine) / size + settings.policy.change_usd_per_accelerator
         return self.share * usd, self.share * hours * kg_per_h
 

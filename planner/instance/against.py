@@ -38,11 +38,12 @@ API_GRAMS = (1e-3, 100.0)
 
 
 DEFAULTED = {
-    "carbon": ("host_embodied_kgco2e_per_accelerator", "host_w_per_accelerator"),
     "money": ("staff_usd_per_h",),
     "migration": ("load_gb_per_s", "network_kwh_per_gb"),
 }
 """Figures of ``instance.toml`` whose defaults tell their size."""
+USUAL_HOST = {"host_embodied_kgco2e_per_accelerator": 300.0, "host_w_per_accelerator": 150.0}
+"""Kg and W of the host beside one accelerator of a server with eight: the size of such figures."""
 
 
 @dataclass(frozen=True)
@@ -264,15 +265,21 @@ def _cell(catalog: Catalog, table: str, row_id: str, column: str) -> dict[str, A
 
 def settings_far_off(t: Tables, catalog: Catalog) -> Iterator[Finding]:
     """Figures of ``instance.toml`` in another unit than that of the default in their place."""
-    for section, names in DEFAULTED.items() if t.settings else ():
-        given = getattr(t.settings, section)
-        for name in names:
-            value, usual = getattr(given, name), type(given).model_fields[name].default
-            found = doubt(value, usual, Far(math.inf, math.inf), whose="the default's")
-            if found is not None and value > 0.0:
-                key = f"{section}.{name}"
-                told = t.setting(key, value, found.problem, "check the unit")
-                yield replace(told, warning=True, name=f"settings/{key}")
+    if t.settings is None:
+        return
+    usual = {f"carbon.{name}": (value, "a large server's") for name, value in USUAL_HOST.items()}
+    for section, names in DEFAULTED.items():
+        fields = type(getattr(t.settings, section)).model_fields
+        usual |= {f"{section}.{name}": (fields[name].default, "the default's") for name in names}
+    for key, (size, whose) in usual.items():
+        section, name = key.split(".")
+        value = getattr(getattr(t.settings, section), name)
+        if value is None or value <= 0.0:
+            continue
+        found = doubt(value, size, Far(math.inf, math.inf), whose=whose)
+        if found is not None:
+            told = t.setting(key, value, found.problem, "check the unit")
+            yield replace(told, warning=True, name=f"settings/{key}")
 
 
 def _told(

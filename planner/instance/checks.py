@@ -189,6 +189,8 @@ PLAUSIBLE: dict[str, dict[str, tuple[float, float]]] = {
         "output_usd_per_mtok": (0.0, 10_000.0),
     },
     "variants": {"refresh_days": (1.0 / 24.0, 3_650.0)},
+    "offers": {"vcpus": (0.0, 10_000.0), "ram_gb": (0.0, 1e6)},
+    "owned": {"vcpus": (0.0, 10_000.0), "ram_gb": (0.0, 1e6)},
     "quotas": {"accelerators": (0.0, 1e6)},
 }
 """Smallest and largest value that can be meant; outside, a unit is wrong or a digit slipped."""

@@ -95,6 +95,10 @@ class MachineFacts:
     commit_3y_usd_per_h: float | None
     spot_interruption_per_month: float | None
     """share of spot instances reclaimed in a month, where known"""
+    vcpus: float
+    """of one instance: its power and making follow them and the memory"""
+    ram_gb: float
+    """of one instance, beside the memory of its accelerators"""
     max_instances: int | None
     fixed_instances: int
     """owned or committed, held whether used or not; the most of any slice"""

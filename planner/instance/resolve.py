@@ -13,6 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.coefficients.energy import (
+    HOST_KG_PER_GB,
+    HOST_SERVER_KG,
+    HOST_W_PER_GB,
+    HOST_W_PER_VCPU,
+)
 from planner.calibration import Calibration
 from planner.catalog import AdaptationPrior, Catalog
 from planner.errors import CatalogError, InstanceError
@@ -28,6 +34,7 @@ from planner.instance.facts import (
     RegionFacts,
     Sources,
     VariantFacts,
+    source_of,
 )
 from planner.instance.overrides import OverriddenCatalog, is_overridden, overridden
 from planner.instance.schema import (
@@ -38,6 +45,7 @@ from planner.instance.schema import (
     Origin,
     Quality,
     Region,
+    Row,
     Slice,
     Variant,
     Workload,
@@ -111,7 +119,7 @@ def resolve(instance: Instance, catalog: Catalog) -> Facts:
         rerank_latency_s=catalog.retrieval_default("rerank_latency_ms") / 1000.0,
         ages=_ages(instance, machines, catalog),
         assumptions=(
-            *_assumptions(instance, catalog),
+            *_assumptions(instance, catalog, machines),
             *calibration_said(calibration, str(instance.settings.serving.calibration)),
         ),
         calibration=calibration,
@@ -384,6 +392,7 @@ def _machines(cut: CutInstance, catalog: Catalog) -> tuple[MachineFacts, ...]:
     """Every offer on sale or held, by region, accelerator and name."""
     instance = cut.instance
     order = {row.accelerator: at for at, row in enumerate(instance.accelerators)}
+    hosts = {name: usual_host(name, catalog) for name in order}
     machines: list[MachineFacts] = []
     for region in instance.regions:
         known: dict[str, dict[str, Any]] = {}
@@ -394,7 +403,7 @@ def _machines(cut: CutInstance, catalog: Catalog) -> tuple[MachineFacts, ...]:
         own = {row.offer: row for row in instance.offers if row.region == region.region}
         held = {row.offer for row in instance.owned if row.region == region.region}
         found = [
-            _machine(region.region, name, known.get(name), own.get(name), cut, catalog)
+            _machine(region.region, name, known.get(name), own.get(name), hosts, cut, catalog)
             for name in sorted({*known, *own, *held})
         ]
         machines += sorted(
@@ -417,6 +426,7 @@ def _machine(
     offer: str,
     known: dict[str, Any] | None,
     own: Offer | None,
+    hosts: Mapping[str, tuple[float, float]],
     cut: CutInstance,
     catalog: Catalog,
 ) -> MachineFacts:
@@ -446,6 +456,11 @@ def _machine(
     size = known["accelerators"] if known is not None else named.accelerators if named else None
     card = known["accelerator"] if known is not None else named.accelerator if named else None
     date = own.price_date if own is not None else None
+    usual = [int(size or 1) * each for each in hosts.get(str(card), (0.0, 0.0))]
+    host = [
+        _host_figure(column, (own, *held), known, most)
+        for column, most in zip(HOST_COLUMNS, usual, strict=True)
+    ]
     return MachineFacts(
         machine=f"{region}/{offer}",
         region=region,
@@ -457,6 +472,8 @@ def _machine(
         commit_1y_usd_per_h=price("commit_1y_usd_per_h"),
         commit_3y_usd_per_h=price("commit_3y_usd_per_h"),
         spot_interruption_per_month=known["spot_interruption_per_month"] if known else None,
+        vcpus=host[0][0],
+        ram_gb=host[1][0],
         max_instances=own.max_instances if own is not None else None,
         fixed_instances=max(by_slice),
         fixed_by_slice=by_slice,
@@ -479,8 +496,41 @@ def _machine(
                 {column: column for column in PRICE_COLUMNS},
             ),
             ("fixed_usd_per_h", "user"),
+            *((c, source) for c, (_, source) in zip(HOST_COLUMNS, host, strict=True) if source),
         ),
     )
+
+
+HOST_COLUMNS = ("vcpus", "ram_gb")
+MOST_NAMED = 4
+"""Machines named in a sentence."""
+
+
+def _host_figure(
+    column: str, given: Iterable[Row | None], known: dict[str, Any] | None, usual: float
+) -> tuple[float, str]:
+    """vCPUs or memory of an instance and how it is known; empty: by the catalog's own row."""
+    said = [value for row in given if (value := getattr(row, column, None)) is not None]
+    if said:
+        return float(said[0]), "user"
+    if known is not None and known[column] is not None:
+        return float(known[column]), ""
+    return usual, "assumed"
+
+
+def usual_host(accelerator: str, catalog: Catalog) -> tuple[float, float]:
+    """vCPUs and GB of memory beside one accelerator: medians of its offers, else of all offers.
+
+    An edge module holds its processor and memory, and its power is that of all: (0, 0).
+    """
+    offers = catalog.offers
+    if catalog.has("accelerators", accelerator):
+        if catalog.accelerator(accelerator)["segment"] == "edge":
+            return 0.0, 0.0
+        own = offers[(offers["accelerator"] == accelerator) & offers["vcpus"].notna()]
+        offers = own if len(own) else offers
+    vcpus, ram_gb = ((offers[c] / offers["accelerators"]).median() for c in HOST_COLUMNS)
+    return float(vcpus), float(ram_gb)
 
 
 def _of(offer: Offer | None) -> str:
@@ -745,7 +795,21 @@ def _ages(instance: Instance, machines: Sequence[MachineFacts], catalog: Catalog
     return {table: span for table, span in ages.items() if span != "user"}
 
 
-def _assumptions(instance: Instance, catalog: Catalog) -> tuple[str, ...]:
+def _hosts_assumed(machines: Iterable[MachineFacts]) -> list[str]:
+    """The machines whose host nobody gave, in a sentence, if there are any."""
+    assumed = [m.machine for m in machines if "assumed" in (source_of(m, c) for c in HOST_COLUMNS)]
+    if not assumed:
+        return []
+    named = ", ".join(assumed[:MOST_NAMED]) + (" ..." if len(assumed) > MOST_NAMED else "")
+    return [
+        f"vCPUs or memory of {named} are those usual beside the accelerator (median of the "
+        "catalog's offers; none beside an edge module, whose power is that of all)."
+    ]
+
+
+def _assumptions(
+    instance: Instance, catalog: Catalog, machines: Iterable[MachineFacts]
+) -> tuple[str, ...]:
     """What was assumed because nobody said otherwise, one sentence each."""
     said = []
     carbon = instance.settings.carbon
@@ -771,6 +835,13 @@ def _assumptions(instance: Instance, catalog: Catalog) -> tuple[str, ...]:
             f"Idle power of {', '.join(idle)} is {idle_share(catalog):.0%} of its TDP "
             "(median of the accelerators with a reading)."
         )
+    if carbon.host_w_per_accelerator is None or carbon.host_embodied_kgco2e_per_accelerator is None:
+        said.append(
+            f"A held host draws {HOST_W_PER_VCPU:g} W a vCPU and {HOST_W_PER_GB:g} W a GB; "
+            f"its making is that of a server of {HOST_SERVER_KG:,.0f} kg by vCPUs and "
+            f"{HOST_KG_PER_GB:.2f} kg a GB, without drives (Cloud Carbon Footprint)."
+        )
+        said += _hosts_assumed(machines)
     flat = [
         row.region
         for row in instance.regions

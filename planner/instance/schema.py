@@ -64,10 +64,10 @@ class Carbon(Row):
     """which published figure of making an accelerator to use"""
     accelerator_life_years: Positive = 6.0
     """years over which making an accelerator is spread"""
-    host_embodied_kgco2e_per_accelerator: NonNegative = 300.0
-    """making of the host server, per accelerator in it"""
-    host_w_per_accelerator: NonNegative = 150.0
-    """power of the host server, per accelerator in it"""
+    host_embodied_kgco2e_per_accelerator: NonNegative | None = None
+    """making of the host server, per accelerator in it; missing: by its vCPUs and memory"""
+    host_w_per_accelerator: NonNegative | None = None
+    """power of the host server, per accelerator in it; missing: by its vCPUs and memory"""
 
 
 class Serving(Row):
@@ -400,6 +400,11 @@ class Offer(Row):
     """most instances to be had; blank: no limit"""
     price_date: dt.date | None = None
     """day of the prices"""
+    vcpus: NonNegative | None = None
+    """in one instance, for its power and making; blank: the catalog's, else the usual number beside
+    the accelerator"""
+    ram_gb: NonNegative | None = None
+    """memory of one instance beside its accelerators', likewise"""
 
 
 class Llm(Row):
@@ -512,6 +517,11 @@ class Owned(Row):
     """needed if the offer is neither in the catalog nor in offers.csv"""
     accelerators: int | None = Field(default=None, ge=1)
     """number in one instance; needed likewise"""
+    vcpus: NonNegative | None = None
+    """in one instance, for its power and making; blank: the catalog's, else the usual number beside
+    the accelerator"""
+    ram_gb: NonNegative | None = None
+    """memory of one instance beside its accelerators', likewise"""
     end_date: dt.date | None = None
     """last day"""
 

@@ -20,9 +20,8 @@ from models.coefficients.adaptation import (
     training_flops,
     training_memory_bytes,
 )
-from models.coefficients.energy import embodied_kg_per_accelerator_hour, water_litres
+from models.coefficients.energy import water_litres
 from planner.instance.facts import (
-    AcceleratorFacts,
     LlmFacts,
     MachineFacts,
     RegionFacts,
@@ -149,16 +148,33 @@ def embedding_usd(terms: Terms, tokens: float) -> float:
     return tokens * terms.facts.prices.embedding_usd_per_mtok / 1e6
 
 
-def host_w(terms: Terms) -> float:
-    """Power of the host per accelerator, W."""
-    return terms.settings.carbon.host_w_per_accelerator
+W_PER_VCPU, W_PER_GB = (0.74 + 3.5) / 2, 0.392
+"""Cloud Carbon Footprint, methodology, appendix I: AWS at half load; memory."""
+KG_PER_GB = 533 / 384
+"""Memory of the Dell R740 (12 x 32 GB), Cloud Carbon Footprint after B. Davy 2021."""
+SERVER_KG, SERVER_VCPUS = 1000 + 100 - 16 * KG_PER_GB, 96
+"""A two-socket server without its memory, same source."""
 
 
-def embodied_kg_per_h(terms: Terms, accelerator: AcceleratorFacts) -> float:
-    """Embodied carbon of an accelerator-hour, host included, kgCO2e."""
-    carbon = terms.settings.carbon
-    total = accelerator.embodied_kgco2e + carbon.host_embodied_kgco2e_per_accelerator
-    return float(embodied_kg_per_accelerator_hour(total, carbon.accelerator_life_years))
+def host_w(terms: Terms, machine: MachineFacts) -> float:
+    """Power of the host, W per accelerator."""
+    given = terms.settings.carbon.host_w_per_accelerator
+    drawn = W_PER_VCPU * machine.vcpus + W_PER_GB * machine.ram_gb
+    return drawn / machine.accelerators if given is None else given
+
+
+def host_kg(terms: Terms, machine: MachineFacts) -> float:
+    """Making of the host, kgCO2e per accelerator."""
+    given = terms.settings.carbon.host_embodied_kgco2e_per_accelerator
+    made = SERVER_KG * min(machine.vcpus, SERVER_VCPUS) / SERVER_VCPUS
+    made += KG_PER_GB * machine.ram_gb
+    return made / machine.accelerators if given is None else given
+
+
+def embodied_kg_per_h(terms: Terms, machine: MachineFacts) -> float:
+    """Embodied carbon of an hour of one accelerator of a machine, host included, kgCO2e."""
+    made = terms.accelerators[machine.accelerator].embodied_kgco2e + host_kg(terms, machine)
+    return made / (terms.settings.carbon.accelerator_life_years * 8760.0)
 
 
 def training_figures(
@@ -195,10 +211,11 @@ def training_runs(
     limit = column(np.inf if m.max_instances is None else m.max_instances for m in machines)
     hours = training_accelerator_hours(flops, column(c.bf16_tflops for c in cards))
     hours = refreshes(terms, variant) * hours
-    kwh = hours * (TRAINING_TDP_SHARE * column(c.tdp_w for c in cards) + host_w(terms)) / 1e3
+    host = column(host_w(terms, m) for m in machines)
+    kwh = hours * (TRAINING_TDP_SHARE * column(c.tdp_w for c in cards) + host) / 1e3
     pue = column(p.pue for p in places)
     intensity = np.array([p.carbon_kgco2e_per_kwh for p in places])
-    embodied = hours * column(embodied_kg_per_h(terms, c) for c in cards)
+    embodied = hours * column(embodied_kg_per_h(terms, m) for m in machines)
     water = water_litres(
         kwh,
         pue,

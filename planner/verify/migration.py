@@ -158,10 +158,9 @@ class Moves:
         card, place = terms.accelerators[machine.accelerator], terms.regions[machine.region]
         gb = card.memory_gb * machine.accelerators
         hours = migration.boot_h + gb / migration.load_gb_per_s / 3600.0 + migration.overlap_h
-        kwh = hours * (card.idle_w + host_w(terms)) / 1e3
-        kg = kwh * place.pue * mean_kg_per_kwh(terms, place) + hours * embodied_kg_per_h(
-            terms, card
-        )
+        kwh = hours * (card.idle_w + host_w(terms, machine)) / 1e3
+        kg = kwh * place.pue * mean_kg_per_kwh(terms, place)
+        kg += hours * embodied_kg_per_h(terms, machine)
         usd = hours * outside_usd_per_h(machine) / machine.accelerators
         usd += terms.settings.policy.change_usd_per_accelerator
         return self.share * usd, self.share * kg

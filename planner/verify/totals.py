@@ -123,10 +123,10 @@ def _variants(case: Case, book: Ledger) -> None:
 def instance_hour(terms: Terms, machine: MachineFacts, in_slice: str) -> tuple[float, float, float]:
     """One held hour of an instance: (idle kgCO2e, embodied kgCO2e, water l)."""
     accelerator, place = terms.accelerators[machine.accelerator], terms.regions[machine.region]
-    kw = machine.accelerators * (accelerator.idle_w + host_w(terms)) / 1e3
+    kw = machine.accelerators * (accelerator.idle_w + host_w(terms, machine)) / 1e3
     intensity = place.carbon_kgco2e_per_kwh[terms.slice_place[in_slice]]
     water = water_litres(kw, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh)
-    embodied = machine.accelerators * embodied_kg_per_h(terms, accelerator)
+    embodied = machine.accelerators * embodied_kg_per_h(terms, machine)
     return kw * place.pue * intensity, embodied, float(water)
 
 

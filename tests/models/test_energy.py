@@ -87,9 +87,35 @@ def test_idle_power() -> None:
     assert energy.idle_power_w(400, 2) == pytest.approx(100)
 
 
-def test_host_power_beside_an_h100() -> None:
-    assert energy.host_power_w(700) == pytest.approx(220, abs=1)
-    assert energy.host_power_w(700, 8) == pytest.approx(8 * float(energy.host_power_w(700)))
+def test_host_power_by_vcpus_and_memory() -> None:
+    """By hand, at 2.12 W a vCPU and 0.392 W a GB (Cloud Carbon Footprint, methodology, appendix I):
+    g2-standard-4 (4 vCPUs, 16 GB, one L4) 8.48 + 6.272; p5.48xlarge (192, 2,048, eight H100)
+    407.04 + 802.816 = 1,209.9 W, 151 W an accelerator. 150 W beside every accelerator before."""
+    assert energy.host_power_w(4, 16) == pytest.approx(14.752)
+    assert energy.host_power_w(192, 2048) == pytest.approx(1209.856)
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "ram_gb", "kg"),
+    [
+        pytest.param(96, 384, 3010.79 - 200 - 1200, id="g4dn.metal"),
+        pytest.param(96, 384, 1610.79, id="m5.metal"),
+        pytest.param(96, 768, 2143.79, id="r5.metal"),
+        pytest.param(128, 512, 1788.46, id="m6i.32xlarge"),
+        pytest.param(96, 1152, 4676.79 - 800 - 1200, id="p4d.24xlarge"),
+    ],
+)
+def test_embodied_carbon_of_a_whole_host_is_the_published_one(
+    vcpus: float, ram_gb: float, kg: float
+) -> None:
+    """Totals of cloud-carbon-coefficients output/coefficients-aws-embodied.csv, without the 100 kg
+    a drive and 150 kg a GPU that it lists apart."""
+    assert energy.host_embodied_kg(vcpus, ram_gb) == pytest.approx(kg, abs=0.01)
+
+
+def test_embodied_carbon_of_a_small_instance_is_its_share() -> None:
+    """g2-standard-4 by hand: 4/96 x (1,100 - 16 x 533/384) + 16 x 533/384 = 44.9 + 22.2 kg."""
+    assert energy.host_embodied_kg(4, 16) == pytest.approx(67.12, abs=0.01)
 
 
 def test_mean_power_mixes_by_time() -> None:

@@ -128,18 +128,17 @@ def test_every_refresh_of_a_fine_tune_is_made_and_sent(
     assert cost == pytest.approx(copy) and not carbon.any()
     assert checker.host_figures(terms, tuned, REGION).cost_usd == pytest.approx(copy)
 
-    machine = next(
-        m for m in facts.machines if (m.region, m.accelerator, m.accelerators) == (REGION, "l4", 1)
-    )
+    machine = next(m for m in facts.machines if m.machine == f"{REGION}/gcp_g2-standard-4")
     card = next(a for a in facts.accelerators if a.accelerator == "l4")
     llm = next(x for x in facts.llms if x.llm == "llama-3.1-8b")
     place = next(r for r in facts.regions if r.region == REGION)
     flop = 4.0 * llm.params_active_b * 1e9 * 2e6 * 3.0
     used_h = runs * flop / (card.bf16_tflops * 1e12 * 0.35 * 3600.0)
-    kwh = used_h * (0.8 * card.tdp_w + 150.0) / 1e3
+    assert (machine.vcpus, machine.ram_gb) == (4.0, 16.0)
+    kwh = used_h * (0.8 * card.tdp_w + 14.752) / 1e3
     life_h = 6.0 * 8760.0
     kg = kwh * place.pue * place.carbon_kgco2e_per_kwh[0]
-    kg += used_h * (card.embodied_kgco2e + 300.0) / life_h
+    kg += used_h * (card.embodied_kgco2e + 67.116) / life_h
     water = kwh * (place.site_wue_l_per_kwh + place.pue * place.electricity_water_l_per_kwh)
     run = checker.training_figures(terms, tuned, machine, facts.instance.slices[0].slice)
     by_hand = (used_h * (machine.ondemand_usd_per_h or 0.0), kg, water)
@@ -166,9 +165,11 @@ def test_an_hour_of_a_machine_by_hand() -> None:
     machine = next(m for m in facts.machines if m.region == REGION and m.accelerators == 8)
     card = next(a for a in facts.accelerators if a.accelerator == machine.accelerator)
     place = next(r for r in facts.regions if r.region == REGION)
-    kw = 8 * (card.idle_w + 150.0) / 1e3
+    assert (machine.vcpus, machine.ram_gb) == (96.0, 384.0)
+    kw = (8 * card.idle_w + 96 * 2.12 + 384 * 0.392) / 1e3
     idle = kw * place.pue * place.carbon_kgco2e_per_kwh[0]
-    made = 8 * (card.embodied_kgco2e + 300.0) / (6.0 * 8760.0)
+    host_kg = 1100.0 + (384 - 16) * 533 / 384
+    made = (8 * card.embodied_kgco2e + host_kg) / (6.0 * 8760.0)
     water = kw * (place.site_wue_l_per_kwh + place.pue * place.electricity_water_l_per_kwh)
     by_hand = (idle, made, water)
     name = facts.instance.slices[0].slice

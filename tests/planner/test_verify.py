@@ -272,9 +272,10 @@ def test_rent_and_embodied_carbon_by_hand(tiny: Facts) -> None:
         price = machines[line.region, line.offer].ondemand_usd_per_h
         assert price is not None
         rent += line.instances * price * hours
-        each = embodied[line.accelerator] + carbon.host_embodied_kgco2e_per_accelerator
-        life_h = carbon.accelerator_life_years * 8760.0
-        kg += line.instances * line.accelerators * each / life_h * hours
+        host = machines[line.region, line.offer]
+        made = min(host.vcpus / 96, 1) * (1100 - 16 * 533 / 384) + host.ram_gb * 533 / 384
+        made += line.accelerators * embodied[line.accelerator]
+        kg += line.instances * made / (carbon.accelerator_life_years * 8760.0) * hours
     assert report.cost_lines["on-demand"] == pytest.approx(rent)
     assert report.carbon_lines["embodied"] == pytest.approx(kg)
 

@@ -183,12 +183,12 @@ def test_a_market_based_grid_may_be_zero_but_not_in_kilograms(folder: Path) -> N
     assert len(refused(folder)) == 1
 
 
-def test_a_setting_in_another_unit_than_its_default_is_pointed_out(folder: Path) -> None:
+def test_a_setting_in_another_unit_is_pointed_out(folder: Path) -> None:
     path = folder / "instance.toml"
     path.write_text(path.read_text() + "[carbon]\nhost_w_per_accelerator = 0.15\n")
     warning = check_folder(folder).warnings[0]
     assert warning.column == "carbon.host_w_per_accelerator"
-    assert "1/1,000 of the default's 150: another unit" in warning.problem
+    assert "1/1,000 of a large server's 150: another unit" in warning.problem
 
 
 def test_an_acceptance_that_names_nothing_is_pointed_out(folder: Path) -> None:

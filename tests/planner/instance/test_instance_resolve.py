@@ -9,10 +9,10 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.errors import CatalogError, InstanceError
-from planner.instance.facts import Facts
+from planner.instance.facts import Facts, source_of
 from planner.instance.load import load_instance
 from planner.instance.overrides import overridden
-from planner.instance.resolve import hours_of, missing_figures, resolve
+from planner.instance.resolve import hours_of, missing_figures, resolve, usual_host
 from planner.instance.schema import Accelerator, Instance, Override, Region, Slice
 from tests.planner.instance.helpers import Edit
 
@@ -159,6 +159,24 @@ def test_a_users_price_replaces_the_catalogs_and_keeps_the_rest(starter: Path, e
     assert after.machine == before.machine
     assert after.ondemand_usd_per_h == pytest.approx(before.ondemand_usd_per_h / 2)
     assert (after.spot_usd_per_h, after.max_instances) == (before.spot_usd_per_h, 3)
+
+
+def test_hosts_are_the_users_then_the_offers_then_the_usual_ones(starter: Path, edit: Edit) -> None:
+    edit("owned.csv", "", "region,offer,instances,usd_per_h,accelerator,accelerators,vcpus,ram_gb\n"
+         "aws:us-east-1,rack,2,3,l4,8,64,\n")  # fmt: skip
+    facts = facts_of(starter)
+    machines = {m.machine: m for m in facts.machines}
+    p5, rack = machines["aws:us-east-1/aws_p5.48xlarge"], machines["aws:us-east-1/rack"]
+    assert (p5.vcpus, p5.ram_gb) == (192.0, 2048.0)
+    offers = CATALOG.offers[CATALOG.offers["accelerator"] == "l4"]
+    usual = float((offers["ram_gb"] / offers["accelerators"]).median())
+    assert (rack.vcpus, rack.ram_gb) == (64.0, 8 * usual)
+    assert (source_of(rack, "vcpus"), source_of(rack, "ram_gb")) == ("user", "assumed")
+    assert any("memory of aws:us-east-1/rack" in said for said in facts.assumptions)
+
+
+def test_an_edge_module_has_no_host_on_top() -> None:
+    assert usual_host("jetson-agx-orin", CATALOG) == (0.0, 0.0)
 
 
 def test_owned_machines_add_up(starter: Path, edit: Edit) -> None:
