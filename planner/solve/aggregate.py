@@ -9,18 +9,21 @@ become whole (`Aggregated.repaired`).
 Residual-capacity rows make the relaxation tighter where replicas are large beside the demand
 (Magnanti, Mirchandani, Vachani 1993): a route that needs s replicas for the whole item, with
 c = ceil(s) and r = s - (c - 1), obeys ``x <= a - (r / s) (c a - n)`` in every plan, where a is the
-adoption of its variant and n the replicas of its pool.
+adoption of its variant and n the replicas of its pool. Where machines are large beside the demand:
+all routes of an item on a machine that need s instances or more for it obey
+``sum x <= 1 - (r / s) (c - h)``, where h are the instances held; where s <= 1 that is
+``sum x <= h``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 import numpy as np
 
-from models.fleet.data import FloatArray, IntArray
+from models.fleet.data import BoolArray, FloatArray, IntArray
 from planner.solve.highs import INFINITY, Outcome, add_columns, add_rows, misstated, run
 from planner.solve.index import FleetIndex, routes_with
 from planner.solve.restricted import Restricted
@@ -131,26 +134,27 @@ class Aggregated(Restricted):
 
     # ------------------------------------------------------------------ residual capacity
 
-    def tighten(self, limit_s: float) -> int:
-        """Add the residual-capacity rows that the linear relaxation violates; how many."""
+    def tighten(self, limit_s: float) -> float:
+        """Add the residual-capacity rows that the linear relaxation violates; the bound that it
+        then proves, in the unit of the objective: -inf where there was no time for any."""
         highs = self.highs
         self.set_integers(np.zeros(0, dtype=np.int64))
-        links = _Links(self)
-        added = 0
+        kinds = (_Links(self), _MachineLinks(self))
+        bound = -np.inf
         deadline = time.monotonic() + limit_s
         for _ in range(ROUNDS):
             end = run(highs, deadline - time.monotonic())
             highs.setOptionValue("presolve", "off")  # from here on the basis is known
             if end.status != "optimal":
                 break
-            found = links.add_violated(np.array(highs.getSolution().col_value))
-            added += found
-            if not found:
+            bound = end.objective / self.scale + float(self.weights @ self.index.fixed_totals)
+            x = np.array(highs.getSolution().col_value)
+            if not any([rows.add_violated(x) for rows in kinds]):
                 break
         highs.clearSolver()
         highs.setOptionValue("presolve", "on")
         self.set_integers(self.integers)
-        return added
+        return bound
 
     # ------------------------------------------------------------------ branch and bound
 
@@ -263,8 +267,8 @@ class _Links:
         self.replicas = program.col_replica[index.pool[routes], index.slice[routes]]
         self.present = np.zeros(len(routes), dtype=bool)
 
-    def add_violated(self, x: FloatArray) -> int:
-        """Add the rows that column values violate; how many."""
+    def add_violated(self, x: FloatArray) -> bool:
+        """Add the rows that column values violate; whether there are any."""
         above = x[self.serve] + self.base * x[self.adopt] - self.slope * x[self.replicas]
         chosen = np.flatnonzero((above > VIOLATED) & ~self.present)
         self.present[chosen] = True
@@ -277,4 +281,89 @@ class _Links:
             np.concatenate([self.serve[chosen], self.adopt[chosen], self.replicas[chosen]]),
             np.concatenate([np.ones(n), self.base[chosen], -self.slope[chosen]]),
         )
-        return n
+        return n > 0
+
+
+class _MachineLinks:
+    """The residual-capacity rows of a program's items and machines; `add_violated` separates
+    them."""
+
+    def __init__(self, program: Aggregated) -> None:
+        index, data = program.index, program.index.data
+        routes = program.routes()
+        routes = routes[index.pool[routes] >= 0]
+        pool = index.pool[routes]
+        need = index.share[routes].max(axis=1, initial=0.0)
+        self.machine = data.pool_machine[pool]
+        need *= data.pool_accelerators[pool] / data.machine_size[self.machine]
+        fitting = (need > 0.0) & (need < MOST_REPLICAS)
+        self.routes, self.need = routes[fitting], need[fitting]
+        self.machine, self.slice = self.machine[fitting], index.slice[self.routes]
+        leg = index.group_leg[index.route_group[self.routes]]
+        keys = np.stack([index.route_item[self.routes], leg, self.machine, self.slice], axis=1)
+        first, self.key = np.unique(keys, axis=0, return_index=True, return_inverse=True)[1:]
+        self.key = np.asarray(self.key).reshape(-1)
+        self.first = first
+        self.serve = program.col_route[self.routes]
+        self.program = program
+        self.least = np.full(len(first), np.inf)
+        """need from which a row stands, by key; inf: none"""
+
+    def add_violated(self, x: FloatArray) -> bool:
+        """Add the rows that column values violate; whether there are any."""
+        keys = len(self.first)
+        if not keys:
+            return False
+        value = x[self.serve]
+        least = np.full(keys, np.inf)
+        used = value > VIOLATED
+        np.minimum.at(least, self.key[used], self.need[used])
+        inside = self.need >= np.where(least <= 1.0, 0.0, least)[self.key]
+        served = np.bincount(self.key, np.where(inside, value, 0.0), minlength=keys)
+        with np.errstate(invalid="ignore"):
+            count = np.ceil(least)
+            slope = np.where(least <= 1.0, 1.0, (least - (count - 1.0)) / least)
+            above = served - 1.0 + slope * (count - self._held(x))
+        chosen = np.flatnonzero((least < self.least) & (above > VIOLATED))
+        self.least[chosen] = least[chosen]
+        self._add(chosen, slope[chosen], count[chosen], inside)
+        return len(chosen) > 0
+
+    def _held(self, x: FloatArray) -> FloatArray:
+        """Instances held in the column values, by key."""
+        data = self.program.index.data
+        held = data.machine_fixed.astype(float)
+        for purchase, columns in self._counts():
+            np.add.at(held, data.purchase_machine[purchase], np.where(columns >= 0, x[columns], 0))
+        return np.asarray(held[self.machine[self.first], self.slice[self.first]])
+
+    def _counts(self) -> Iterator[tuple[IntArray, IntArray]]:
+        """Purchases and their columns of instances, int (n, T): bought, rented."""
+        program = self.program
+        every = np.arange(len(program.col_buy))
+        slices = program.col_rent.shape[1]
+        yield every, np.repeat(program.col_buy[:, None], slices, axis=1)
+        yield every, program.col_rent
+
+    def _add(self, keys: IntArray, slope: FloatArray, count: FloatArray, inside: BoolArray) -> None:
+        n = len(keys)
+        number = np.full(len(self.first), -1)
+        number[keys] = np.arange(n)
+        served = np.flatnonzero(inside & (number[self.key] >= 0))
+        data = self.program.index.data
+        machine, part = self.machine[self.first[keys]], self.slice[self.first[keys]]
+        rows, columns = [number[self.key[served]]], [self.serve[served]]
+        values = [np.ones(len(served))]
+        for purchase, table in self._counts():
+            row, bought = np.nonzero(data.purchase_machine[purchase] == machine[:, None])
+            column = table[bought, part[row]]
+            there = column >= 0
+            rows.append(row[there])
+            columns.append(column[there])
+            values.append(-slope[row[there]])
+        add_rows(
+            self.program.highs,
+            np.full(n, -INFINITY),
+            1.0 - slope * (count - data.machine_fixed[machine, part]),
+            *(np.concatenate(parts) for parts in (rows, columns, values)),
+        )

@@ -72,10 +72,10 @@ PLAIN_ROUTES = 20_000
 """Beyond these HiGHS drowns in the program as it is: a thread does more with plans."""
 PLANS_SHARE, PLANS_S = 0.15, 3.0
 """Share of the time, and most seconds, after which every thread turns from plans to branch and
-bound."""
+bound; in proportion to the routes in programs of fewer than `PLAIN_ROUTES`."""
 GRACE_S = 0.5
 """Seconds that jobs get to hear that time is up."""
-WORDS_S = 1.0
+WORDS_S = 0.5
 """Seconds beyond the limit to say why there is no plan."""
 
 TIES_SHARE, TIES_S = 0.1, 0.5
@@ -387,7 +387,8 @@ class Search:
             for way in (ways[:1] if tiny else ways)
             if way not in busy and self.whole.is_open(in_pieces=way == PIECES)
         ]
-        first_s = min(PLANS_SHARE * self.options.time_limit_s, PLANS_S)
+        size = min(self.whole.count() / PLAIN_ROUTES, 1.0)
+        first_s = size * min(PLANS_SHARE * self.options.time_limit_s, PLANS_S)
         late = tiny or time.monotonic() - self.began > first_s
         beside = self.options.threads > 1 and not busy & {WHOLE, PIECES}
         if not left or not (self.best is None or late or beside):

@@ -26,14 +26,21 @@ from planner.solve.solution import Solution
 
 LEVEL_GAP = 0.5
 """Of the gap asked for: that of branch and bound itself."""
+TURN_SHARE = 0.5
+"""Of the time left, what a piece may take while the other one is open."""
 TIGHTEN_SHARE = 0.25
 """Of the time left, at most, for residual-capacity rows."""
+ROOT_ROUTES, ROOT_SHARE = 8_000, 0.1
+"""Programs of more routes begin with what the relaxation with those rows proves of all variants,
+in that share of the time left at most: a piece may take the rest."""
 AGAIN = 0.6
 """Share of its routes that may still be in a better plan, below which a piece begins again."""
 TINY_ROUTES, FEW_ROUTES = 1_000, 4_000
 """Programs with no more routes are searched as they are alone; as they are first."""
 ENOUGH = 0.99
 """Of the gap asked for: what is cut off at, so that no tolerance leaves it open."""
+SCALED = 1e4
+"""What the best plan comes to in the objective that HiGHS is given."""
 TOLERANCE = 1e-6
 """Relative: HiGHS proves within its tolerances, which are left out of what is claimed."""
 
@@ -98,9 +105,9 @@ class Whole:
 
     def is_small(self, most: int) -> bool:
         """Whether no more routes than that can be in a better plan."""
-        return self._count() <= most
+        return self.count() <= most
 
-    def _count(self) -> int:
+    def count(self) -> int:
         """Routes that may be in a better plan."""
         starts = self.index.group_start[self.index.variant_group_start]
         return int(np.diff(starts)[self.left()].sum())
@@ -127,6 +134,10 @@ class Whole:
         host = self.host
         start = host.best()
         fitting = start if start is not None and self._is_in(piece, start) else None
+        if in_pieces and self.every.bound == -np.inf and self.count() > ROOT_ROUTES:
+            self._raise(
+                self.every, self._program(self.every)[0].tighten(ROOT_SHARE * host.left_s())
+            )
         program, routes = self._program(piece)
         wanted = np.inf
         if start is not None and fitting is None:
@@ -134,13 +145,17 @@ class Whole:
             program.cut_off(wanted)
         program.highs.setOptionValue("random_seed", self.seed)
         if in_pieces:
-            program.tighten(TIGHTEN_SHARE * host.left_s())
+            said = program.tighten(TIGHTEN_SHARE * host.left_s())
+            self._raise(piece, min(said, wanted))
 
         def heard(bound: float) -> bool:
             self._raise(piece, min(bound, wanted))
             return host.goes_on() and not self._is_settled(piece, len(routes))
 
-        proved, end = program.search(host.left_s(), LEVEL_GAP * self.gap, fitting, heard, host.keep)
+        limit_s = host.left_s() * (
+            TURN_SHARE if in_pieces and len(self._pieces_left()) > 1 else 1.0
+        )
+        proved, end = program.search(limit_s, LEVEL_GAP * self.gap, fitting, heard, host.keep)
         if end.status == "infeasible" and np.isfinite(wanted):
             self._raise(piece, wanted + self._margin(wanted))
             return
@@ -158,11 +173,18 @@ class Whole:
             piece.refine()
 
     def _next(self, *, in_pieces: bool) -> Piece | None:
-        """The first piece until it is settled, then the rest; or all."""
-        for piece in (self.first, self.rest) if in_pieces else (self.every,):
-            if piece.level is not None and not self._is_settled(piece, 0):
-                return piece
-        return None
+        """The piece that holds the bound down, the first one before the rest; or all."""
+        pieces = self._pieces_left() if in_pieces else self._unsettled(self.every)
+        return min(pieces, key=self._bound_of, default=None)
+
+    def _pieces_left(self) -> list[Piece]:
+        return self._unsettled(self.first, self.rest)
+
+    def _unsettled(self, *pieces: Piece) -> list[Piece]:
+        return [p for p in pieces if p.level is not None and not self._is_settled(p, 0)]
+
+    def _bound_of(self, piece: Piece) -> float:
+        return self._rest_bound() if piece is self.rest else piece.bound
 
     def _program(self, piece: Piece) -> tuple[Aggregated, IntArray]:
         assert piece.level is not None
@@ -172,10 +194,16 @@ class Whole:
         else:
             variants = self.left()
         routes = routes_of(self.index, variants)
-        made = Aggregated(self.index, self.weights, variants, routes, piece.level, self.scale)
+        made = Aggregated(self.index, self.weights, variants, routes, piece.level, self._scale())
         if piece is self.rest and self.focus is not None:
             made.adopt_one_of(np.setdiff1d(variants, self.focus))
         return made, routes
+
+    def _scale(self) -> float:
+        """That of the objective: by the best plan, since a relaxation may be next to nothing where
+        there is little demand, and HiGHS errs in values that are millions."""
+        value = abs(self._value(self.host.best()))
+        return min(self.scale, SCALED / value) if 0.0 < value < np.inf else self.scale
 
     def _is_in(self, piece: Piece, plan: Solution) -> bool:
         """Whether a plan belongs to a piece."""
@@ -189,10 +217,9 @@ class Whole:
         best = self.host.best()
         if best is None:
             return False
-        bound = self._rest_bound() if piece is self.rest else piece.bound
-        if bound >= self._wanted(best):
+        if self._bound_of(piece) >= self._wanted(best):
             return True
-        return piece is not self.first and self._count() < AGAIN * routes
+        return piece is not self.first and self.count() < AGAIN * routes
 
     def _wanted(self, best: Solution) -> float:
         """The bound that leaves the gap asked for."""
@@ -205,7 +232,7 @@ class Whole:
 
     def _margin(self, bound: float) -> float:
         """What HiGHS's tolerances may be worth in a bound."""
-        return TOLERANCE * max(abs(bound), 1.0 / self.scale)
+        return TOLERANCE * max(abs(bound), 1.0 / self._scale())
 
     def _raise(self, piece: Piece, bound: float) -> None:
         """Keep a bound of a piece: no more than the best plan, since what is left out is no better

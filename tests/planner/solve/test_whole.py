@@ -31,6 +31,8 @@ FLEETS = [
     pytest.param(lambda: tiny_fleet(6), id="tiny 6"),
     pytest.param(lambda: full_fleet(3), id="every rule"),
     pytest.param(lambda: random_fleet(5, configs=3, load=3.0), id="many pools"),
+    pytest.param(lambda: random_fleet(5, configs=3, load=0.05), id="little demand"),
+    pytest.param(lambda: random_fleet(8, configs=4, load=0.6), id="machines of several replicas"),
     pytest.param(lambda: fleet("tiny"), id="instances/tiny"),
 ]
 
@@ -74,9 +76,21 @@ def test_residual_capacity_rows_raise_the_relaxation_where_replicas_are_large() 
     made.set_integers(np.zeros(0, dtype=np.int64))
     loose = run(made.highs, 10.0).objective
     made.set_integers(made.integers)
-    assert made.tighten(10.0) > 0
+    said = made.tighten(10.0)
     made.set_integers(np.zeros(0, dtype=np.int64))
-    assert run(made.highs, 10.0).objective > loose * (1.0 + 1e-3)
+    tight = run(made.highs, 10.0).objective
+    assert tight > loose * (1.0 + 1e-3)
+    constant = float(made.weights @ made.index.fixed_totals)
+    # What is said is of a round with rows, perhaps not of the last ones.
+    assert loose < (said - constant) * made.scale <= tight * (1.0 + 1e-9)
+
+
+def test_a_machine_is_held_whole_for_an_item_that_needs_little_of_it() -> None:
+    data = random_fleet(5, configs=3, load=0.02)
+    made = program(data, Level.POOLS)
+    truth = optimum(build_program(data), "cost")
+    # Rows of replicas alone prove 0.52 of it.
+    assert made.tighten(10.0) > 0.85 * truth
 
 
 def test_pools_of_one_class_stand_on_one_machine_with_as_many_accelerators() -> None:
