@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.history import HistoryOption, recording
-from planner.cli.plan import STOPPED_AT_LIMIT, CalibrationOption, parse_gap, shortest, silent_stdout
+from planner.cli.plan import (
+    STOPPED_AT_LIMIT,
+    CalibrationOption,
+    parse_gap,
+    point_out,
+    shortest,
+    silent_stdout,
+)
 
 if TYPE_CHECKING:
     from planner.front.front import Front
@@ -83,6 +90,7 @@ def front(
         raise PlannerError("front needs an instance folder, or --resume RUN_DIR")
     with calibrated(folder, calibration) as instance, recording(history) as record:
         facts = load(instance)
+        point_out(folder, facts.assumptions)
         if resume is None:
             place = output or new_folder(f"{facts.instance.settings.name}-front")
         with silent_stdout():

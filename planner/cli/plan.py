@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,6 @@ STOPPED_AT_LIMIT = 5
 AMBIGUOUS_GAP = 0.1
 MOST_REASONS = 10
 """Shown of one conflict."""
-POINTED_OUT = "Pointed out: "
-"""How an assumption begins that is a warning of the instance's checks."""
 
 
 def plan(
@@ -267,9 +265,7 @@ def print_outcome(outcome: Outcome, *, quiet: bool, named: bool) -> None:
         return
     assert outcome.answer is not None
     found = outcome.answer
-    for text in found.plan.assumptions:
-        if text.startswith(POINTED_OUT):
-            typer.echo(f"{outcome.folder}: {text}", err=True)
+    point_out(outcome.folder, found.plan.assumptions)
     place = str(shortest(outcome.run_folder)) if outcome.run_folder is not None else None
     if quiet:
         typer.echo("\n".join([*headline(found.plan), f"run folder: {place}"]))
@@ -278,6 +274,13 @@ def print_outcome(outcome: Outcome, *, quiet: bool, named: bool) -> None:
     typer.echo(plan_text(found.plan, hours, place), nl=False)
     if named:
         typer.echo("")
+
+
+def point_out(place: Path, assumptions: Iterable[str]) -> None:
+    """On stderr: what the checks of an instance warn of, which stands among the assumptions."""
+    for text in assumptions:
+        if text.startswith("Pointed out: "):
+            typer.echo(f"{place}: {text}", err=True)
 
 
 def shortest(path: Path) -> Path:

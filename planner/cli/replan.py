@@ -79,7 +79,7 @@ def replan(
     Exit code 0: keep; 2: a move is proposed; 5: undecided, or stopped at a limit; 3: the instance
     is invalid; 4: no plan exists, proved; 1: any other error.
     """
-    from planner.cli.plan import named_numbers, parse_gap, silent_stdout, watched
+    from planner.cli.plan import named_numbers, parse_gap, point_out, silent_stdout, watched
     from planner.instance.copy import calibrated
     from planner.replan.check import Ask, run_check
 
@@ -113,6 +113,7 @@ def replan(
             )
     if state is not None:
         remember(state, found)
+    point_out(instance, found.decision.assumptions)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
     else:

@@ -38,7 +38,7 @@ def whatif(
     proved; 1: an error.
     """
     from planner.api import whatif as ask
-    from planner.cli.plan import STOPPED_AT_LIMIT, silent_stdout, watched
+    from planner.cli.plan import STOPPED_AT_LIMIT, point_out, silent_stdout, watched
     from planner.explain.whatif import WhatIf
 
     if not change and sweep is None:
@@ -60,6 +60,7 @@ def whatif(
     else:
         typer.echo("\n".join(sweep_lines(found)))
     if isinstance(found, WhatIf):
+        point_out(run_dir, found.answer.plan.assumptions)
         if found.exit_code:
             raise typer.Exit(found.exit_code)
     elif found.not_reached:

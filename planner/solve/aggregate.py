@@ -149,7 +149,8 @@ class Aggregated(Restricted):
                 break
             bound = end.objective / self.scale + float(self.weights @ self.index.fixed_totals)
             x = np.array(highs.getSolution().col_value)
-            if not any([rows.add_violated(x) for rows in kinds]):
+            added = [rows.add_violated(x) for rows in kinds]
+            if not any(added):
                 break
         highs.clearSolver()
         highs.setOptionValue("presolve", "on")

@@ -312,3 +312,18 @@ def test_validate_lists_warnings_and_leaves_with_0(
 @pytest.mark.parametrize("name", ["tiny", "small", "reference"])
 def test_nothing_is_doubted_in_what_is_shipped(name: str) -> None:
     assert check_folder(TINY.parent / name).warnings == ()
+
+
+def test_every_command_that_plans_points_out_on_stderr(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, grid("120"))
+    kept = str(tmp_path / "run")
+    for words in (
+        ["plan", str(folder), "--output", kept],
+        ["whatif", kept, "--set", "demand*=1.1", "--output", str(tmp_path / "whatif")],
+        ["replan", str(folder), "--current", kept, "--output", str(tmp_path / "replan")],
+        ["front", str(folder), "--epsilon", "50%", "--output", str(tmp_path / "front")],
+    ):
+        assert run(words) == 0, words
+        assert "Pointed out: " in capsys.readouterr().err, words
