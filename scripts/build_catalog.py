@@ -2,8 +2,9 @@
 
 Usage: python scripts/build_catalog.py SOURCE_DIR
 
-Writes planner/catalog/tables/. Every row keeps its `source` and `date`. The output depends on
-the input alone: two runs give identical bytes. Facts are copied or aggregated, never invented;
+Writes planner/catalog/tables/. Grids and facilities are read from scripts/sources/, where each row
+names its publication. Every row keeps its `source` and `date`. The output depends on the input
+alone: two runs give identical bytes. Facts are copied or aggregated, never invented;
 figures that we derive say so in their `source` or `basis`.
 """
 
@@ -21,6 +22,8 @@ import numpy as np
 import pandas as pd
 
 TABLES = Path(__file__).resolve().parent.parent / "planner" / "catalog" / "tables"
+SOURCES = Path(__file__).resolve().parent / "sources"
+"""Small tables entered from publications: one row a figure, each with its source."""
 COMPILED = "2026-11-23"
 """The day the sources were collected: the date of rows that carry none of their own."""
 
@@ -236,8 +239,13 @@ PUE_PRIOR_SOURCE = (
     "prior: industry mean of 2023, Uptime Institute Global Data Center Survey "
     "(journal.uptimeinstitute.com, 2024-02-07)"
 )
-WUE_PRIOR_SOURCE = "prior: the higher of the two published fleet means in this table"
-CARBON_RANGE = (0.0, 1500.0)
+WUE_PRIOR_L_PER_KWH = 0.375
+WUE_PRIOR_SOURCE = (
+    "prior: US data centers of 2023, 66e9 l over 176 TWh, LBNL 2024 United States Data Center "
+    "Energy Usage Report (widely cited, report not re-read)"
+)
+GRIDS_READ = "2026-11-30"
+"""The day the tables of grids and facilities were entered."""
 
 
 def residency(country: str) -> str:
@@ -270,19 +278,52 @@ def correct_regions(regions: pd.DataFrame) -> pd.DataFrame:
             country = countries.loc[str(changes["country_iso2"])]
             for column in COUNTRY_COLUMNS:
                 regions.loc[at, column] = country[column]
-            regions.loc[at, "carbon_gco2e_per_kwh"] = country["country_carbon_gco2e_per_kwh"]
-            regions.loc[at, "carbon_year"] = country["country_carbon_year"]
-            regions.loc[at, "grid_zone"] = country["grid_zone"]
-    low, high = CARBON_RANGE
-    wild = ~regions["carbon_gco2e_per_kwh"].between(low, high)
-    regions.loc[wild, "correction"] = [
-        f"carbon_gco2e_per_kwh was {value:.10g}, country mean taken"
-        for value in regions.loc[wild, "carbon_gco2e_per_kwh"]
-    ]
-    regions.loc[wild, "carbon_gco2e_per_kwh"] = regions.loc[wild, "country_carbon_gco2e_per_kwh"]
-    regions.loc[wild, "carbon_year"] = regions.loc[wild, "country_carbon_year"]
-    regions.loc[wild, "carbon_source"] = "country mean (codecarbon==3.3.2), source row out of range"
     return regions
+
+
+def grid_zones() -> pd.DataFrame:
+    """Annual carbon of every grid zone with a region: one source and one year for all."""
+    zones = pd.read_csv(SOURCES / "grid_zones.csv").assign(date="2025-12-31")
+    write(
+        zones[["grid_zone", "name", "year", "gco2e_per_kwh", "carbon_free_share",
+               "renewable_share", "date", "source"]].sort_values("grid_zone"),
+        "grid_zones",
+    )  # fmt: skip
+    return zones.set_index("grid_zone")
+
+
+def with_grids(regions: pd.DataFrame, profiled: set[str]) -> pd.DataFrame:
+    """Grid zone, carbon and hourly shape: the same for every provider on the same grid.
+
+    A zone without an hourly series borrows the shape of the country that it is a part of. What
+    the provider states for itself stands beside it.
+    """
+    zones = grid_zones()
+    placed = pd.read_csv(SOURCES / "region_zones.csv").set_index("region")["grid_zone"]
+    zone = regions["region"].map(placed).fillna(regions["country_iso2"])
+    country = zone.str.split("-").str[0]
+    own = pd.read_csv(SOURCES / "provider_carbon.csv")
+    regions = regions.drop(columns=["carbon_free_energy_share"]).assign(
+        grid_zone=zone,
+        carbon_profile_zone=zone.where(zone.isin(profiled), country.where(country.isin(profiled))),
+        carbon_gco2e_per_kwh=zone.map(zones["gco2e_per_kwh"]),
+        carbon_year=zone.map(zones["year"]),
+        carbon_source=zone.map(zones["source"]),
+    )
+    if regions["carbon_gco2e_per_kwh"].isna().any():
+        raise SystemExit(f"no carbon of {zone[~zone.isin(zones.index)].tolist()}")
+    return regions.merge(own, on="region", how="left", validate="one_to_one")
+
+
+def with_facilities(regions: pd.DataFrame) -> pd.DataFrame:
+    """PUE and water of the site: the region's own where published, else of its area or fleet."""
+    columns = ["pue", "pue_source", "site_wue_l_per_kwh", "site_wue_source"]
+    known = pd.read_csv(SOURCES / "facilities.csv")
+    regions = regions.drop(columns=columns).merge(
+        known, on="region", how="left", validate="one_to_one"
+    )
+    priors = (PUE_PRIOR, PUE_PRIOR_SOURCE, WUE_PRIOR_L_PER_KWH, WUE_PRIOR_SOURCE)
+    return regions.fillna(dict(zip(columns, priors, strict=True)))
 
 
 def regions_table(source: Path) -> pd.DataFrame:
@@ -297,10 +338,6 @@ def regions_table(source: Path) -> pd.DataFrame:
             {
                 "provider": provider, "region": name, "city": city, "country_iso2": country,
                 "lat": lat, "lon": lon,
-                "grid_zone": country if country in ("FI", "FR") else np.nan,
-                "carbon_gco2e_per_kwh": countries.loc[country, "country_carbon_gco2e_per_kwh"],
-                "carbon_year": countries.loc[country, "country_carbon_year"],
-                "carbon_source": "codecarbon==3.3.2: global_energy_mix.json (country mean)",
                 **{column: countries.loc[country, column] for column in COUNTRY_COLUMNS},
                 "correction": "",
                 "source": "place recalled from the provider's public region list; "
@@ -315,20 +352,16 @@ def regions_table(source: Path) -> pd.DataFrame:
     regions["region"] = regions["provider"] + ":" + regions["provider_region"]
     regions["continent"] = [continent(country) for country in regions["country_iso2"]]
     regions["residency"] = [residency(country) for country in regions["country_iso2"]]
-    regions["carbon_profile_zone"] = regions["grid_zone"].where(regions["grid_zone"].isin(profiled))
-    regions["pue_source"] = regions["pue_source"].fillna(PUE_PRIOR_SOURCE)
-    regions["pue"] = regions["pue"].fillna(PUE_PRIOR)
-    regions["site_wue_source"] = regions["site_wue_source"].fillna(WUE_PRIOR_SOURCE)
-    regions["site_wue_l_per_kwh"] = regions["site_wue_l_per_kwh"].fillna(
-        regions["site_wue_l_per_kwh"].max()
-    )
+    regions = with_facilities(with_grids(regions, profiled))
+    regions["provider_carbon_year"] = whole(regions["provider_carbon_year"])
     regions["carbon_year"] = whole(regions["carbon_year"])
     regions["country_carbon_year"] = whole(regions["country_carbon_year"])
-    regions["date"] = COMPILED
+    regions["date"] = GRIDS_READ
     regions = regions[
         ["region", "provider", "provider_region", "city", "country_iso2", "continent",
          "residency", "lat", "lon", "grid_zone", "carbon_profile_zone", "carbon_gco2e_per_kwh",
-         "carbon_year", "carbon_source", "carbon_free_energy_share",
+         "carbon_year", "carbon_source", "provider_carbon_gco2e_per_kwh",
+         "provider_carbon_year", "carbon_free_energy_share", "provider_carbon_source",
          "country_carbon_gco2e_per_kwh", "country_carbon_year",
          "country_lifecycle_gco2e_per_kwh", "electricity_water_l_per_kwh", "pue", "pue_source",
          "site_wue_l_per_kwh", "site_wue_source", "correction", "date", "source"]

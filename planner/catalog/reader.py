@@ -32,6 +32,7 @@ MONTHS_PER_YEAR = 12
 KEYS: dict[str, tuple[str, ...]] = {
     "accelerators": ("accelerator",),
     "regions": ("region",),
+    "grid_zones": ("grid_zone",),
     "offers": ("region", "offer"),
     "price_history": ("region", "offer", "date"),
     "carbon_profiles": ("zone", "year", "month", "hour_utc"),

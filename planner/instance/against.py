@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def regions_far_off(t: Tables, catalog: Catalog) -> Iterator[Finding]:
             if listed:
                 found = doubt(value, float(catalog.region(row.region)[column] or 0.0), FAR[column])
             elif column == "carbon_gco2e_per_kwh" and value > 0.0:
-                grids = catalog.regions[column]
+                grids = catalog.regions[[column, f"provider_{column}"]].stack()
                 low, high = float(grids.min()), float(grids.max())
                 found = outside(value, low, high, 1.5, "grids, in gCO2e per kWh,")
             if column == "carbon_gco2e_per_kwh" and accounting != "location":
@@ -247,7 +248,7 @@ def overrides_far_off(t: Tables, catalog: Catalog) -> Iterator[Finding]:
 
 
 def _override(column: str, value: float, old: object) -> Doubt | None:
-    if value == 0.0 or not isinstance(old, int | float):
+    if value == 0.0 or not isinstance(old, Real):
         return None
     return doubt(abs(value), abs(float(old)), FAR.get(column, ANY_OTHER))
 

@@ -23,7 +23,7 @@ from planner.instance.schema import Region
 
 OURS = (
     "accelerators", "adaptation_figures", "adaptation_priors", "ancillary", "ancillary_defaults",
-    "api_offers", "carbon_profiles", "demand_shapes", "latency", "length_classes", "llms",
+    "api_offers", "carbon_profiles", "demand_shapes", "grid_zones", "latency", "length_classes", "llms",
     "offers", "parameters", "price_history", "regions", "retrieval", "retrieval_defaults",
     "serving_points",
 )  # fmt: skip
@@ -93,6 +93,7 @@ def test_ids_are_unique(catalog: Catalog, name: str) -> None:
         ("serving_points", "accelerator", "accelerators", "accelerator"),
         ("api_offers", "catalog_llm", "llms", "llm"),
         ("regions", "carbon_profile_zone", "carbon_profiles", "zone"),
+        ("regions", "grid_zone", "grid_zones", "grid_zone"),
     ],
 )
 def test_ids_join_across_tables(
@@ -231,6 +232,60 @@ def test_defaults_are_medians_of_named_rows(
     )
 
 
+# ------------------------------------------------------------------ grids and facilities
+
+NEIGHBOURS = {
+    "Oregon": (129, "aws:us-west-2", "gcp:us-west1", "azure:westus2"),
+    "London": (176, "aws:eu-west-2", "gcp:europe-west2", "azure:uksouth"),
+    "Paris": (31, "aws:eu-west-3", "gcp:europe-west9", "azure:francecentral"),
+    "Stockholm": (20, "aws:eu-north-1", "gcp:europe-north2", "azure:swedencentral"),
+}
+"""Place -> (Electricity Maps' figure of the zone in 2025, gCO2e/kWh; regions on its grid)."""
+
+
+@pytest.mark.parametrize("place", NEIGHBOURS)
+def test_providers_on_one_grid_have_one_carbon(catalog: Catalog, place: str) -> None:
+    figure, *regions = NEIGHBOURS[place]
+    for region in regions:
+        assert catalog.region(region)["carbon_gco2e_per_kwh"] == figure, region
+        assert catalog.region_carbon(region, 6, 12) == catalog.region_carbon(regions[0], 6, 12)
+
+
+def test_every_grid_has_one_source_and_one_year(catalog: Catalog) -> None:
+    zones = catalog.table("grid_zones")
+    assert set(zones["year"]) == {2025}
+    assert zones["source"].nunique() == 1
+    joined = catalog.regions.merge(zones, on="grid_zone")
+    assert (joined["carbon_gco2e_per_kwh"] == joined["gco2e_per_kwh"]).all()
+    assert len(joined) == len(catalog.regions)
+
+
+def test_what_the_provider_states_stands_beside_and_is_not_used(catalog: Catalog) -> None:
+    paris = catalog.region("gcp:europe-west9")
+    assert paris["provider_carbon_gco2e_per_kwh"] == 15.83  # Google, 2025: without life cycle
+    assert paris["carbon_gco2e_per_kwh"] == 31
+    assert catalog.region("aws:eu-west-3")["provider_carbon_gco2e_per_kwh"] is None
+
+
+@pytest.mark.parametrize(
+    ("region", "pue", "site_wue_l_per_kwh"),
+    [
+        ("aws:eu-west-3", 1.35, 0.05),  # own PUE, water of the mean of Europe
+        ("aws:ap-southeast-1", 1.30, 1.57),
+        ("aws:eu-north-1", 1.09, 0.02),
+        ("gcp:europe-west4", 1.07, 1.15),  # own data center; water of the fleet
+        ("gcp:europe-west9", 1.09, 1.15),  # fleet mean
+        ("azure:swedencentral", 1.16, 0.03),
+        ("azure:eastus2", 1.16, 0.34),
+    ],
+)
+def test_facilities_are_as_published(
+    catalog: Catalog, region: str, pue: float, site_wue_l_per_kwh: float
+) -> None:
+    row = catalog.region(region)
+    assert (row["pue"], row["site_wue_l_per_kwh"]) == (pue, site_wue_l_per_kwh)
+
+
 # ------------------------------------------------------------------ carbon by hour
 
 
@@ -258,7 +313,7 @@ def test_a_solar_grid_is_cleaner_at_noon_than_in_the_evening(catalog: Catalog) -
 
 def test_a_region_without_a_series_is_flat_and_says_so(catalog: Catalog) -> None:
     profile = catalog.region_carbon_profile("gcp:asia-south1")
-    assert {value for month in profile.gco2e_per_kwh for value in month} == {678.8}
+    assert {value for month in profile.gco2e_per_kwh for value in month} == {653.0}
     assert "flat" in profile.provenance
 
 

@@ -261,8 +261,8 @@ def test_one_origin_may_fall_silent(tiny: Facts) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("carbon.gcp:us-central1=0.4", "1/1,032 of today's 412.7: another unit, such as kg for g,"),
-        ("carbon.gcp:us-central1=20", "1/20.6 of today's 412.7; if it is meant, multiply"),
+        ("carbon.gcp:us-central1=0.5", "1/1,002 of today's 501: another unit, such as kg for g,"),
+        ("carbon.gcp:us-central1=20", "1/25.1 of today's 501; if it is meant, multiply"),
         ("embodied.h100-sxm=0.3", "another unit"),
         ("prices.gcp:us-central1/gcp_a3-highgpu-8g.on-demand=88.49",
          "8 times today's 11.0612: times its accelerators twice?"),

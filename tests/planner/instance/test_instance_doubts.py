@@ -55,7 +55,7 @@ def a3_highgpu(price: str) -> str:
 
 
 def grid(grams: str) -> str:
-    """A grid that the catalog knows at 412.7 g/kWh, and another left alone."""
+    """A grid that the catalog knows at 501 g/kWh, and another left alone."""
     return f"regions.csv:region,carbon_gco2e_per_kwh:gcp:us-central1,{grams};aws:eu-north-1,"
 
 
@@ -93,15 +93,15 @@ def own_site(grams: str) -> str:
         (a3_highgpu("9.46"), "1/9.35 of the catalog's 88.49"),
         (own_offer("2.95"), "0.3688 USD/h per accelerator; prices of one h100-sxm"),
         (held("11.06"), "the price of one accelerator?"),
-        (grid("0.402"), "1/1,027 of the catalog's 412.7: another unit, such as kg for g"),
+        (grid("0.488"), "1/1,027 of the catalog's 501: another unit, such as kg for g"),
         (grid("0.5"), "another unit"),
-        (grid("30"), "1/13.8 of the catalog's 412.7"),
-        (own_site("0.338"), "grids, in gCO2e per kWh, are 2.7 to 928"),
+        (grid("30"), "1/16.7 of the catalog's 501"),
+        (own_site("0.338"), "grids, in gCO2e per kWh, are 11.36 to 700"),
         (card("memory_gb", "640"), "8 times the catalog's 80"),
         (card("tdp_w", "5600"), "8 times the catalog's 700"),
         (card("idle_w", "800"), "above its full power, 700 W"),
         (card("embodied_kgco2e", "0.307"), "another unit"),
-        (override("regions", "gcp:us-central1", "carbon_gco2e_per_kwh", "0.402"), "another unit"),
+        (override("regions", "gcp:us-central1", "carbon_gco2e_per_kwh", "0.488"), "another unit"),
         (
             override("offers", "gcp:us-central1/gcp_a3-highgpu-8g", "ondemand_usd_per_h", "11.06"),
             "the price of one accelerator?",
@@ -134,8 +134,8 @@ def test_a_slip_is_refused_with_both_figures_unless_it_is_meant(
         (a3_highgpu("25"), "1/3.54 of the catalog's 88.49"),
         (own_offer("11"), "1.375 USD/h per accelerator"),
         (held("3"), "0.375 USD/h per accelerator"),
-        (grid("120"), "1/3.44 of the catalog's 412.7"),
-        (grid("0"), "0, and the catalog's 412.7"),
+        (grid("120"), "1/4.17 of the catalog's 501"),
+        (grid("0"), "0, and the catalog's 501"),
         (card("memory_gb", "141"), "1.76 times the catalog's 80"),
         (card("idle_w", "300"), "4.17 times the catalog's 72"),
         ("slices.csv:slice,hours,month,start_hour_utc,end_hour_utc:"
@@ -179,7 +179,7 @@ def test_a_market_based_grid_may_be_zero_but_not_in_kilograms(folder: Path) -> N
     path.write_text(path.read_text() + '[carbon]\naccounting = "market"\n')
     write(folder, grid("0"))
     assert check_folder(folder).warnings == ()
-    write(folder, grid("0.402"))
+    write(folder, grid("0.488"))
     assert len(refused(folder)) == 1
 
 
@@ -209,7 +209,7 @@ def test_names_are_added_to_a_list_that_is_there(folder: Path) -> None:
 
 def test_a_star_accepts_several(folder: Path) -> None:
     write(
-        folder, "regions.csv:region,carbon_gco2e_per_kwh:gcp:us-central1,0.4;aws:eu-north-1,0.008"
+        folder, "regions.csv:region,carbon_gco2e_per_kwh:gcp:us-central1,0.5;aws:eu-north-1,0.02"
     )
     assert len(refused(folder)) == 2
     accept(folder, "regions/*/carbon_gco2e_per_kwh")
