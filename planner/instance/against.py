@@ -165,8 +165,8 @@ def regions_far_off(t: Tables, catalog: Catalog) -> Iterator[Finding]:
             if listed:
                 found = doubt(value, float(catalog.region(row.region)[column] or 0.0), FAR[column])
             elif column == "carbon_gco2e_per_kwh" and value > 0.0:
-                grids = catalog.regions[[column, f"provider_{column}"]].stack()
-                low, high = float(grids.min()), float(grids.max())
+                grids = catalog.regions[[column, f"provider_{column}"]].to_numpy(float)
+                low, high = float(np.nanmin(grids)), float(np.nanmax(grids))
                 found = outside(value, low, high, 1.5, "grids, in gCO2e per kWh,")
             if column == "carbon_gco2e_per_kwh" and accounting != "location":
                 found = _of_another_account(value, found)

@@ -23,8 +23,8 @@ from planner.instance.schema import Region
 
 OURS = (
     "accelerators", "adaptation_figures", "adaptation_priors", "ancillary", "ancillary_defaults",
-    "api_offers", "carbon_profiles", "demand_shapes", "grid_zones", "latency", "length_classes", "llms",
-    "offers", "parameters", "price_history", "regions", "retrieval", "retrieval_defaults",
+    "api_offers", "carbon_profiles", "demand_shapes", "grid_zones", "latency", "length_classes",
+    "llms", "offers", "parameters", "price_history", "regions", "retrieval", "retrieval_defaults",
     "serving_points",
 )  # fmt: skip
 UNITS = re.compile(

@@ -208,9 +208,7 @@ def test_names_are_added_to_a_list_that_is_there(folder: Path) -> None:
 
 
 def test_a_star_accepts_several(folder: Path) -> None:
-    write(
-        folder, "regions.csv:region,carbon_gco2e_per_kwh:gcp:us-central1,0.5;aws:eu-north-1,0.02"
-    )
+    write(folder, "regions.csv:region,carbon_gco2e_per_kwh:gcp:us-central1,0.5;aws:eu-north-1,0.02")
     assert len(refused(folder)) == 2
     accept(folder, "regions/*/carbon_gco2e_per_kwh")
     assert refused(folder) == []
