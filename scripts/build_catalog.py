@@ -166,6 +166,47 @@ MEMORY_KINDS = {"gddr": ("t4", "a10", "a10g", "l4", "l40", "l40s", "a40", "rtx",
                 "lpddr": ("jetson", "apple", "qualcomm")}  # fmt: skip
 
 
+MODAL, LISTING = "modal-labs/modal-client#2797", "nvidia-smi listings in public repositories"
+DRIVER_MIB: dict[str, tuple[float, str]] = {
+    **dict.fromkeys(["a10", "a10g"], (23_028, MODAL)),
+    "a100-40gb": (40_960, MODAL),
+    **dict.fromkeys(["a100-80gb", "a100-80gb-pcie"], (81_920, MODAL)),
+    "a30": (24_576, LISTING),
+    "a40": (46_068, LISTING),
+    "b200-sxm": (183_359, LISTING),
+    "b300-sxm": (275_040, LISTING),
+    "gb200": (189_471, LISTING),
+    "gh200": (97_871, LISTING),
+    "h100-nvl": (95_830, LISTING),
+    "h100-pcie": (81_559, LISTING),
+    **dict.fromkeys(["h100-sxm", "h100-sxm-cap350w"], (81_559, MODAL)),
+    **dict.fromkeys(["h200-sxm", "h200-nvl"], (143_771, LISTING)),
+    "l4": (23_034, MODAL),
+    "l40s": (46_068, MODAL),
+    "mi300x": (206_141_652_992 / 2**20, "rocm-smi listings in public repositories"),
+    "rtx-3090": (24_576, "noonghunna/club-3090#747"),
+    "rtx-4090": (24_564, "vllm-project/vllm#7553"),
+    "rtx-5090": (32_607, LISTING),
+    "rtx-a6000": (46_068, f"{LISTING}, error correction on"),
+    "rtx-pro-6000": (97_887, LISTING),
+    "t4": (15_360, MODAL),
+    "v100-16gb": (16_160, LISTING),
+}
+"""Memory that the driver reports, MiB: what an engine's share is taken of."""
+
+
+def driver_memory(cards: pd.DataFrame) -> pd.DataFrame:
+    """`memory_gb` as the driver reports it where somebody showed that, `memory_basis` says."""
+    known = {card: mib * 2**20 / 1e9 for card, (mib, _) in DRIVER_MIB.items()}
+    said = {card: f"driver: {mib:,.0f} MiB ({by})" for card, (mib, by) in DRIVER_MIB.items()}
+    names = cards["accelerator"]
+    return cards.assign(
+        memory_datasheet_gb=cards["memory_gb"],
+        memory_gb=names.map(known).round(3).fillna(cards["memory_gb"]),
+        memory_basis=names.map(said).fillna("datasheet: no reading of a driver"),
+    )
+
+
 def longest_prefix(name: str, table: dict[str, str]) -> str:
     """The value of the longest key that the name starts with, whole words only."""
     keys = [key for key in table if name == key or name.startswith(f"{key}-")]
@@ -174,7 +215,7 @@ def longest_prefix(name: str, table: dict[str, str]) -> str:
 
 def accelerators(source: Path) -> None:
     """Datasheet figures; embodied carbon as a low (published) and a high (modelled) case."""
-    cards = pd.read_csv(source / "accelerators.csv")
+    cards = driver_memory(pd.read_csv(source / "accelerators.csv"))
     kinds = {prefix: kind for kind, prefixes in MEMORY_KINDS.items() for prefix in prefixes}
     cards["family"] = [longest_prefix(name, FAMILIES) for name in cards["accelerator"]]
     cards["memory_kind"] = [
@@ -193,7 +234,8 @@ def accelerators(source: Path) -> None:
     write(
         cards[
             ["accelerator", "vendor", "segment", "family", "release_year", "memory_gb",
-             "memory_kind", "memory_bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops",
+             "memory_basis", "memory_datasheet_gb", "memory_kind",
+             "memory_bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops",
              "fp4_tflops", "tdp_w", "idle_w", "idle_basis", "interconnect_gb_per_s",
              "embodied_low_kgco2e", "embodied_low_basis", "embodied_high_kgco2e", "date",
              "source"]

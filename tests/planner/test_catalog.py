@@ -114,6 +114,26 @@ def test_price_history_ends_at_the_current_offers(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accelerator", "mib"),
+    [("h100-sxm", 81_559), ("a100-80gb", 81_920), ("l40s", 46_068), ("l4", 23_034), ("t4", 15_360),
+     ("h200-sxm", 143_771), ("b200-sxm", 183_359)],
+)  # fmt: skip
+def test_memory_is_what_the_driver_reports(catalog: Catalog, accelerator: str, mib: float) -> None:
+    """MiB as nvidia-smi lists them (modal-labs/modal-client#2797); 1 MiB is 1,048,576 bytes."""
+    row = catalog.accelerator(accelerator)
+    assert row["memory_gb"] * 1e9 == pytest.approx(mib * 1_048_576, rel=1e-5)
+    assert row["memory_basis"].startswith("driver: ")
+    assert row["memory_datasheet_gb"] < row["memory_gb"] + 0.3
+
+
+def test_memory_without_a_reading_is_the_datasheets(catalog: Catalog) -> None:
+    cards = catalog.accelerators
+    silent = cards[cards["memory_basis"].str.startswith("datasheet")]
+    assert 0 < len(silent) < len(cards) / 2 + 2
+    assert (silent["memory_gb"] == silent["memory_datasheet_gb"]).all()
+
+
+@pytest.mark.parametrize(
     ("table", "column", "low", "high"),
     [
         ("accelerators", "memory_gb", 8, 300),

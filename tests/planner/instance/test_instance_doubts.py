@@ -97,7 +97,7 @@ def own_site(grams: str) -> str:
         (grid("0.5"), "another unit"),
         (grid("30"), "1/16.7 of the catalog's 501"),
         (own_site("0.338"), "grids, in gCO2e per kWh, are 11.36 to 700"),
-        (card("memory_gb", "640"), "8 times the catalog's 80"),
+        (card("memory_gb", "640"), "7.48 times the catalog's 85.521"),
         (card("tdp_w", "5600"), "8 times the catalog's 700"),
         (card("idle_w", "800"), "above its full power, 700 W"),
         (card("embodied_kgco2e", "0.307"), "another unit"),
@@ -136,7 +136,7 @@ def test_a_slip_is_refused_with_both_figures_unless_it_is_meant(
         (held("3"), "0.375 USD/h per accelerator"),
         (grid("120"), "1/4.17 of the catalog's 501"),
         (grid("0"), "0, and the catalog's 501"),
-        (card("memory_gb", "141"), "1.76 times the catalog's 80"),
+        (card("memory_gb", "141"), "1.65 times the catalog's 85.521"),
         (card("idle_w", "300"), "4.17 times the catalog's 72"),
         ("slices.csv:slice,hours,month,start_hour_utc,end_hour_utc:"
          "h00-12,364,2,0,12;h12-24,364,9,12,24", "February is not in the period"),
