@@ -14,10 +14,14 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from planner.errors import RunError
+from planner.instance.against import replaced_price
+from planner.instance.facts import Facts
 from planner.instance.schema import Identifier, NonNegative, Positive, Row
 from planner.instance.tables import read_table
 
@@ -132,6 +136,38 @@ class History:
                 least.append(min(seen, default=None))
             found[offer] = tuple(least)
         return found
+
+
+def hold_against(history: History, facts: Facts) -> None:
+    """Raise RunError for prices so far from the instance's that they can hardly be meant: in the
+    middle of all dates, since prices of another time may differ."""
+    accepted = facts.instance.settings.accept
+    for machine in facts.machines:
+        key = (machine.region, machine.offer)
+        rows = [rows[key] for rows in history.prices.values() if key in rows]
+        size, name = machine.accelerators, f"history/{machine.region}/{machine.offer}"
+        if not rows or any(fnmatchcase(name, pattern) for pattern in accepted):
+            continue
+        other = next((n for row in rows if (n := row.accelerators or size) != size), None)
+        if other is not None:
+            raise RunError(
+                f"{history.folder / 'prices.csv'}: {machine.offer} in {machine.region} with "
+                f"{other} accelerators, the instance's has {size}: give it a "
+                f'name of its own, or accept = ["{name}"] in instance.toml'
+            )
+        listed = {column: getattr(machine, column) for column in MARKET_COLUMNS}
+        for column in MARKET_COLUMNS:
+            prices = [price for row in rows if (price := getattr(row, column)) is not None]
+            if not prices or not listed[column]:
+                continue
+            found = replaced_price(column, median(prices), listed, size)
+            if found is not None and found.refused:
+                raise RunError(
+                    f"{history.folder / 'prices.csv'}, {machine.offer} in {machine.region}, "
+                    f"{column} {median(prices):g} in the middle of {len(prices)} dates: "
+                    f"{found.problem.replace('the catalog', 'the instance')}; mend it, or say "
+                    f'accept = ["{name}"] in instance.toml'
+                )
 
 
 def read_history(folder: Path) -> History:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.api import load
-from planner.backtest.history import History, Moment, read_history
+from planner.backtest.history import History, Moment, hold_against, read_history
 from planner.backtest.moments import write_moment
 from planner.backtest.policies import POLICIES, Stand, next_kind
 from planner.backtest.results import FILE_NAME, Backtest, Bound, Row
@@ -78,6 +78,7 @@ def replay(
     ask = ask or Ask()
     facts = load(instance)
     told = read_history(history or instance / "history")
+    hold_against(told, facts)
     moments = told.moments(_date(ask.first, "from"), _date(ask.last, "to"), ask.every)
     output = output.absolute()
     _check_output(output)

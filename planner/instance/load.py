@@ -36,6 +36,8 @@ KNOWN_TOML_FILES = {SETTINGS_FILE, "feeds.toml"}
 """Settings that may lie in the folder; only the first is the instance's own."""
 MOST_TOLD = 6
 """Warnings, and findings accepted, that a plan tells one by one."""
+HISTORY = "history/"
+"""How names begin of findings in tables that `planner backtest` alone reads."""
 OTHER_TABLE_SUFFIXES = {".xlsx", ".xls", ".ods", ".tsv", ".parquet"}
 
 
@@ -122,7 +124,7 @@ class Judged:
                 warning=True,
             )
             for name in self.accept
-            if not any(fnmatchcase(each, name) for each in names)
+            if not name.startswith(HISTORY) and not any(fnmatchcase(each, name) for each in names)
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,31 @@ def test_a_damaged_history_is_told(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------ policies
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "problem"),
+    [
+        (HEAD, f"2025-01-30,{L4},0.09,0.03,,", "of the instance's 0.7"),
+        (
+            HEAD.replace("offer", "offer,accelerators"),
+            "2025-01-30,gcp:us-central1,gcp_g2-standard-4,4,2.8,,,",
+            "with 4 accelerators, the instance's has 1",
+        ),
+    ],
+)
+def test_prices_that_can_hardly_be_of_that_machine_are_refused(
+    tmp_path: Path, head: str, row: str, problem: str
+) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(TINY, folder)
+    (folder / "history").mkdir()
+    (folder / "history" / "prices.csv").write_text(f"{head}\n{row}\n")
+    with pytest.raises(RunError, match=problem):
+        replay(folder, None, tmp_path / "out", ASK)
+    settings = folder / "instance.toml"
+    settings.write_text('accept = ["history/*"]\n' + settings.read_text())
+    assert isinstance(replay(folder, None, tmp_path / "out", ASK), Backtest)
 
 
 def test_never_pays_the_rise_and_ours_moves_once(found: Backtest) -> None:
