@@ -19,12 +19,13 @@ Array = NDArray[np.float64]
 def replicas_for(requests_per_s: ArrayLike, shares: ArrayLike) -> Array:
     """Fewest replicas for a rate, (...): ceil of the largest row of `capacity_shares` times it.
 
-    A rate of 0 needs none; inf where the llm does not fit.
+    A rate of 0 needs none, the least other rate one; within 1e-9 (relative) above a full replica
+    still counts as full; inf where the llm does not fit.
     """
     rate = np.asarray(requests_per_s, dtype=np.float64)
     worst = np.asarray(shares, dtype=np.float64).max(axis=-1)
     with np.errstate(invalid="ignore"):
-        need = np.ceil(rate * worst - 1e-9)
+        need = np.ceil(rate * worst * (1.0 - 1e-9))
     return np.asarray(np.where(rate > 0.0, need, 0.0))
 
 

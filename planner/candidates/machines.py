@@ -233,7 +233,7 @@ def purchases(
         need = float(need_accelerators[at].max(initial=0.0))
         for market, price in prices(machine, facts).items():
             availability = spot_availability if market == "spot" else 1.0
-            enough = np.ceil(need / (machine.accelerators * availability) - 1e-9)
+            enough = np.ceil(need / (machine.accelerators * availability) * (1.0 - 1e-9))
             stock = stock_limit(machine, market, facts)
             limit = min(stock, float(enough), LIMIT)
             if limit >= 1.0:

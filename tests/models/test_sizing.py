@@ -22,6 +22,7 @@ def test_replicas_round_up_and_none_for_no_demand():
     assert replicas_for(10.0, shares) == pytest.approx([3.0])
     assert replicas_for(10.1, shares) == pytest.approx([4.0])
     assert replicas_for(0.0, np.full((1, 4), np.inf)) == pytest.approx([0.0])
+    assert replicas_for(1e-9, shares) == pytest.approx([1.0]), "nobody is served by none"
     assert np.isinf(replicas_for(1.0, np.full((1, 4), np.inf))).all()
 
 
