@@ -21,6 +21,7 @@ import numpy as np
 from models.fleet.data import FloatArray, IntArray
 from planner.solve.aggregate import Aggregated, Level
 from planner.solve.assignments import Assignments
+from planner.solve.highs import Outcome
 from planner.solve.index import FleetIndex, routes_of
 from planner.solve.solution import Solution
 
@@ -131,19 +132,16 @@ class Whole:
         piece = self._next(in_pieces=in_pieces)
         if piece is None:
             return
+        if in_pieces:
+            self._look_at_all()
         host = self.host
         start = host.best()
         fitting = start if start is not None and self._is_in(piece, start) else None
-        if in_pieces and self.every.bound == -np.inf and self.count() > ROOT_ROUTES:
-            self._raise(
-                self.every, self._program(self.every)[0].tighten(ROOT_SHARE * host.left_s())
-            )
         program, routes = self._program(piece)
         wanted = np.inf
         if start is not None and fitting is None:
             wanted = self._wanted(start)
             program.cut_off(wanted)
-        program.highs.setOptionValue("random_seed", self.seed)
         if in_pieces:
             said = program.tighten(TIGHTEN_SHARE * host.left_s())
             self._raise(piece, min(said, wanted))
@@ -152,22 +150,33 @@ class Whole:
             self._raise(piece, min(bound, wanted))
             return host.goes_on() and not self._is_settled(piece, len(routes))
 
-        limit_s = host.left_s() * (
-            TURN_SHARE if in_pieces and len(self._pieces_left()) > 1 else 1.0
-        )
+        shared = in_pieces and len(self._pieces_left()) > 1
+        limit_s = host.left_s() * (TURN_SHARE if shared else 1.0)
         proved, end = program.search(limit_s, LEVEL_GAP * self.gap, fitting, heard, host.keep)
+        self._conclude(piece, program, proved, wanted, end)
+
+    def _look_at_all(self) -> None:
+        """What the relaxation with its rows proves of all variants, once, in large programs."""
+        if self.every.bound == -np.inf and self.count() > ROOT_ROUTES:
+            program, _ = self._program(self.every)
+            self._raise(self.every, program.tighten(ROOT_SHARE * self.host.left_s()))
+
+    def _conclude(
+        self, piece: Piece, program: Aggregated, proved: float, wanted: float, end: Outcome
+    ) -> None:
+        """What the end of a search says of a piece; of plans up to `wanted` alone, or inf: all."""
         if end.status == "infeasible" and np.isfinite(wanted):
             self._raise(piece, wanted + self._margin(wanted))
             return
         if end.status == "infeasible":
-            if program.is_infeasible_again(host.left_s()):
+            if program.is_infeasible_again(self.host.left_s()):
                 piece.bound, piece.level = np.inf, None
                 return
         elif end.status in ("optimal", "limit"):
             self._raise(piece, min(proved, wanted))
         if end.status == "limit":
             return
-        if piece is self.every and host.best() is None:
+        if piece is self.every and self.host.best() is None:
             self.seed += 1  # neither a plan that keeps every limit nor a proof: once more
         else:
             piece.refine()
@@ -195,6 +204,7 @@ class Whole:
             variants = self.left()
         routes = routes_of(self.index, variants)
         made = Aggregated(self.index, self.weights, variants, routes, piece.level, self._scale())
+        made.highs.setOptionValue("random_seed", self.seed)
         if piece is self.rest and self.focus is not None:
             made.adopt_one_of(np.setdiff1d(variants, self.focus))
         return made, routes
