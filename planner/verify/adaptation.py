@@ -9,24 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.coefficients.adaptation import (
-    Method,
-    adapter_bytes,
-    index_bytes,
-    index_vectors,
-    lora_parameters,
-    smallest_accelerator_count,
-    training_accelerator_hours,
-    training_flops,
-    training_memory_bytes,
-)
-from models.coefficients.energy import water_litres
 from planner.instance.facts import (
     LlmFacts,
     MachineFacts,
     RegionFacts,
     VariantFacts,
 )
+from planner.verify.formulas import (
+    HOURS_PER_MONTH,
+    HOURS_PER_YEAR,
+    accelerators_needed,
+    adapter_gb,
+    adapter_parameters,
+    training_gb,
+    training_hours,
+    water_l,
+)
+from planner.verify.formulas import index_gb as gb_of_index
 from planner.verify.terms import DEFAULT_REFRESH_DAYS, Terms
 
 Array = NDArray[np.float64]
@@ -64,8 +63,7 @@ class TrainingFigures:
 
 def lora_trainable(llm: LlmFacts) -> float:
     """Trainable parameters of an adapter."""
-    width = [float(llm.hidden_size)] * LORA_MATRICES
-    return float(lora_parameters(LORA_RANK, width, width, llm.layers))
+    return adapter_parameters(LORA_RANK, llm.hidden_size, LORA_MATRICES, llm.layers)
 
 
 def refreshes(terms: Terms, variant: VariantFacts) -> float:
@@ -100,7 +98,7 @@ def host_figures(terms: Terms, variant: VariantFacts, region: str) -> HostFigure
     if variant.method is not None:
         gb = tuned_gb(terms, variant)
         cost += gb * prices.egress_usd_per_gb * refreshes(terms, variant)
-        cost += gb * prices.storage_usd_per_gb_month * hours / 730.0
+        cost += gb * prices.storage_usd_per_gb_month * hours / HOURS_PER_MONTH
     return HostFigures(cost, carbon)
 
 
@@ -109,8 +107,7 @@ def index_gb(terms: Terms, variant: VariantFacts) -> float:
     if not terms.has_rag(variant):
         return 0.0
     workload = terms.workloads[variant.workload]
-    vectors = index_vectors(workload.corpus_tokens, workload.rag_chunk_tokens)
-    return float(index_bytes(vectors, VECTOR_DIMENSIONS)) / 1e9
+    return gb_of_index(workload.corpus_tokens, workload.rag_chunk_tokens, VECTOR_DIMENSIONS)
 
 
 def tuned_gb(terms: Terms, variant: VariantFacts) -> float:
@@ -118,8 +115,8 @@ def tuned_gb(terms: Terms, variant: VariantFacts) -> float:
     if variant.method is None:
         return 0.0
     llm = terms.llms[variant.llm]
-    size = adapter_bytes(lora_trainable(llm)) / 1e9
-    return float(size) if variant.method == "lora" else 2.0 * llm.params_total_b
+    size_gb = adapter_gb(lora_trainable(llm))
+    return size_gb if variant.method == "lora" else 2.0 * llm.params_total_b
 
 
 def mean_kg_per_kwh(terms: Terms, place: RegionFacts) -> float:
@@ -174,7 +171,7 @@ def host_kg(terms: Terms, machine: MachineFacts) -> float:
 def embodied_kg_per_h(terms: Terms, machine: MachineFacts) -> float:
     """Embodied carbon of an hour of one accelerator of a machine, host included, kgCO2e."""
     made = terms.accelerators[machine.accelerator].embodied_kgco2e + host_kg(terms, machine)
-    return made / (terms.settings.carbon.accelerator_life_years * 8760.0)
+    return made / (terms.settings.carbon.accelerator_life_years * HOURS_PER_YEAR)
 
 
 def training_figures(
@@ -201,22 +198,20 @@ def training_runs(
     def column(values: Iterable[float | None]) -> Array:
         return np.array(list(values), dtype=np.float64)
 
-    method: Method = "full" if variant.method == "full" else "lora"
-    flops = training_flops(
-        llm.params_active_b * 1e9, workload.training_tokens, workload.training_epochs, method
-    )
-    memory = training_memory_bytes(llm.params_total_b * 1e9, method, lora_trainable(llm))
+    method = "full" if variant.method == "full" else "lora"
+    state_gb = training_gb(method, llm.params_total_b, lora_trainable(llm))
+    tokens = workload.training_tokens * workload.training_epochs * refreshes(terms, variant)
     size = column(m.accelerators for m in machines)
-    needed = smallest_accelerator_count(memory, column(c.memory_gb * 1e9 for c in cards))
+    needed = accelerators_needed(state_gb, column(c.memory_gb for c in cards))
     limit = column(np.inf if m.max_instances is None else m.max_instances for m in machines)
-    hours = training_accelerator_hours(flops, column(c.bf16_tflops for c in cards))
-    hours = refreshes(terms, variant) * hours
+    peaks = column(c.bf16_tflops for c in cards)
+    hours = training_hours(method, llm.params_active_b, tokens, peaks)
     host = column(host_w(terms, m) for m in machines)
     kwh = hours * (TRAINING_TDP_SHARE * column(c.tdp_w for c in cards) + host) / 1e3
     pue = column(p.pue for p in places)
     intensity = np.array([p.carbon_kgco2e_per_kwh for p in places])
     embodied = hours * column(embodied_kg_per_h(terms, m) for m in machines)
-    water = water_litres(
+    water = water_l(
         kwh,
         pue,
         column(p.site_wue_l_per_kwh for p in places),

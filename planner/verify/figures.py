@@ -1,4 +1,5 @@
-"""Figures of routes, recomputed from Facts with the shared coefficient functions.
+"""Figures of routes, recomputed from Facts: speeds with the shared coefficient functions, money,
+energy, carbon and water by the checker's own (`planner.verify.formulas`).
 
 One (variant, leg) at a time: what a request costs a replica, what its user experiences, and from
 these the shares, costs, carbon, water, loss and attainment of a route that serves a whole item.
@@ -8,24 +9,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.coefficients import answer
-from models.coefficients.energy import water_litres
-from models.coefficients.money import api_usd
 from models.coefficients.queueing import tpot_attainment, ttft_attainment
 from models.coefficients.serving import (
     AcceleratorShape,
     IterationLaw,
     LlmShape,
     kv_capacity_bytes,
+    weights_touched_bytes,
 )
 from planner.instance.facts import ApiFacts, MachineFacts, VariantFacts
 from planner.instance.schema import LengthClass, Workload
 from planner.serving import Replica, accelerator_shapes, llm_shapes, planning_laws
+from planner.verify.formulas import bill_usd, filled_w, water_l
 from planner.verify.terms import Item, Terms
 
 Array = NDArray[np.float64]
@@ -169,8 +170,8 @@ def _before_answer_s(terms: Terms, variant: VariantFacts, leg: int) -> tuple[flo
 
 def _qoe(terms: Terms, variant: VariantFacts, leg: int, streaming: Array) -> Array:
     workload = terms.workloads[variant.workload]
-    quality = terms.leg_quality(variant, leg)
-    return 1.0 - answer.route_loss(quality, workload.quality_exponent, streaming, 1.0)
+    quality: float = terms.leg_quality(variant, leg) ** workload.quality_exponent
+    return quality * streaming
 
 
 def pool_loads(
@@ -185,7 +186,7 @@ def pool_loads(
     serving = terms.settings.serving
     tuned = leg == 0 and variant.method == "lora"
     with np.errstate(divide="ignore", invalid="ignore"):
-        return answer.replica_load(
+        load = answer.replica_load(
             request,
             table.law.take(at),
             table.llm.take(at),
@@ -202,6 +203,30 @@ def pool_loads(
             adapter_overhead=serving.lora_overhead if tuned else 1.0,
             performance_margin=serving.performance_margin,
         )
+        slower = (serving.lora_overhead if tuned else 1.0) * (1.0 + serving.performance_margin)
+        per_s = slower / load.share[..., 0]
+        return replace(load, load_above_idle_w=_load_above_idle_w(request, table, at, per_s))
+
+
+def _load_above_idle_w(
+    request: answer.Request, table: ConfigTable, at: IntArray, per_s: Array
+) -> Array:
+    """Power above idle of replicas that are full of such requests, `per_s` of them each second."""
+    llm, card, precision = table.llm.take(at), table.accelerator.take(at), table.precision[at]
+    size, tpot_s, answered = table.accelerators[at], table.tpot_s[at], request.output_tokens
+    prompt = request.new_tokens + request.cached_tokens
+    context = prompt + answered * (1.0 + request.output_cv**2) / 2.0
+    sequences = per_s * answered * tpot_s
+    flop_per_s = per_s * 2.0 * llm.params_active * (request.new_tokens + answered)
+    read_bytes = weights_touched_bytes(llm, precision, np.inf)
+    read_bytes = read_bytes + sequences * llm.kv_bytes_per_token * context
+    busy = (
+        flop_per_s / (size * card.peak_flops(precision)),
+        read_bytes / (size * card.bandwidth_bytes_per_s * tpot_s),
+    )
+    tdp_w, idle_w = table.tdp_w[at], table.idle_w[at]
+    full_w = filled_w(tdp_w, idle_w, busy, np.asarray(card.family) == "blackwell")
+    return np.asarray(size * (full_w - idle_w))
 
 
 def pool_experience(
@@ -300,6 +325,14 @@ def hosted_answers(
 # ------------------------------------------------------------------ money and carbon of a request
 
 
+def prompt_tokens(terms: Terms, variant: VariantFacts, length: LengthClass) -> tuple[float, float]:
+    """(fresh, cached) tokens of the prompt, with the chunks that retrieval adds."""
+    workload = terms.workloads[variant.workload]
+    added = workload.rag_chunks * workload.rag_chunk_tokens if terms.has_rag(variant) else 0.0
+    cached = length.cached_share * length.input_tokens + workload.rag_cached_share * added
+    return length.input_tokens + added - cached, cached
+
+
 def usd_per_request(
     terms: Terms,
     variant: VariantFacts,
@@ -318,17 +351,14 @@ def usd_per_request(
         if workload.reranked_documents > 0:
             lines["retrieval"] += prices.rerank_usd_per_query
     if api is not None:
-        request = call(terms, variant, [length], np.array(0))
-        lines["api tokens"] = float(
-            api_usd(
-                request.new_tokens + request.cached_tokens,
-                request.output_tokens,
-                api.input_usd_per_mtok,
-                api.output_usd_per_mtok,
-                cached_tokens=request.cached_tokens,
-                cached_usd_per_mtok=api.cached_input_usd_per_mtok,
-            )
+        fresh, cached = prompt_tokens(terms, variant, length)
+        per_mtok = (
+            api.input_usd_per_mtok,
+            api.cached_input_usd_per_mtok,
+            api.output_usd_per_mtok,
         )
+        usd = bill_usd(fresh, cached, length.output_tokens, per_mtok)
+        lines["api tokens"] = float(usd)
     return lines
 
 
@@ -458,14 +488,15 @@ def _assemble(terms: Terms, asks: Sequence[RouteAsk], a: Answers) -> RouteFigure
         for name, usd in lines.items():
             cost[name][j] = requests * usd
         if api is not None:
-            carbon["api"][j] = requests * a.context_tokens[j] / 1e3 * api.gco2e_per_ktok / 1e3
+            tokens = sum(prompt_tokens(terms, ask.variant, item.length)) + item.length.output_tokens
+            carbon["api"][j] = requests * tokens / 1e3 * api.gco2e_per_ktok / 1e3
             continue
         share[j] = rate[j] * a.share_per_rps[j]
         place = terms.regions[ask.region]
         kwh = a.load_above_idle_w[j] / 1e3 * hours * share[j, 0]
         intensity = place.carbon_kgco2e_per_kwh[terms.slice_place[ask.slice]]
         carbon["serving energy"][j] = kwh * place.pue * intensity
-        water[j] = water_litres(
+        water[j] = water_l(
             kwh, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh
         )
     return RouteFigures(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.coefficients import answer
-from models.coefficients.energy import water_litres
 from planner.incumbent import Incumbent
 from planner.instance.facts import Facts, MachineFacts, VariantFacts
 from planner.serving import usable_precisions
@@ -25,6 +24,7 @@ from planner.verify.figures import (
     pool_experience,
     pool_loads,
 )
+from planner.verify.formulas import water_l
 from planner.verify.migration import Moves
 from planner.verify.terms import Item, Terms
 from planner.verify.totals import instance_hour
@@ -157,7 +157,7 @@ class Ground:
             if place is not None:
                 carbon[at] = place.pue * np.array(place.carbon_kgco2e_per_kwh)
                 wue, electricity = place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh
-                water[at] = float(water_litres(1.0, place.pue, wue, electricity))
+                water[at] = float(water_l(1.0, place.pue, wue, electricity))
         return carbon, water
 
     @cached_property

@@ -6,7 +6,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.coefficients.quality import effective_quality, stale_share
 from planner.instance.facts import (
     AcceleratorFacts,
     ApiFacts,
@@ -18,6 +17,7 @@ from planner.instance.facts import (
 )
 from planner.instance.grid import grid_of
 from planner.instance.schema import LengthClass, Workload
+from planner.verify.formulas import quality_when_stale, stale_share
 
 STALE_BASE_DAYS = 365.0
 """Age of what a base llm knows at the end of its life."""
@@ -195,7 +195,7 @@ class Terms:
         elif variant.adaptation == "fine-tune":
             days = variant.refresh_days or DEFAULT_REFRESH_DAYS
         stale = stale_share(workload.facts_change_per_day, days)
-        return float(effective_quality(quality, workload.affected_share, stale))
+        return quality_when_stale(quality, workload.affected_share, stale)
 
     def quality(self, variant: VariantFacts) -> float:
         """Answer quality after staleness over all legs, in [0, 1]."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from scipy.optimize import brentq
 
-from models.coefficients.energy import water_litres
 from planner.instance.facts import MachineFacts
 from planner.plan import Objectives, WorkloadLine
 from planner.verify.adaptation import (
@@ -20,6 +19,7 @@ from planner.verify.adaptation import (
 )
 from planner.verify.case import Case, price_usd_per_h
 from planner.verify.fleet import added_accelerators
+from planner.verify.formulas import water_l
 from planner.verify.report import TOLERANCE
 from planner.verify.terms import Terms
 
@@ -125,7 +125,7 @@ def instance_hour(terms: Terms, machine: MachineFacts, in_slice: str) -> tuple[f
     accelerator, place = terms.accelerators[machine.accelerator], terms.regions[machine.region]
     kw = machine.accelerators * (accelerator.idle_w + host_w(terms, machine)) / 1e3
     intensity = place.carbon_kgco2e_per_kwh[terms.slice_place[in_slice]]
-    water = water_litres(kw, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh)
+    water = water_l(kw, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh)
     embodied = machine.accelerators * embodied_kg_per_h(terms, machine)
     return kw * place.pue * intensity, embodied, float(water)
 

@@ -100,6 +100,14 @@ def test_the_checker_shares_nothing_with_program_or_engine() -> None:
     assert offenders(below("planner/verify"), *banned, "planner.candidates") == []
 
 
+def test_the_checker_shares_speeds_alone() -> None:
+    """Money, energy, carbon, water and staleness are computed by `planner.verify.formulas`."""
+    banned = [
+        f"models.coefficients.{name}" for name in ("money", "energy", "adaptation", "quality")
+    ]
+    assert offenders(below("planner/verify"), *banned) == []
+
+
 def test_extras_are_never_imported_by_the_core() -> None:
     core = [p for p in SOURCES if not p.relative_to(ROOT).as_posix().startswith(WITH_EXTRAS)]
     assert offenders(core, *EXTRAS) == []
