@@ -68,6 +68,9 @@ SMALL_ROUTES = 60_000
 ATTEMPT_GAP = 0.002
 """That of branch and bound for a first plan."""
 WHOLE, PIECES = "branch and bound", "branch and bound in pieces"
+PROBE, PROBE_SHARE, PROBE_S = "branch and bound, briefly", 0.15, 3.0
+"""On one thread, before pieces: as it is, for that share of the time and so many seconds at most.
+Most programs of some thousand routes are done by then."""
 PLAIN_ROUTES = 20_000
 """Beyond these HiGHS drowns in the program as it is: a thread does more with plans."""
 PLANS_SHARE, PLANS_S = 0.15, 3.0
@@ -179,6 +182,8 @@ class Search:
     """nothing more is kept: a job that outlives the search may still be running"""
     searched_impossible: bool = False
     """branch and bound on the whole program found that there is no plan"""
+    probed: bool = False
+    """branch and bound has been tried on the program as it is, briefly"""
     tried: list[str] = field(default_factory=list)
     """jobs done, in order"""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -357,7 +362,9 @@ class Search:
             elif self.assigning and "assign" not in busy and (busy or last != "assign"):
                 name, job = "assign", self._assign
             elif way := self._way_to_search(busy):
-                name, job = way, partial(self._search_whole, in_pieces=way == PIECES)
+                most_s = self._probe_s() if way == PROBE else float("inf")
+                name = WHOLE if way == PROBE else way
+                job = partial(self._search_whole, in_pieces=way == PIECES, most_s=most_s)
             elif self.best is None:
                 pass  # what is being done decides
             elif self.slices:
@@ -393,7 +400,13 @@ class Search:
         beside = self.options.threads > 1 and not busy & {WHOLE, PIECES}
         if not left or not (self.best is None or late or beside):
             return ""
+        if left[0] == PIECES and WHOLE in left and self.options.threads == 1 and not self.probed:
+            self.probed = True
+            return PROBE
         return left[0]
+
+    def _probe_s(self) -> float:
+        return min(PROBE_SHARE * self.options.time_limit_s, PROBE_S)
 
     # ------------------------------------------------------------------ jobs
 
@@ -497,9 +510,9 @@ class Search:
         said = relaxation.bound.value - proved
         self.assigning = said > 1e-6 * abs(proved) or better - value > 1e-6 * abs(value)
 
-    def _search_whole(self, *, in_pieces: bool) -> None:
+    def _search_whole(self, *, in_pieces: bool, most_s: float) -> None:
         """Branch and bound on all that is left of the program."""
-        self.whole.step(in_pieces=in_pieces)
+        self.whole.step(in_pieces=in_pieces, most_s=most_s)
         self._keep_searched(self.whole.bound)
         if self.best is None and self.whole.bound == float("inf"):
             self.searched_impossible = True

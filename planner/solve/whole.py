@@ -126,9 +126,9 @@ class Whole:
             self._left = (known, np.flatnonzero(left))
         return self._left[1]
 
-    def step(self, *, in_pieces: bool) -> None:
+    def step(self, *, in_pieces: bool, most_s: float = np.inf) -> None:
         """One search of a piece or of all, until it keeps no plan from being good enough, or so
-        many variants are out that it is better to begin again."""
+        many variants are out that it is better to begin again; for `most_s` seconds at most."""
         piece = self._next(in_pieces=in_pieces)
         if piece is None:
             return
@@ -151,7 +151,7 @@ class Whole:
             return host.goes_on() and not self._is_settled(piece, len(routes))
 
         shared = in_pieces and len(self._pieces_left()) > 1
-        limit_s = host.left_s() * (TURN_SHARE if shared else 1.0)
+        limit_s = min(host.left_s() * (TURN_SHARE if shared else 1.0), most_s)
         proved, end = program.search(limit_s, LEVEL_GAP * self.gap, fitting, heard, host.keep)
         self._conclude(piece, program, proved, wanted, end)
 
