@@ -52,11 +52,13 @@ def best_value(data: FleetData, weights: Mapping[str, float]) -> float:
     for bound, _, value, groups, routes, spread, capacity in candidates:
         if bound >= best:
             break
-        for replicas in replica_choices(data, routes, capacity):
+        for replicas, run_value in replica_choices(data, w, routes, capacity):
+            if bound + run_value >= best:
+                continue
             key = (tuple(routes), spread, tuple(sorted(replicas.items())))
             if key not in solved:
                 solved[key] = route(data, groups, routes, spread, replicas, route_value)
-            best = min(best, value + solved[key])
+            best = min(best, value + run_value + solved[key])
     return float(best)
 
 
@@ -186,9 +188,11 @@ def allowed_routes(
 
 
 def replica_choices(
-    data: FleetData, routes: list[int], capacity: FloatArray
-) -> Iterator[dict[tuple[int, int], int]]:
-    """Replicas by (pool, slice) that fill the machines, as far as the load can ever use them."""
+    data: FleetData, w: FloatArray, routes: list[int], capacity: FloatArray
+) -> Iterator[tuple[dict[tuple[int, int], int], float]]:
+    """Replicas by (pool, slice) and what running them is worth, as far as the load can ever use
+    them; where running is worth nothing, those that fill the machines."""
+    running = w[1] * data.replica_carbon_kgco2e + w[3] * data.replica_water_l
     load: dict[tuple[int, int], FloatArray] = {}
     for j in routes:
         if data.route_pool[j] >= 0:
@@ -205,14 +209,16 @@ def replica_choices(
         full = [
             n
             for n in fits
-            if not any(
+            if running[pools, t].any()
+            or not any(
                 n[i] < most[i] and np.dot(n, size) + size[i] <= capacity[h, t]
                 for i in range(len(n))
             )
         ]
         choices.append([{(p, t): k for p, k in zip(pools, n, strict=True)} for n in full])
     for parts in product(*choices):
-        yield {key: n for part in parts for key, n in part.items()}
+        replicas = {key: n for part in parts for key, n in part.items()}
+        yield replicas, float(sum(running[key] * n for key, n in replicas.items()))
 
 
 def route(

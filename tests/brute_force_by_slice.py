@@ -30,6 +30,7 @@ def best_value_by_slice(data: FleetData, weights: Mapping[str, float]) -> float:
     held = np.zeros((len(data.machines), len(data.slices)))
     held[data.purchase_machine] = w[0] * data.purchase_cost_usd
     held += w[1] * data.machine_carbon_kgco2e + w[3] * data.machine_water_l
+    running = w[1] * data.machine_running_kgco2e + w[3] * data.machine_running_water_l
     free = replace(data, attainment_min=np.full(len(data.workloads), np.nan))  # see below
     candidates = []
     for adopted, adoption_value in adoptions(data, w):
@@ -46,7 +47,8 @@ def best_value_by_slice(data: FleetData, weights: Mapping[str, float]) -> float:
                 mine = groups[data.item_slice[data.group_item[groups]] == t]
                 there = routes[data.route_slice[routes] == t]
                 slice_least, most = least[t], best - total + least[t]
-                found = _slice_value(free, mine, there, route_value, held[:, t], slice_least, most)
+                costs = held[:, t], running[:, t]
+                found = _slice_value(free, mine, there, route_value, costs, slice_least, most)
                 total += found - slice_least
         best = min(best, total)
     return float(best)
@@ -86,11 +88,13 @@ def _slice_value(
     groups: IntArray,
     routes: IntArray,
     route_value: FloatArray,
-    held: FloatArray,
+    costs: tuple[FloatArray, FloatArray],
     least: float,
     most: float,
 ) -> float:
-    """Least value of holding and routing in one slice, or `most` if nothing is below that."""
+    """Least value of holding, running and routing in one slice, or `most` if nothing is below that;
+    `costs` (H,) of an instance held and of an accelerator that runs."""
+    held, running = costs
     pools = np.unique(data.route_pool[routes])
     t = int(data.route_slice[routes[0]])
     load = [data.route_share[routes[data.route_pool[routes] == p]].sum(axis=0).max() for p in pools]
@@ -99,7 +103,7 @@ def _slice_value(
 
     def value_of_holding(replicas: Replicas) -> float:
         used = np.bincount(machine, size * np.array(replicas), minlength=len(held))
-        return float(np.ceil(used / data.machine_size) @ held)
+        return float(np.ceil(used / data.machine_size) @ held + used @ running)
 
     def routed(replicas: Replicas) -> float:
         held_here = {(int(p), t): n for p, n in zip(pools, replicas, strict=True)}

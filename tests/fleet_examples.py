@@ -333,6 +333,8 @@ def random_fleet(  # noqa: PLR0915 - one pass over the fields in the order of Fl
         machine_fixed=held,
         machine_fixed_cost_usd=0.5 * usd_per_h * (held @ hours),
         machine_idle_carbon_kgco2e=idle_kwh * intensity[machine_region],
+        machine_running_kgco2e=(2.0 * idle_kwh / size[:, None]) * intensity[machine_region],
+        machine_running_water_l=1.6 * idle_kwh / size[:, None],
         machine_embodied_kgco2e=(0.004 * size)[:, None] * hours,
         machine_water_l=0.8 * idle_kwh,
         machine_incumbent=incumbent_accelerators,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.coefficients.energy import accelerator_power_w, idle_power_w
+from models.coefficients.energy import accelerator_power_w, decoding_power_w
 from models.coefficients.quality import (
     combined_qoe,
     expected_streaming_score,
@@ -105,8 +105,9 @@ class ReplicaLoad:
     residual_s: Array
     """mean residual prefill that an arrival meets, at most: half the lane's longest prompt's"""
     tpot_p95_over_mean: Array
-    load_above_idle_w: Array
-    """power of the replica full of this class alone, less its idle power"""
+    load_w: Array
+    """what a whole work row of this class alone adds to the power of a replica that decodes next
+    to nothing; 1 / (1 + margin) of it, since the margin is in the row and is no work"""
 
 
 def replica_load(
@@ -132,7 +133,8 @@ def replica_load(
     share = `capacity_shares` x (1 + margin), work and prefill rows also x adapter overhead (LoRA).
     P95 over mean TPOT by the share of prompt work in the work row. Power at the class's own full
     load, lambda = 1 / work share without margin and overhead: u_c = lambda 2 P_active (new + m) /
-    (G peak); u_m = (weights + lambda m T kv mean context) / (G bandwidth T).
+    (G peak); u_m = (weights + lambda m T kv mean context) / (G bandwidth T). A replica that runs
+    draws `decoding_power_w` whatever limits it, and with its work up to that.
     """
     new, cached, m = call.new_tokens, call.cached_tokens, call.output_tokens
     target, tp = _array(operating_tpot_s), _array(tp)
@@ -149,7 +151,8 @@ def replica_load(
     )
     overhead = np.broadcast_to(_array(adapter_overhead), bare.shape[:-1])
     slower = np.stack([overhead, np.ones_like(overhead)] * 2, axis=-1)[..., (0, 1, 1, 0)]
-    share = bare * slower * (1.0 + _array(performance_margin))[..., None]
+    margin = 1.0 + _array(performance_margin)
+    share = bare * slower * margin[..., None]
 
     prompt_s = law.prompt_s(new, cached)
     second_moment = m**2 * (1.0 + call.output_cv**2)
@@ -182,7 +185,7 @@ def replica_load(
         fixed_s=full(law.ttft_fixed_s),
         residual_s=full(law.prefill_s(_array(lane_tokens)) / 2.0),
         tpot_p95_over_mean=full(tpot_p95_over_mean(prompt_s / (prompt_s + decode_s))),
-        load_above_idle_w=full(full_w - idle_power_w(tdp_w, tp, idle_w)),
+        load_w=full(np.maximum(full_w - decoding_power_w(tdp_w, tp, idle_w), 0.0) / margin),
     )
 
 

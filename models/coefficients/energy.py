@@ -18,6 +18,12 @@ BUSY_MEMORY_SHARE = 0.18
 """Coefficients of `accelerator_power_w`, fitted by the project to measured H100 and B200 serving
 power: absolute error 11 / 17 / 36 % (median / mean / p90); other families are an extrapolation."""
 
+DECODING_TDP_SHARE = 300.0 / 700.0
+"""Least draw of an accelerator that decodes, over its TDP: H100s at batch 1 (300 W; 600 W at batch
+128), ML.ENERGY Benchmark v3.0 as the calibration of the vLLM semantic router's fleet-sim has it;
+other accelerators are an extrapolation. Weights loaded and no request draw 26 to 66 W above idle
+(arXiv 2605.23918), less than this."""
+
 IDLE_TDP_SHARE = 0.125
 """Idle over TDP where no reading exists: median of the idle readings of ten cards (0.04-0.24)."""
 
@@ -69,6 +75,14 @@ def idle_power_w(
     return _array(accelerators) * each
 
 
+def decoding_power_w(
+    tdp_w: ArrayLike, accelerators: ArrayLike = 1, idle_w: ArrayLike | None = None
+) -> Array:
+    """Power of a replica's accelerators while they decode next to nothing, W: 0.43 TDP, or idle."""
+    base_w = DECODING_TDP_SHARE * _array(tdp_w) * _array(accelerators)
+    return np.maximum(base_w, idle_power_w(tdp_w, accelerators, idle_w))
+
+
 def accelerator_power_w(
     tdp_w: ArrayLike,
     accelerators: ArrayLike,
@@ -81,7 +95,8 @@ def accelerator_power_w(
     """Power of a replica's busy accelerators, W.
 
     P / (G TDP) = 0.60 + 0.03 [Blackwell] + 1.22 u_c + 0.18 u_m, clipped to [idle, G TDP]; u_c
-    and u_m are the ideal compute and memory time of an iteration over its actual time.
+    and u_m are the ideal compute and memory time of an iteration over its actual time. Of a
+    replica well filled; `decoding_power_w` is the other end.
     """
     tdp_w, accelerators = _array(tdp_w), _array(accelerators)
     blackwell = np.asarray(family) == "blackwell"

@@ -161,6 +161,11 @@ class FleetData:
     """float (H,) their cost in the period (line ``owned and committed``)"""
     machine_idle_carbon_kgco2e: FloatArray
     """float (H, T) idle and host energy of one held instance (line ``idle energy``)"""
+    machine_running_kgco2e: FloatArray
+    """float (H, T) of one accelerator of a running replica, above idle, without its work (line
+    ``serving energy``)"""
+    machine_running_water_l: FloatArray
+    """float (H, T) the same in litres"""
     machine_embodied_kgco2e: FloatArray
     """float (H, T) embodied share of one held instance (line ``embodied``)"""
     machine_water_l: FloatArray
@@ -248,6 +253,18 @@ class FleetData:
     def training_carbon_kgco2e(self) -> FloatArray:
         """Sum of the training option's carbon lines, float (O,)."""
         return np.asarray(self.training_carbon_lines_kgco2e.sum(axis=1))
+
+    @property
+    def replica_carbon_kgco2e(self) -> FloatArray:
+        """A running replica above idle, without its work, float (P, T)."""
+        cards = self.pool_accelerators[:, None]
+        return np.asarray(cards * self.machine_running_kgco2e[self.pool_machine])
+
+    @property
+    def replica_water_l(self) -> FloatArray:
+        """The same in litres, float (P, T)."""
+        cards = self.pool_accelerators[:, None]
+        return np.asarray(cards * self.machine_running_water_l[self.pool_machine])
 
     @property
     def machine_carbon_kgco2e(self) -> FloatArray:

@@ -96,13 +96,16 @@ def cost_expression(program: Any, data: FleetData) -> dict[str, Any]:
 def carbon_expression(program: Any, data: FleetData) -> dict[str, Any]:
     """(O2) carbon in kgCO2e for the period, by line.
 
-    Routes, held instances, index, training, migration.
+    Routes and running replicas, held instances, index, training, migration.
     """
     held = data.machine_fixed
     lines = {
         name: linear(_routes(program, data.route_carbon_lines_kgco2e[:, i]))
         for i, name in enumerate(ROUTE_CARBON_LINES)
     }
+    work = data.route_carbon_lines_kgco2e[:, ROUTE_CARBON_LINES.index("serving energy")]
+    running = _replicas(program, data.replica_carbon_kgco2e)
+    lines["serving energy"] = linear(_routes(program, work), running)
     for name, per_instance in (
         ("idle energy", data.machine_idle_carbon_kgco2e),
         ("embodied", data.machine_embodied_kgco2e),
@@ -128,9 +131,10 @@ def loss_expression(program: Any, data: FleetData) -> Any:
 
 
 def water_expression(program: Any, data: FleetData) -> Any:
-    """(W) water in litres for the period: routes, held instances, training."""
+    """(W) water in litres for the period: routes, replicas, held instances, training."""
     return linear(
         _routes(program, data.route_water_l),
+        _replicas(program, data.replica_water_l),
         _purchases(program, data, data.machine_water_l[data.purchase_machine]),
         _indexed(program.train, data.training_water_l),
         constant=(data.machine_fixed * data.machine_water_l).sum(),
@@ -143,6 +147,12 @@ def _expressions(parts: Mapping[str, Any]) -> Any:
 
 def _routes(program: Any, coefficients: FloatArray) -> Terms:
     return serve_terms(program, np.arange(len(coefficients)), coefficients)
+
+
+def _replicas(program: Any, per_replica: FloatArray) -> Terms:
+    """Terms of the running replicas; `per_replica` float (P, T)."""
+    charged = [(p, t) for p, t in program.replicas if per_replica[p, t]]
+    return [program.replicas[at] for at in charged], [per_replica[at] for at in charged]
 
 
 def _indexed(variable: Any, coefficients: ArrayLike) -> Terms:

@@ -15,7 +15,8 @@ the TPOT attainment is no smaller (batch classes: energy only); and each row of 
 request/s is at most some row of p's, the same row for all classes.
 *Proof.* On any machine that runs p, G_q divides the instance too. Replace n replicas of p by
 (G_p/G_q) n of q and move the routes: the accelerators are the same, each capacity row of q holds
-because it is bounded by a row of p's, carbon and water are no larger, and loss and attainment are
+because it is bounded by a row of p's, carbon and water are no larger (what running takes is per
+accelerator), and loss and attainment are
 monotone in what was compared (the network's round trip adds to both alike). Ties keep one.
 
 Machine h is dominated by another offer k of the same region and accelerator type if the size of k

@@ -331,7 +331,7 @@ def _dominated(
         1.0,
     )
     costs = (  # each (B, C), lower is better; a batch answer has no latency
-        np.where(eligible, load.load_above_idle_w[grid] * load.share[grid][..., 0], np.inf),
+        np.where(eligible, load.load_w[grid] * load.share[grid][..., 0], np.inf),
         np.where(live, load.own_prefill_s[grid] + load.fixed_s[grid] + tpot / 2.0, 0.0),
         np.where(live, load.residual_s[grid], 0.0),
         np.where(live, tpot, 0.0),

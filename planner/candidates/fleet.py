@@ -87,12 +87,7 @@ def _route_figures(parts: Parts, routes: Spread) -> _RouteFigures:
     share[served] = parts.cells.load.share[cell] * rate[served, None]
     places = facts.regions
     there = region[served]
-    kwh = (
-        parts.cells.load.load_above_idle_w[cell]
-        / 1e3
-        * hours[routes.slice[served]]
-        * share[served, 0]
-    )
+    kwh = parts.cells.load.load_w[cell] / 1e3 * hours[routes.slice[served]] * share[served, 0]
     pue = np.array([p.pue for p in places])[there]
     grid = np.array([p.carbon_kgco2e_per_kwh for p in places]).reshape(-1, len(hours))
     intensity = grid[there, routes.slice[served]]
@@ -274,6 +269,8 @@ def fleet_data(
             [m.fixed_usd_per_h * settings.period.hours for m in machines]
         ),
         machine_idle_carbon_kgco2e=emits.idle_carbon_kgco2e,
+        machine_running_kgco2e=emits.running_kgco2e,
+        machine_running_water_l=emits.running_water_l,
         machine_embodied_kgco2e=emits.embodied_kgco2e,
         machine_water_l=emits.water_l,
         machine_incumbent=np.array([changes.peak.get(m.machine, 0.0) for m in machines]),

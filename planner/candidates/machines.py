@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.coefficients.energy import (
+    decoding_power_w,
     embodied_kg_per_accelerator_hour,
     host_embodied_kg,
     host_power_w,
@@ -160,11 +161,13 @@ def embodied_kg_per_h(facts: Facts, machine: MachineFacts) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Of one held instance per slice, (H, T)."""
+    """Of one held instance, and of one accelerator of a replica that runs, per slice, (H, T)."""
 
     idle_carbon_kgco2e: FloatArray
     embodied_kgco2e: FloatArray
     water_l: FloatArray
+    running_kgco2e: FloatArray
+    running_water_l: FloatArray
 
 
 def held(facts: Facts, machines: Sequence[MachineFacts]) -> Held:
@@ -180,21 +183,19 @@ def held(facts: Facts, machines: Sequence[MachineFacts]) -> Held:
         return np.array(values, dtype=np.float64).reshape(-1, 1)
 
     pue = column([p.pue for p in places])
-    intensity = np.array([p.carbon_kgco2e_per_kwh for p in places]).reshape(-1, len(hours))
+    wue = column([p.site_wue_l_per_kwh for p in places])
+    electricity = column([p.electricity_water_l_per_kwh for p in places])
+    per_kwh = pue * np.array([p.carbon_kgco2e_per_kwh for p in places]).reshape(-1, len(hours))
     watts = [c.idle_w + host_w(facts, m) for c, m in zip(cards, machines, strict=True)]
     kwh = size * column(watts) / 1e3 * hours
-    embodied = column([embodied_kg_per_h(facts, m) for m in machines])
+    above_w = [float(decoding_power_w(c.tdp_w, 1, c.idle_w)) - c.idle_w for c in cards]
+    running_kwh = column(above_w) / 1e3 * hours
     return Held(
-        idle_carbon_kgco2e=kwh * pue * intensity,
-        embodied_kgco2e=size * embodied * hours,
-        water_l=np.asarray(
-            water_litres(
-                kwh,
-                pue,
-                column([p.site_wue_l_per_kwh for p in places]),
-                column([p.electricity_water_l_per_kwh for p in places]),
-            )
-        ),
+        idle_carbon_kgco2e=kwh * per_kwh,
+        embodied_kgco2e=size * column([embodied_kg_per_h(facts, m) for m in machines]) * hours,
+        water_l=water_litres(kwh, pue, wue, electricity),
+        running_kgco2e=running_kwh * per_kwh,
+        running_water_l=water_litres(running_kwh, pue, wue, electricity),
     )
 
 

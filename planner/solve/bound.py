@@ -199,11 +199,11 @@ def fair(index: FleetIndex, prices: Prices) -> Prices:
 def with_main_rows(index: FleetIndex, prices: Prices) -> Prices:
     """Give every pool's main row what its machine price leaves over the other rows' prices.
 
-    A replica count has no cost of its own, so sum_i price_i <= G_p machine price is all that
-    dual feasibility asks; the sum is taken at the limit because larger prices only help.
+    sum_i price_i <= what a replica that runs takes at the prices is all that dual feasibility
+    asks; the sum is taken at the limit because larger prices only help.
     """
     data = index.data
-    limit = prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
+    limit = replica_prices(index, prices)
     replica = prices.replica.copy()
     pools = np.arange(len(data.pools))
     replica[pools, :, index.pool_main_row] = 0.0
@@ -212,6 +212,13 @@ def with_main_rows(index: FleetIndex, prices: Prices) -> Prices:
     replica[over] *= (limit[over] / total[over])[:, None]
     replica[pools, :, index.pool_main_row] = np.maximum(limit - replica.sum(axis=2), 0.0)
     return replace(prices, replica=BELOW * replica)
+
+
+def replica_prices(index: FleetIndex, prices: Prices) -> FloatArray:
+    """What a running replica takes at the prices, float (P, T): its accelerators, carbon, water."""
+    data = index.data
+    accelerators = prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
+    return np.asarray(accelerators + index.replica_totals @ (prices.weights + prices.cap))
 
 
 def route_reduced_costs(prices: Prices, view: FleetIndex | RouteView) -> FloatArray:
@@ -309,9 +316,7 @@ def evaluate_bound(index: FleetIndex, prices: Prices, span: Span | None = None) 
     ]
 
     # A replica column is bounded by the machines it could ever run on.
-    excess = prices.replica.sum(axis=2) - (
-        prices.machine[data.pool_machine] * data.pool_accelerators[:, None]
-    )
+    excess = prices.replica.sum(axis=2) - replica_prices(index, prices)
     over = excess > 0
     if over.any():
         limit = np.broadcast_to(replica_limit(index)[:, None], over.shape)

@@ -135,6 +135,7 @@ class _Slopes:
         self.columns = np.concatenate(tables)
         whole, parts = index.purchase_totals[self.held].sum(axis=1), self.rented
         self.purchases = np.concatenate([index.purchase_totals[parts], whole])
+        self.running = index.replica_totals[self.pool, self.slice]
         self.accelerator = _accelerator_totals(index, aim)
         self.of_machine = np.ones((len(data.machines), len(data.slices)))
         """times its price that a machine is charged, (H, T)"""
@@ -165,7 +166,9 @@ class _Slopes:
         # On machines that are held anyway a part of a replica costs nothing.
         parts = accelerators * np.where((need > 0.0)[cell], self.of_replica, 0.0)
         parts *= self.of_machine[cell]
-        totals = [self.purchases * times[:, None], self.accelerator[cell] * parts[:, None]]
+        replicas = self.accelerator[cell] * parts[:, None]
+        replicas += self.running * (1.0 + self.of_replica)[:, None]
+        totals = [self.purchases * times[:, None], replicas]
         program.charge(self.columns, np.concatenate(totals))
 
 

@@ -338,6 +338,13 @@ class FleetIndex:
         )
 
     @cached_property
+    def replica_totals(self) -> FloatArray:
+        """float (P, T, 4) cost, carbon, loss, water of one running replica over each slice"""
+        carbon = self.data.replica_carbon_kgco2e
+        zero = np.zeros_like(carbon)
+        return np.stack([zero, carbon, zero, self.data.replica_water_l], axis=2)
+
+    @cached_property
     def training_totals(self) -> FloatArray:
         """float (O, 4) cost, carbon, loss, water"""
         data = self.data

@@ -408,7 +408,8 @@ class Master:
             return
         n, machine = len(p), self.row_machine[data.pool_machine[p], t]
         per_replica = data.pool_accelerators[p].astype(float)
-        columns = self._columns(np.zeros((n, 4)), [(machine, np.arange(n), per_replica)])
+        totals = index.replica_totals[p, t]
+        columns = self._columns(totals, [(machine, np.arange(n), per_replica)])
         self.col_replica[p, t] = columns
         which, row = np.nonzero(index.pool_rows[p])
         n = len(which)

@@ -63,6 +63,7 @@ def totals_of(index: FleetIndex, solution: Solution) -> FloatArray:
     totals[1] += (data.host_carbon_kgco2e * solution.host).sum()
     instances = solution.buy[:, None] + solution.rent
     totals += np.einsum("bt,btm->m", instances.astype(float), index.purchase_totals)
+    totals += np.einsum("pt,ptm->m", solution.replicas.astype(float), index.replica_totals)
     if index.opens:
         used = np.unique(index.region[routes])
         totals[0] += data.region_fixed_cost_usd[used[used >= 0]].sum()

@@ -15,6 +15,7 @@ from planner.instance.facts import (
     RegionFacts,
     VariantFacts,
 )
+from planner.verify import formulas
 from planner.verify.formulas import (
     HOURS_PER_MONTH,
     HOURS_PER_YEAR,
@@ -145,26 +146,17 @@ def embedding_usd(terms: Terms, tokens: float) -> float:
     return tokens * terms.facts.prices.embedding_usd_per_mtok / 1e6
 
 
-W_PER_VCPU, W_PER_GB = (0.74 + 3.5) / 2, 0.392
-"""Cloud Carbon Footprint, methodology, appendix I: AWS at half load; memory."""
-KG_PER_GB = 533 / 384
-"""Memory of the Dell R740 (12 x 32 GB), Cloud Carbon Footprint after B. Davy 2021."""
-SERVER_KG, SERVER_VCPUS = 1000 + 100 - 16 * KG_PER_GB, 96
-"""A two-socket server without its memory, same source."""
-
-
 def host_w(terms: Terms, machine: MachineFacts) -> float:
     """Power of the host, W per accelerator."""
     given = terms.settings.carbon.host_w_per_accelerator
-    drawn = W_PER_VCPU * machine.vcpus + W_PER_GB * machine.ram_gb
+    drawn = formulas.host_w(machine.vcpus, machine.ram_gb)
     return drawn / machine.accelerators if given is None else given
 
 
 def host_kg(terms: Terms, machine: MachineFacts) -> float:
     """Making of the host, kgCO2e per accelerator."""
     given = terms.settings.carbon.host_embodied_kgco2e_per_accelerator
-    made = SERVER_KG * min(machine.vcpus, SERVER_VCPUS) / SERVER_VCPUS
-    made += KG_PER_GB * machine.ram_gb
+    made = formulas.host_kg(machine.vcpus, machine.ram_gb)
     return made / machine.accelerators if given is None else given
 
 

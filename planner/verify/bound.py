@@ -61,6 +61,9 @@ class _Pricing:
         self.held = {
             name: self.lam[1] * c + self.lam[3] * w for name, (c, w) in ground.held.items()
         }
+        self.running = {
+            name: self.lam[1] * c + self.lam[3] * w for name, (c, w) in ground.running.items()
+        }
         self.added = {m.machine: self._added(m) for m in machines}
         self.purchases = [p for m in machines for p in self._purchases(m)]
         self.machine_price = {m.machine: self._machine_price(m) for m in machines}
@@ -138,7 +141,7 @@ class _Pricing:
             if key != own:
                 at = int(places.config[row])
                 lent.append((row, at, places.named[accelerator, key]))
-            price[row, :, 0] = self.machine_price[machine]
+            price[row, :, 0] = self.machine_price[machine] + self.running[machine]
         moves: dict[tuple[int, int], Array] = {}
         for row, at, other in lent:
             if (at, other) not in moves:
@@ -154,8 +157,9 @@ class _Pricing:
         """Stored prices of the capacity rows of a pool (T, 4), or of the one that dominates it, and
         the configuration whose they are.
 
-        Only their ratio is used, any ratio is valid: the four add up to G x the machine's price,
-        which is what the replica column allows. Where nothing is stored all goes to the work row.
+        Only their ratio is used, any ratio is valid: the four add up to G x (the machine's price
+        and what an accelerator emits by running), which is what the replica column allows. Where
+        nothing is stored all goes to the work row.
         """
         split = self._splits.get(f"{machine}/{own}")
         stand_in = self._stand_in(machine) if split is None else machine

@@ -26,7 +26,7 @@ from models.coefficients.serving import (
 from planner.instance.facts import ApiFacts, MachineFacts, VariantFacts
 from planner.instance.schema import LengthClass, Workload
 from planner.serving import Replica, accelerator_shapes, llm_shapes, planning_laws
-from planner.verify.formulas import bill_usd, filled_w, water_l
+from planner.verify.formulas import bill_usd, decoding_w, filled_w, water_l
 from planner.verify.terms import Item, Terms
 
 Array = NDArray[np.float64]
@@ -57,7 +57,8 @@ class Answers:
     context_tokens: Array
     share_per_rps: Array
     """float (..., 4) replicas used per request/s"""
-    load_above_idle_w: Array
+    load_w: Array
+    """of a whole work row, above a replica that decodes next to nothing"""
     alpha_s: Array
     """time of an iteration without any sequence"""
     shift_s: Array
@@ -205,13 +206,12 @@ def pool_loads(
         )
         slower = (serving.lora_overhead if tuned else 1.0) * (1.0 + serving.performance_margin)
         per_s = slower / load.share[..., 0]
-        return replace(load, load_above_idle_w=_load_above_idle_w(request, table, at, per_s))
+        work_w = _work_w(request, table, at, per_s) / (1.0 + serving.performance_margin)
+        return replace(load, load_w=work_w)
 
 
-def _load_above_idle_w(
-    request: answer.Request, table: ConfigTable, at: IntArray, per_s: Array
-) -> Array:
-    """Power above idle of replicas that are full of such requests, `per_s` of them each second."""
+def _work_w(request: answer.Request, table: ConfigTable, at: IntArray, per_s: Array) -> Array:
+    """What being full of such requests, `per_s` of them each second, adds to running replicas."""
     llm, card, precision = table.llm.take(at), table.accelerator.take(at), table.precision[at]
     size, tpot_s, answered = table.accelerators[at], table.tpot_s[at], request.output_tokens
     prompt = request.new_tokens + request.cached_tokens
@@ -226,7 +226,7 @@ def _load_above_idle_w(
     )
     tdp_w, idle_w = table.tdp_w[at], table.idle_w[at]
     full_w = filled_w(tdp_w, idle_w, busy, np.asarray(card.family) == "blackwell")
-    return np.asarray(size * (full_w - idle_w))
+    return np.asarray(size * np.fmax(full_w - decoding_w(tdp_w, idle_w), 0.0))
 
 
 def pool_experience(
@@ -271,7 +271,7 @@ def pool_answers(
         new_tokens=request.new_tokens,
         context_tokens=request.context_tokens,
         share_per_rps=load.share,
-        load_above_idle_w=load.load_above_idle_w,
+        load_w=load.load_w,
         alpha_s=table.law.alpha_s[at],
         shift_s=seen.shift_s,
         tpot_s=tpot_s,
@@ -311,7 +311,7 @@ def hosted_answers(
         new_tokens=full(request.new_tokens),
         context_tokens=full(request.context_tokens),
         share_per_rps=np.zeros((*shape, 4)),
-        load_above_idle_w=full(0.0),
+        load_w=full(0.0),
         alpha_s=full(0.0),
         shift_s=full(seen.shift_s),
         tpot_s=full(api.tpot_s),
@@ -493,7 +493,7 @@ def _assemble(terms: Terms, asks: Sequence[RouteAsk], a: Answers) -> RouteFigure
             continue
         share[j] = rate[j] * a.share_per_rps[j]
         place = terms.regions[ask.region]
-        kwh = a.load_above_idle_w[j] / 1e3 * hours * share[j, 0]
+        kwh = a.load_w[j] / 1e3 * hours * share[j, 0]
         intensity = place.carbon_kgco2e_per_kwh[terms.slice_place[ask.slice]]
         carbon["serving energy"][j] = kwh * place.pue * intensity
         water[j] = water_l(

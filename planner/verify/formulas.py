@@ -59,6 +59,33 @@ def filled_w(
     return np.asarray(np.clip(drawn_w, np.asarray(idle_w), np.asarray(tdp_w)))
 
 
+DECODING_TDP_SHARE = 300 / 700
+"""H100 at batch 1 (ML.ENERGY Benchmark v3.0)."""
+
+
+def decoding_w(tdp_w: ArrayLike, idle_w: ArrayLike) -> Array:
+    """Power of an accelerator of a running replica without its work."""
+    return np.asarray(np.fmax(DECODING_TDP_SHARE * np.asarray(tdp_w), idle_w))
+
+
+W_PER_VCPU, W_PER_GB = (0.74 + 3.5) / 2, 0.392
+"""Of hosts: Cloud Carbon Footprint, methodology, appendix I (AWS at half load; memory)."""
+KG_PER_GB = 533 / 384
+"""Memory of the Dell R740, 12 x 32 GB (Cloud Carbon Footprint after B. Davy 2021)."""
+SERVER_KG, SERVER_VCPUS = 1000 + 100 - 16 * KG_PER_GB, 96
+"""A two-socket server without its memory, same source."""
+
+
+def host_w(vcpus: float, ram_gb: float) -> float:
+    """Power of the host of an instance, held or used."""
+    return W_PER_VCPU * vcpus + W_PER_GB * ram_gb
+
+
+def host_kg(vcpus: float, ram_gb: float) -> float:
+    """Making of the host of an instance: its part of a server, and its memory."""
+    return SERVER_KG * min(vcpus, SERVER_VCPUS) / SERVER_VCPUS + KG_PER_GB * ram_gb
+
+
 def water_l(
     it_kwh: ArrayLike, pue: ArrayLike, site_l_per_kwh: ArrayLike, plants_l_per_kwh: ArrayLike
 ) -> Array:

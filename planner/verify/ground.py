@@ -27,7 +27,7 @@ from planner.verify.figures import (
 from planner.verify.formulas import water_l
 from planner.verify.migration import Moves
 from planner.verify.terms import Item, Terms
-from planner.verify.totals import instance_hour
+from planner.verify.totals import instance_hour, running_kw
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -123,7 +123,7 @@ class Routes:
     share: Array
     """(K, C, 4) replicas that a request per second takes; 0 where none can answer"""
     kw: Array
-    """(K, C) above idle, of a request per second"""
+    """(K, C) of the work of a request per second"""
 
 
 class Ground:
@@ -148,7 +148,7 @@ class Ground:
 
     @cached_property
     def per_kwh(self) -> tuple[Array, Array]:
-        """(kgCO2e, litres) of a kWh above idle in each region and slice, float (R, T); 0 outside
+        """(kgCO2e, litres) of a kWh in each region and slice, float (R, T); 0 outside
         the grid."""
         carbon = np.zeros((len(self.terms.region_names), len(self.slices)))
         water = np.zeros_like(carbon)
@@ -168,6 +168,18 @@ class Ground:
             hourly = np.array([instance_hour(self.terms, machine, t) for t in self.slices])
             carbon, water = (hourly[:, 0] + hourly[:, 1]) * self.hours, hourly[:, 2] * self.hours
             found[machine.machine] = carbon, water
+        return found
+
+    @cached_property
+    def running(self) -> dict[str, tuple[Array, Array]]:
+        """(kgCO2e, litres) of an accelerator of a running replica on each machine over each slice,
+        above idle and without its work, both (T,)."""
+        carbon, water = self.per_kwh
+        found = {}
+        for machine in self.facts.machines:
+            at = self.terms.region_names.index(machine.region)
+            kwh = running_kw(self.terms, machine) * self.hours
+            found[machine.machine] = kwh * carbon[at], kwh * water[at]
         return found
 
     @cached_property
@@ -352,7 +364,7 @@ class Ground:
             np.broadcast_to(qoe, can.shape).reshape(shape),
             np.broadcast_to(seen.attainment, can.shape).reshape(shape),
             share,
-            np.where(runs, load.load_above_idle_w, 0.0) / 1e3 * share[..., 0],
+            np.where(runs, load.load_w, 0.0) / 1e3 * share[..., 0],
         )
 
     def training(self, variant: VariantFacts) -> tuple[Array, Array, Array]:

@@ -19,7 +19,7 @@ from planner.verify.adaptation import (
 )
 from planner.verify.case import Case, price_usd_per_h
 from planner.verify.fleet import added_accelerators
-from planner.verify.formulas import water_l
+from planner.verify.formulas import decoding_w, water_l
 from planner.verify.report import TOLERANCE
 from planner.verify.terms import Terms
 
@@ -75,6 +75,7 @@ def ledger(case: Case) -> Ledger:
     )
     _routes(case, book)
     _variants(case, book)
+    _replicas(case, book)
     _machines(case, book)
     _policies(case, book)
     return book
@@ -128,6 +129,24 @@ def instance_hour(terms: Terms, machine: MachineFacts, in_slice: str) -> tuple[f
     water = water_l(kw, place.pue, place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh)
     embodied = machine.accelerators * embodied_kg_per_h(terms, machine)
     return kw * place.pue * intensity, embodied, float(water)
+
+
+def running_kw(terms: Terms, machine: MachineFacts) -> float:
+    """Power of an accelerator of a running replica above idle, without its work."""
+    card = terms.accelerators[machine.accelerator]
+    return float(decoding_w(card.tdp_w, card.idle_w) - card.idle_w) / 1e3
+
+
+def _replicas(case: Case, book: Ledger) -> None:
+    for line in case.replicas:
+        machine = case.terms.machines[line.region, line.offer]
+        place, hours = case.terms.regions[line.region], case.terms.slice_hours[line.slice]
+        kwh = line.replicas * line.accelerators * running_kw(case.terms, machine) * hours
+        intensity = place.carbon_kgco2e_per_kwh[case.terms.slice_place[line.slice]]
+        book.emit("serving energy", kwh * place.pue * intensity)
+        book.machine_carbon[machine.machine] += kwh * place.pue * intensity
+        wue, electricity = place.site_wue_l_per_kwh, place.electricity_water_l_per_kwh
+        book.water_l += float(water_l(kwh, place.pue, wue, electricity))
 
 
 def _machines(case: Case, book: Ledger) -> None:

@@ -79,7 +79,7 @@ class EncodedFleet(ElementwiseProblem):  # type: ignore[misc]
         per = data.purchase_cost_usd / size / data.purchase_availability[:, None]
         np.minimum.at(usd, data.purchase_machine, per)
         usd[~np.isfinite(usd)] = 0.0
-        kg = data.machine_carbon_kgco2e / data.machine_size[:, None]
+        kg = data.machine_carbon_kgco2e / data.machine_size[:, None] + data.machine_running_kgco2e
         held = index.share.max(axis=1) * data.pool_accelerators[np.maximum(index.pool, 0)] * own
         static = np.stack(
             [

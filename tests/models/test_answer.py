@@ -77,8 +77,15 @@ def test_the_residual_is_half_the_prefill_of_the_lane() -> None:
 
 
 def test_power_stays_between_idle_and_tdp_and_an_unreachable_point_has_no_share() -> None:
-    assert 0.0 < load().load_above_idle_w[0] <= 700.0 - 70.0
+    assert 0.0 < load().load_w[0] <= 700.0 - 300.0
     assert np.isinf(load(operating_tpot_s=0.009).share).all()
+
+
+def test_a_margin_takes_replicas_and_no_energy():
+    """Room kept for a slower engine is room, not work: energy per request stays."""
+    lean, wide = load(), load(performance_margin=0.25)
+    assert wide.share[0, 0] == pytest.approx(1.25 * lean.share[0, 0])
+    assert wide.load_w[0] * wide.share[0, 0] == pytest.approx(lean.load_w[0] * lean.share[0, 0])
 
 
 def test_the_shift_by_hand_and_what_the_network_does_to_the_score() -> None:

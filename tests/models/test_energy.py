@@ -87,6 +87,18 @@ def test_idle_power() -> None:
     assert energy.idle_power_w(400, 2) == pytest.approx(100)
 
 
+def test_an_h100_that_decodes_draws_what_was_measured_at_batch_1() -> None:
+    """300 W (ML.ENERGY Benchmark v3.0), far above 72 W idle and the 98 to 122 W of a loaded one
+    without requests (arXiv 2605.23918: 26 to 50 W above idle on HBM)."""
+    assert energy.decoding_power_w(700, idle_w=72) == pytest.approx(300.0)
+    assert energy.decoding_power_w(700, 8, idle_w=72) == pytest.approx(2400.0)
+    assert energy.decoding_power_w(700, idle_w=72) > 72 + 50
+
+
+def test_decoding_never_draws_less_than_idling() -> None:
+    assert energy.decoding_power_w(100, idle_w=60) == pytest.approx(60.0)
+
+
 def test_host_power_by_vcpus_and_memory() -> None:
     """By hand, at 2.12 W a vCPU and 0.392 W a GB (Cloud Carbon Footprint, methodology, appendix I):
     g2-standard-4 (4 vCPUs, 16 GB, one L4) 8.48 + 6.272; p5.48xlarge (192, 2,048, eight H100)

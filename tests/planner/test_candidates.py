@@ -401,6 +401,7 @@ def optimum(data: FleetData, objective: str) -> float:  # noqa: PLR0912, PLR0915
     cost[at[4] : at[5]] = data.training_cost_usd
     cost[at[5] :] = data.host_cost_usd.ravel()
     carbon[at[1] : at[2]] = data.route_carbon_kgco2e
+    carbon[at[2] : at[3]] = data.replica_carbon_kgco2e.ravel()
     carbon[at[4] : at[5]] = data.training_carbon_kgco2e
     carbon[at[5] :] = data.host_carbon_kgco2e.ravel()
     loss = np.zeros(at[-1])

@@ -30,7 +30,7 @@ from planner.verify import adaptation as checker
 from planner.verify import verify_plan
 from planner.verify.migration import Moves
 from planner.verify.terms import Terms
-from planner.verify.totals import instance_hour
+from planner.verify.totals import instance_hour, running_kw
 from tests.planner.honest_plans import honest_plan
 
 INSTANCES = Path(__file__).parents[2] / "instances"
@@ -180,6 +180,24 @@ def test_an_hour_of_a_machine_by_hand() -> None:
         half.embodied_kgco2e[0, 0] / 364,
         half.water_l[0, 0] / 364,
     ) == pytest.approx(by_hand)
+
+
+def test_a_running_accelerator_by_hand() -> None:
+    """An L4 that decodes draws 300/700 of its 72 W, 13.86 W above its 17 W idle, whatever its work;
+    an H100 228 W above its 72 W. What was billed before followed the work alone."""
+    facts, _, _ = tiny(MONTH_H, 1.0)
+    place = next(r for r in facts.regions if r.region == REGION)
+    for accelerator, watts in (("l4", 72 * 3 / 7 - 17), ("h100-sxm", 228.0)):
+        machine = next(
+            m for m in facts.machines if (m.region, m.accelerator) == (REGION, accelerator)
+        )
+        kwh = watts / 1e3 * 364
+        kg = kwh * place.pue * place.carbon_kgco2e_per_kwh[0]
+        water = kwh * (place.site_wue_l_per_kwh + place.pue * place.electricity_water_l_per_kwh)
+        half = held(facts, [machine])
+        assert half.running_kgco2e[0, 0] == pytest.approx(kg)
+        assert half.running_water_l[0, 0] == pytest.approx(water)
+        assert running_kw(Terms(facts), machine) == pytest.approx(watts / 1e3)
 
 
 # ------------------------------------------------------------------ twelve periods are a year
