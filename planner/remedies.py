@@ -324,6 +324,11 @@ def _of_table(x: Exclusion) -> Lever:
             _llm(llm, context_tokens=whole),
         ),
         "precision": (llm, f"allow {llm} in bf16", _llm(llm, precisions=("bf16",))),
+        "heads": (
+            llm,
+            f"allow an llm like {llm} whose heads split over {whole:,} accelerators",
+            _llm(llm, attention_heads=None, kv_heads=whole),
+        ),
         "prompt lane": (
             "",
             f"allow prompt lanes of {whole:,} tokens (prompt_lane_tokens)",

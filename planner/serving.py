@@ -282,6 +282,20 @@ def narrowest_bits(accelerator: AcceleratorFacts) -> int:
     return 4 if accelerator.fp4_tflops else 8 if accelerator.fp8_tflops else WIDEST_BITS
 
 
+def splits_heads(llm: Mapping[str, Any], accelerators: int, engine: str) -> bool:
+    """Whether the accelerators of a replica get whole heads, alike: attention heads are divided, KV
+    heads divided or copied whole (vLLM asserts both).
+
+    `llm`: a row of the catalog, or `vars` of facts. llama.cpp takes turns by layers and splits no
+    heads; a compressed (MLA) cache is copied; heads that nobody stated are not held against it.
+    """
+    attention, kv = llm["attention_heads"], llm["kv_heads"]
+    if engine == "llama.cpp" or not attention:
+        return True
+    copied = llm["attention"] == "mla" or not kv or accelerators % kv == 0
+    return bool(attention % accelerators == 0 and (copied or kv % accelerators == 0))
+
+
 # ------------------------------------------------------------------ laws for planning
 
 

@@ -18,7 +18,7 @@ from models.coefficients.serving import (
 from models.coefficients.sizing import replica_power_w, replicas_for
 from planner.catalog import load_catalog
 from planner.errors import InfeasibleError, InstanceError
-from planner.serving import planning_law, shapes
+from planner.serving import planning_law, shapes, splits_heads
 
 TRAINING_MFU = 0.35
 SIZES = (1, 2, 4, 8, 16)
@@ -58,8 +58,10 @@ def size_llm(
     capacity = kv_capacity_bytes(shape, hardware, tp, precision)
     weights = float(weight_bytes(shape, precision)[0])
     need = (input_tokens + output_tokens) * shape.kv_bytes_per_token
+    row = load_catalog().llm(llm)
+    even = np.array([splits_heads(row, size, engine) for size in SIZES])
     holding = np.flatnonzero(capacity >= need)
-    serving = np.flatnonzero(np.isfinite(shares).all(axis=1))
+    serving = np.flatnonzero(np.isfinite(shares).all(axis=1) & even)
     if not holding.size:
         raise InfeasibleError(
             f"{llm} at {precision} needs {weights / 1e9:.0f} GB for weights: more than "

@@ -30,6 +30,7 @@ from planner.serving import (
     has_arithmetic,
     llm_shapes,
     narrowest_bits,
+    splits_heads,
     usable_precisions,
 )
 
@@ -70,7 +71,8 @@ class Configs:
 def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
     """Every configuration that runs.
 
-    Noted: precisions without arithmetic, weights that do not fit, operating points below alpha.
+    Noted: precisions without arithmetic, heads that do not split, weights that do not fit,
+    operating points below alpha.
     """
     serving, grid = facts.instance.settings.serving, grid_of(facts)
     rows = _replicas(facts, grid, tally)
@@ -119,7 +121,9 @@ def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
 
 
 def _replicas(facts: Facts, grid: Grid, tally: Tally) -> list[tuple[int, int, int, str]]:
-    """(llm, accelerator, accelerators, precision) of every replica with the arithmetic it needs."""
+    """(llm, accelerator, accelerators, precision) of every replica with the arithmetic it needs and
+    heads that split."""
+    engine = facts.instance.settings.serving.engine
     sizes = {a.accelerator: set[int]() for a in facts.accelerators}
     for machine in facts.machines:
         sizes[machine.accelerator].update(accelerator_counts(machine.accelerators))
@@ -132,16 +136,29 @@ def _replicas(facts: Facts, grid: Grid, tally: Tally) -> list[tuple[int, int, in
                 if count <= llm.max_accelerators_per_replica
             ]
             usable = usable_precisions(llm, accelerator)
-            rows += [(at, card, count, precision) for count in counts for precision in usable]
+            even = [count for count in counts if splits_heads(vars(llm), count, engine)]
+            rows += [(at, card, count, precision) for count in even for precision in usable]
+            lanes, points = grid.of(llm.llm, accelerator.accelerator)
+            of_each = len(lanes) * len(points)
+            if len(even) < len(counts):
+                tally.one(
+                    "heads",
+                    None,
+                    llm.llm,
+                    accelerator.accelerator,
+                    count=(len(counts) - len(even)) * len(usable) * of_each,
+                    needed=min(set(counts) - set(even)),
+                    available=max(even, default=0),
+                    unit="equal parts of the heads",
+                )
             refused = [x for x in llm.precisions if not has_arithmetic(accelerator, x)]
             if refused and counts:
-                lanes, points = grid.of(llm.llm, accelerator.accelerator)
                 tally.one(
                     "precision",
                     None,
                     llm.llm,
                     accelerator.accelerator,
-                    count=len(refused) * len(counts) * len(lanes) * len(points),
+                    count=len(refused) * len(counts) * of_each,
                     needed=max(ARITHMETIC_BITS[x] for x in refused),
                     available=narrowest_bits(accelerator),
                     unit="bit arithmetic",

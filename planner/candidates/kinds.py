@@ -14,6 +14,7 @@ RULES = (
     "context length",
     "prompt lane",
     "precision",
+    "heads",
     "memory",
     "operating point",
     "TPOT target",

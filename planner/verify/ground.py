@@ -243,8 +243,10 @@ class Ground:
             card = terms.accelerators[machine.accelerator]
             region = terms.region_names.index(machine.region)
             lanes, points = terms.grid.of(llm, machine.accelerator)
+            most = facts.max_accelerators_per_replica
+            sizes = accelerator_counts(machine.accelerators, most)
             for count, precision, tpot_s, lane in product(
-                accelerator_counts(machine.accelerators, facts.max_accelerators_per_replica),
+                [count for count in sizes if terms.heads_divide(facts, count)],
                 usable_precisions(facts, card),
                 points,
                 lanes,

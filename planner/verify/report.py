@@ -24,7 +24,7 @@ RULES: dict[str, str] = {
     "replica-capacity": "replicas carry the work, slots, memory and prefill routed to them",
     "machine-capacity": "accelerators of the replicas fit the machines held",
     "whole-numbers": "replicas and instances are whole and not negative",
-    "divisibility": "a replica's accelerators divide the machine's instance",
+    "divisibility": "a replica's accelerators divide the machine's instance and the llm's heads",
     "market": "machines are bought only in markets that are priced and allowed",
     "stock": "no more instances than are on sale",
     "quota": "accelerators held stay within every quota",

@@ -75,6 +75,14 @@ def check_pools(case: Case) -> None:
                 f"pool {name} has replicas of {size} accelerators on instances of "
                 f"{machine.accelerators}",
             )
+        elif not case.terms.heads_divide(llm, size):
+            case.findings.add(
+                "divisibility",
+                name,
+                f"parts of {llm.attention_heads} attention and {llm.kv_heads} KV heads",
+                size,
+                f"pool {name}: {pool.llm} does not split over {size} accelerators",
+            )
         elif not memory_fits(case.terms, machine.accelerator, pool.llm, size, pool.precision):
             case.findings.add(
                 "memory-fit",

@@ -212,6 +212,16 @@ class Terms:
         place = self.regions.get(region)
         return place is not None and workload.residency in place.residency
 
+    # ---- replicas
+    def heads_divide(self, llm: LlmFacts, accelerators: int) -> bool:
+        """Whether tensor parallelism can split the llm's heads over the accelerators: attention
+        heads in equal parts, KV heads in equal parts or as whole copies."""
+        if self.settings.serving.engine == "llama.cpp" or llm.attention_heads is None:
+            return True
+        kv = 1 if llm.attention == "mla" or llm.kv_heads is None else llm.kv_heads
+        apart = llm.attention_heads % accelerators == 0
+        return apart and max(kv, accelerators) % min(kv, accelerators) == 0
+
     # ---- rules of a workload
     def region_share_max(self, workload: Workload) -> float | None:
         """Most of a slice's demand that one region may serve; None: no rule."""

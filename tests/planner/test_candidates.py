@@ -49,6 +49,7 @@ from planner.serving import (
     accelerator_shapes,
     llm_shapes,
     planning_laws,
+    splits_heads,
 )
 from planner.verify.figures import RouteAsk, route_figures
 from planner.verify.terms import Terms
@@ -468,6 +469,37 @@ def with_precisions(facts: Facts, *precisions: str) -> Facts:
 def without_fp8(facts: Facts) -> Facts:
     cards = tuple(replace(x, fp8_tflops=None, fp4_tflops=None) for x in facts.accelerators)
     return replace(facts, accelerators=cards)
+
+
+@pytest.mark.parametrize(
+    ("llm", "engine", "widths"),
+    [
+        pytest.param("qwen2.5-7b", "vllm", [1, 2, 4], id="28 heads, 4 for the cache"),
+        pytest.param("phi-4", "vllm", [1, 2], id="40 heads, 10 for the cache"),
+        pytest.param("llama-3.1-8b", "vllm", [1, 2, 4, 8, 16], id="32 heads, 8 copied"),
+        pytest.param("deepseek-v3", "vllm", [1, 2, 4, 8, 16], id="compressed cache, copied"),
+        pytest.param("qwen2.5-7b", "llama.cpp", [1, 2, 4, 8, 16], id="layers in turn"),
+    ],
+)
+def test_heads_split_as_vllm_asserts(llm: str, engine: str, widths: list[int]) -> None:
+    """vllm-project/vllm#11797: 28 attention and 4 KV heads "cannot be ran on 8GPU node"; KV heads
+    are divided or copied whole (assertions in its attention layers)."""
+    row = load_catalog().llm(llm)
+    assert [tp for tp in (1, 2, 4, 8, 16) if splits_heads(row, tp, engine)] == widths
+
+
+def test_replicas_that_cannot_split_the_heads_are_excluded_and_say_so(tiny: Facts) -> None:
+    wide = tuple(
+        replace(x, attention_heads=28, kv_heads=4, max_accelerators_per_replica=8)
+        for x in tiny.llms
+    )
+    facts = replace(tiny, llms=wide)
+    found = candidates(facts)
+    assert {pool.accelerators for pool in found.pools} <= {1, 2, 4}
+    heads = next(x for x in found.exclusions if x.rule == "heads")
+    assert (heads.needed, heads.available) == (8, 4)
+    terms = Terms(facts)
+    assert [terms.heads_divide(wide[0], count) for count in (1, 2, 4, 8)] == [True] * 3 + [False]
 
 
 def test_a_precision_without_arithmetic_is_excluded_unless_weight_only(tiny: Facts) -> None:
