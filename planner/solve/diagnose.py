@@ -114,8 +114,10 @@ def nothing_found(
         told += f"; tried: {', '.join(tried)}"
     room = [words for rule in rules_of(index.data) if (words := _room(index, rule, deadline))]
     if room:
-        told += f"; what limits: {', '.join(room)}"
-    return SolverError(f"{told}. Give more room there, or more time (--time-limit)")
+        told += f"; what limits: {', '.join(room)}. Give more room there, or more time"
+    else:
+        told += ". Give more time"
+    return SolverError(f"{told} (--time-limit)")
 
 
 def _room(index: FleetIndex, rule: Rule, deadline: float) -> str:
