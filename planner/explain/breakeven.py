@@ -13,10 +13,18 @@ from dataclasses import dataclass, field
 
 from planner.answer.adoption import UNITS, Case, Market
 from planner.candidates.legs import legs_of, mixture_quality
-from planner.errors import InfeasibleError, SolverError
+from planner.errors import SolverError
 from planner.explain.bench import Bench, Solved
 from planner.explain.clock import Clock
-from planner.explain.flips import Scale, compared, impossible_note, search, side, tested_span
+from planner.explain.flips import (
+    Scale,
+    at_value,
+    compared,
+    impossible_note,
+    search,
+    side,
+    tested_span,
+)
 from planner.explain.results import BreakEven, Flip, Trial
 from planner.explain.wishes import Wish, keep_of
 from planner.instance.checks import PLAUSIBLE
@@ -59,10 +67,9 @@ class Duel:
 
     def at(self, change: str, value: float) -> Trial | None:
         """Both sides at one value; what is proved at once is not re-solved. None: not found out."""
-        try:
-            bench = self.bench.changed([f"{change}{value:.10g}"])
-        except InfeasibleError:
-            return compared(value, None, None)
+        bench = at_value(self.bench, change, value)
+        if isinstance(bench, Trial):
+            return bench
         mine, theirs = (
             bench.only(keep_of(wish, bench.facts, bench.candidates))
             for wish in (self.own, self.rival)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from planner.errors import InfeasibleError, SolverError, VerificationError
+from planner.errors import InfeasibleError, PlannerError, SolverError, VerificationError
 from planner.explain.bench import Bench, Solved
 from planner.explain.clock import Clock
 from planner.explain.results import Flip, Trial
@@ -17,6 +17,9 @@ NEITHER = "none"
 """Leads where no side has a plan, proved."""
 BESIDE_GUESS = (1.15, 1.0 / 1.15)
 """A closed form is tried from a little beyond it, then from a little before it."""
+REFUSED = "refused"
+"""Leads where the instance format has no such value."""
+NO_VERDICT = (NEITHER, REFUSED)
 MOST_STEPS = 12
 
 Test = Callable[[float], Trial | None]
@@ -62,6 +65,17 @@ def compared(value: float, own: Solved | None, rival: Solved | None, even: float
     return Trial(value, leader, False, least, most, estimate)
 
 
+def at_value(bench: Bench, change: str, value: float) -> Bench | Trial:
+    """The bench under the change, or the test that needs no solver: nothing can be served there,
+    or the format refuses the value."""
+    try:
+        return bench.changed([f"{change}{value:.10g}"])
+    except InfeasibleError:
+        return compared(value, None, None)
+    except PlannerError:
+        return Trial(value, REFUSED, True, None, None, None)
+
+
 def side(bench: Bench | None, seconds: float, *plans: Plan) -> Solved | None:
     """A side re-solved; None where it is proved impossible. SolverError: nothing was found."""
     if bench is None:
@@ -83,8 +97,8 @@ def search(
     """(the turn between `today` and `end`, every test, whether a turn or the end was reached).
 
     Today's verdict is the plan's own. A guess is tried on both its sides first; then the end,
-    then halves. A verdict is taken to turn once; a value at which neither side has a plan ends
-    the search.
+    then halves. A verdict is taken to turn once; a value at which neither side has a plan, or
+    that the format refuses, ends the search.
     """
     tests: list[Trial] = []
 
@@ -105,7 +119,7 @@ def search(
         if found.leader == "rival":
             rival = found
             break
-        if found.leader == NEITHER:
+        if found.leader in NO_VERDICT:
             break
         own = (value, found.proved)
     if rival is None:
@@ -121,7 +135,7 @@ def search(
         found = at(middle)
         if found is None:
             break
-        if found.leader == NEITHER:
+        if found.leader in NO_VERDICT:
             break
         if found.leader == "rival":
             rival = found
@@ -132,19 +146,25 @@ def search(
 
 def _beside(guess: float, today: float, end: float, scale: Scale) -> float:
     """A little beyond the guess, seen from today, and not beyond the end."""
-    if not scale.factors:
-        return guess + 0.1 * (guess - today)
-    beyond = guess * (BESIDE_GUESS[0] if guess > today else BESIDE_GUESS[1])
+    if scale.factors:
+        beyond = guess * (BESIDE_GUESS[0] if guess > today else BESIDE_GUESS[1])
+    else:
+        beyond = guess + 0.1 * (guess - today)
     return min(beyond, end) if end > today else max(beyond, end)
 
 
 def tested_span(today: float, tests: Sequence[Trial]) -> tuple[float, float]:
     """Least and most value at which a verdict was had, today's included."""
-    values = [today, *(test.value for test in tests if test.leader != NEITHER)]
+    values = [today, *(test.value for test in tests if test.leader not in NO_VERDICT)]
     return min(values), max(values)
 
 
 def impossible_note(tests: Sequence[Trial]) -> str:
-    """Where neither side has a plan, in words; empty where there is none such."""
-    values = sorted(test.value for test in tests if test.leader == NEITHER)
-    return f"at {', '.join(f'{v:.3g}' for v in values)} no plan exists at all" if values else ""
+    """Where neither side has a plan, or none may be asked for, in words; empty without such."""
+    said = []
+    refused = "a figure leaves the range of the format"
+    for leader, words in ((NEITHER, "no plan exists at all"), (REFUSED, refused)):
+        values = sorted(test.value for test in tests if test.leader == leader)
+        if values:
+            said.append(f"at {', '.join(f'{v:.3g}' for v in values)} {words}")
+    return "; ".join(said)

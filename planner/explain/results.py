@@ -97,7 +97,8 @@ class Trial:
 
     value: float
     leader: str
-    """``own``, ``rival``, ``open`` (within the gaps) or ``none`` (no plan exists, proved)"""
+    """``own``, ``rival``, ``open`` (within the gaps), ``none`` (no plan exists, proved) or
+    ``refused`` (the instance format has no such value)"""
     proved: bool
     least: float | None
     most: float | None

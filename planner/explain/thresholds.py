@@ -15,11 +15,19 @@ import numpy as np
 
 from planner.answer.words import variant_said
 from planner.compare.decisions import adoption_changes
-from planner.errors import InfeasibleError, SolverError
+from planner.errors import SolverError
 from planner.explain.bench import Bench
 from planner.explain.choices import cost_shares
 from planner.explain.clock import Clock
-from planner.explain.flips import Scale, compared, impossible_note, search, side, tested_span
+from planner.explain.flips import (
+    Scale,
+    at_value,
+    compared,
+    impossible_note,
+    search,
+    side,
+    tested_span,
+)
 from planner.explain.restrict import Keep
 from planner.explain.results import Flip, Threshold, Trial
 from planner.front.choose import fleet_of
@@ -118,10 +126,9 @@ class Duel:
 
     def at(self, change: str, value: float) -> Trial | None:
         """Both at one value; None where time was up or nothing was found."""
-        try:
-            bench = self.bench.changed([f"{change}{value:.10g}"])
-        except InfeasibleError:
-            return compared(value, None, None)
+        bench = at_value(self.bench, change, value)
+        if isinstance(bench, Trial):
+            return bench
         mine = bench.only(own_choices(bench, self.plan))
         seconds = self.clock.each(TESTS_AHEAD, SOLVES_PER_TEST) / SOLVES_PER_TEST
         if not seconds:

@@ -19,7 +19,14 @@ from planner.errors import PlannerError, RunError
 from planner.explain.bench import Bench, Solved
 from planner.explain.choices import questions
 from planner.explain.clock import Clock, useful_s
-from planner.explain.flips import Scale, compared, search
+from planner.explain.flips import (
+    Scale,
+    at_value,
+    compared,
+    impossible_note,
+    search,
+    tested_span,
+)
 from planner.explain.limits import limits_of
 from planner.explain.results import PRICED, Explanation, Trial
 from planner.explain.said import threshold
@@ -169,6 +176,30 @@ def test_a_verdict_turns_where_the_numbers_say() -> None:
         assert len(tests) < 14
     flip, tests, whole = search(test, 8.0, 5.0, None, scale, Clock(60.0))
     assert (flip, whole, len(tests)) == (None, True, 1)
+
+
+@pytest.mark.parametrize(("today", "end", "guess"), [(0.63, 1.0, 0.99), (0.5, 0.02, 0.03)])
+def test_no_value_beyond_the_end_is_tried(today: float, end: float, guess: float) -> None:
+    asked = []
+
+    def test(value: float) -> Trial:
+        asked.append(value)
+        return Trial(value, "own", True, 1.0, 1.0, 1.0)
+
+    search(test, today, end, guess, Scale(factors=False, fine=0.005), Clock(60.0))
+    assert asked
+    assert all(min(today, end) <= value <= max(today, end) for value in asked)
+
+
+def test_a_value_that_the_format_refuses_ends_the_search_and_is_told(bench: Bench) -> None:
+    tried = at_value(bench, "quality.chat/llama-3.1-8b/base=", 1.03)
+    assert isinstance(tried, Trial)
+    flip, tests, whole = search(
+        lambda _: tried, 0.6, 1.03, None, Scale(factors=False, fine=0.005), Clock(60.0)
+    )
+    assert (flip, whole) == (None, True)
+    assert tested_span(0.6, tests) == (0.6, 0.6)
+    assert impossible_note(tests) == "at 1.03 a figure leaves the range of the format"
 
 
 def test_sides_within_their_gaps_are_open() -> None:
