@@ -147,7 +147,7 @@ def _of_workloads(facts: Facts, plan: Plan, exclusions: Sequence[Exclusion]) -> 
                 w.quality_min, bool(out), -1.0, workload=name,
             )  # fmt: skip
         lost = policy.region_loss_share if w.region_loss_share is None else w.region_loss_share
-        if lost > 0.0:
+        if lost > 0.0 and w.kind == "interactive":
             most = max((share for (x, _, _), share in shares.items() if x == name), default=0.0)
             own = w.region_loss_share is not None
             limit = _most(

@@ -10,7 +10,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, get_args
@@ -672,24 +672,9 @@ def residency_nowhere(t: Tables, catalog: Catalog) -> Iterator[Finding]:
                 f"only {len(allowed)} allowed regions may serve it",
                 "lower min_regions, or allow more regions",
             )
-        share = row.region_loss_share
-        if share is not None and share > 0.0 and len(allowed) < 2:
-            yield t.workloads.finding(
-                index,
-                "region_loss_share",
-                "only one allowed region may serve it",
-                "allow a second region, or set the share to 0",
-            )
     if t.settings is None:
         return
     policy = t.settings.policy
-    if policy.region_loss_share > 0.0 and len(tags) < 2:
-        yield t.setting(
-            "policy.region_loss_share",
-            policy.region_loss_share,
-            "only one region is allowed",
-            "allow a second region, or set the share to 0",
-        )
     most = max((row.min_regions for row in t.workloads.rows), default=1)
     if policy.max_regions is not None and policy.max_regions < most:
         yield t.setting(
@@ -698,6 +683,47 @@ def residency_nowhere(t: Tables, catalog: Catalog) -> Iterator[Finding]:
             f"a workload asks for {most} regions",
             "raise it, or lower min_regions in workloads.csv",
         )
+
+
+def loss_of_a_region(t: Tables, catalog: Catalog) -> Iterator[Finding]:
+    """Of n regions at most 1 - 1/n survives the loss of one; demand that may wait is not held."""
+    if t.settings is None or not (t.regions.whole and t.regions.rows):
+        return
+    asked = t.settings.policy.region_loss_share
+    anywhere = any(row.region is None for row in t.apis.rows)
+    tags = [residency_of(row, catalog) for row in t.regions.rows]
+    found: dict[str, Finding] = {}  # the policy's share is told once
+    for index, row in enumerate(t.workloads.rows):
+        own = row.region_loss_share
+        share = asked if own is None else own
+        regions = sum(row.residency in {None, *held} for held in tags)
+        if row.kind == "batch":
+            if share > 0.0:
+                yield _lost_batch(t, index)
+        elif regions and not anywhere and share > 1.0 - 1.0 / regions + SUM_TOLERANCE:
+            left = f"{1.0 - 1.0 / regions:.4g} survives the loss of one"
+            problem = f"of {regions} allowed regions for {row.workload} at most {left}"
+            finding = _loss(t, index, problem, "lower the share, or allow more regions")
+            found.setdefault(finding.place, finding)
+    yield from found.values()
+
+
+def _lost_batch(t: Tables, index: int) -> Finding:
+    name = t.workloads.rows[index].workload
+    found = _loss(
+        t, index, f"{name} is batch, which may wait: the loss of a region does not bind it",
+        "spread it with min_regions, or give it a region_loss_share of 0",
+    )  # fmt: skip
+    return replace(found, warning=True, name=f"workloads/{name}/region_loss_share")
+
+
+def _loss(t: Tables, index: int, problem: str, remedy: str) -> Finding:
+    """About the share that holds for a workload: its own, else the policy's."""
+    key = "region_loss_share"
+    if t.workloads.rows[index].region_loss_share is not None:
+        return t.workloads.finding(index, key, problem, remedy)
+    assert t.settings is not None
+    return t.setting(f"policy.{key}", t.settings.policy.region_loss_share, problem, remedy)
 
 
 # ------------------------------------------------------------------ llms, quality and variants
@@ -914,6 +940,7 @@ TABLE_CHECKS: tuple[Check, ...] = (
     demand_in_every_slice,
     places,
     residency_nowhere,
+    loss_of_a_region,
     precision_lists,
     variant_rows,
     missing_quality,

@@ -106,7 +106,8 @@ class Policy(Row):
     commitments: tuple[Literal["commit-1y", "commit-3y"], ...] = ("commit-1y", "commit-3y")
     """commitments that may be bought"""
     region_loss_share: Share = 0.0
-    """share of every workload's demand that must survive the loss of any one region"""
+    """share of every interactive workload's demand that must survive the loss of any one region:
+    none answers more than the rest of it (of n regions at most 1 - 1/n survives)"""
     attainment_min: Share = 0.9
     """least share of answers within both latency targets"""
     max_llms: int | None = Field(default=None, ge=1)
@@ -249,7 +250,8 @@ class Workload(Row):
     residency: str | None = None
     """tag that a serving region must have, such as eu; blank: any region"""
     region_loss_share: Share | None = None
-    """share of demand that must survive the loss of any one region; blank: the policy's"""
+    """share of demand that must survive the loss of any one region; blank: the policy's; batch: no
+    effect"""
     min_regions: int = Field(default=1, ge=1)
     """least number of regions that serve it"""
     corpus_tokens: NonNegative = 0.0

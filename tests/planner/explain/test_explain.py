@@ -34,6 +34,7 @@ from planner.explain.store import read_sensitivity, store
 from planner.explain.study import Ask, Study, read_proof
 from planner.explain.tags import moved_to, price_tags, step_of
 from planner.explain.thresholds import main_figures, thresholds
+from planner.instance.changes import with_changes
 from planner.plan import Plan
 from planner.runs import write_run
 from tests.planner.honest_plans import honest_plan
@@ -213,6 +214,16 @@ def test_sides_within_their_gaps_are_open() -> None:
 
 
 # ------------------------------------------------------------------ price tags
+
+
+def test_a_loss_of_a_region_is_no_limit_of_demand_that_may_wait(runs: Path) -> None:
+    side, _ = read_proof(runs / "tiny", None)
+    facts = with_changes(side.facts, ["policy.region_loss_share=0.4"], meant=True)
+    chat, documents = facts.instance.workloads
+    rows = (chat, documents.model_copy(update={"kind": "batch"}))
+    facts = replace(facts, instance=facts.instance.model_copy(update={"workloads": rows}))
+    found = [x.workload for x in limits_of(facts, side.plan, ()) if "loss of one" in x.words]
+    assert found == ["chat"]
 
 
 def test_a_price_tag_is_the_difference_of_two_plans(runs: Path, tmp_path: Path) -> None:

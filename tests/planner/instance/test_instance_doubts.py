@@ -6,6 +6,7 @@ Each is told with both figures, and each may be meant: `accept` in instance.toml
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -325,3 +326,31 @@ def test_every_command_that_plans_points_out_on_stderr(
     ):
         assert run(words) == 0, words
         assert "Pointed out: " in capsys.readouterr().err, words
+
+
+def survives(folder: Path, share: str) -> None:
+    path = folder / "instance.toml"
+    text = re.sub(r"region_loss_share = .*\n", "", path.read_text())
+    path.write_text(text.replace("[policy]", f"[policy]\nregion_loss_share = {share}"))
+
+
+def test_no_more_survives_the_loss_of_a_region_than_the_others_answer(folder: Path) -> None:
+    survives(folder, "0.5")
+    assert refused(folder) == []
+    survives(folder, "1")
+    (found,) = refused(folder)
+    assert found.column == "policy.region_loss_share"
+    assert "of 2 allowed regions for chat at most 0.5 survives the loss of one" in found.problem
+
+
+def test_a_loss_of_a_region_that_does_not_bind_batch_demand_is_pointed_out(folder: Path) -> None:
+    survives(folder, "0.4")
+    write(folder, "workloads.csv:workload,kind,corpus_tokens,training_tokens:"
+          "chat,,,2000000;documents,batch,20000000,")  # fmt: skip
+    write(folder, "demand.csv:workload,origin,slice,requests_per_s:chat,us-east,h00-12,1;"
+          "chat,us-east,h12-24,1;documents,us-east,,1")  # fmt: skip
+    (warning,) = check_folder(folder).warnings
+    assert warning.column == "policy.region_loss_share"
+    assert "documents is batch" in warning.problem
+    accept(folder, warning.name)
+    assert check_folder(folder).warnings == ()
