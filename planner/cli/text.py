@@ -233,7 +233,8 @@ def known(plan: Plan) -> list[str]:
     lines = []
     for title, shares in told(plan):
         parts = ", ".join(f"{kind} {share(value)}" for kind, value in shares.items())
-        lines += paragraph(parts, f"  {title[0].lower()}{title[1:]}: ", "      ")
+        name = title if title.startswith("PUE") else f"{title[0].lower()}{title[1:]}"
+        lines += paragraph(parts, f"  {name}: ", "      ")
     return lines
 
 

@@ -30,7 +30,7 @@ def verify(
         bool, typer.Option("--all", help="Re-prove every cut and box of a front, not a sample.")
     ] = False,
     sample: Annotated[
-        int, typer.Option(min=0, help="Attack a front by so many independent solves as well.")
+        int, typer.Option(min=0, help="Also try to beat a front by so many independent solves.")
     ] = 0,
 ) -> None:
     """Recompute a plan and re-prove its bound from the run folder alone.
@@ -38,6 +38,8 @@ def verify(
     Needs neither program nor solver, unless --sample asks for solves. Exit code 0: every plan
     holds; 1: a rule is broken, or a folder cannot be read.
     """
+    from planner.cli.text import paragraph
+
     outcomes: list[Outcome | FrontOutcome] = [
         front_verified(folder, every_cut=every_cut, solves=sample)
         if (folder / "front.json").exists()
@@ -50,7 +52,10 @@ def verify(
     else:
         for outcome in outcomes:
             name = f"{outcome.folder}: " if len(outcomes) > 1 else ""
-            typer.echo(name + "\n".join(outcome.lines()))
+            answer, *broken = outcome.lines()
+            lines = paragraph(answer, name)
+            lines += [line for rule in broken for line in paragraph(rule.strip(), "  ", "      ")]
+            typer.echo("\n".join(lines))
     if not all(outcome.ok for outcome in outcomes):
         raise typer.Exit(1)
 

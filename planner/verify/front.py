@@ -72,7 +72,7 @@ class FrontReport:
         if self.boxes_searched:
             first += (
                 f"; {self.boxes_searched} boxes rest on branch and bound, which is not repeated "
-                "here: attack them with --sample N"
+                "here: --sample N tries to beat them by independent solves"
             )
         return [first, *(f"  {v.rule}, {v.subject}: {v.message}" for v in self.violations)]
 

@@ -68,6 +68,7 @@ def test_text_and_report_tell_the_same_shares(replaced: Plan) -> None:
     assert "prices of machines, by cost: user 100.0 %" in said
     assert "grid carbon, by accelerator-hours: user 100.0 %" in said
     assert "power of accelerators, by accelerator-hours: user 100.0 %" in said
+    assert " PUE and water, by accelerator-hours: user 100.0 %" in said
     titles = [title for title, _ in told(replaced)]
     assert "Prices of machines, by cost" in titles
     assert "Embodied carbon of accelerators, by accelerator-hours" not in titles

@@ -14,7 +14,7 @@ from honest_plans import honest_plan
 
 from planner.answer.words import percent
 from planner.api import Request, load
-from planner.cli.text import headline
+from planner.cli.text import WIDTH, headline
 from planner.cli.verify import verify
 from planner.plan import Plan
 from planner.runs import copy_instance
@@ -45,7 +45,9 @@ def run_folder(tmp_path: Path) -> Path:
 
 def test_an_honest_run_holds(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verify([run_folder])
-    answer = capsys.readouterr().out.splitlines()[0]
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= WIDTH
+    answer = " ".join(out.split())
     assert answer.startswith("plan holds: 0 violations of")
     assert re.search(r"USD recomputed; cost within [\d.]+ % of optimal is proved again", answer)
 
@@ -79,7 +81,7 @@ def test_plan_and_check_state_the_same_two_figures(
     assert f"alone prove cost within {percent(alone)} of optimal" in told
     assert "the branch and bound of CBC" in told
     verify([run_folder])
-    answer = capsys.readouterr().out.splitlines()[0]
+    answer = " ".join(capsys.readouterr().out.split())
     assert "cost within 6.31 % of optimal rests on the branch and bound of CBC" in answer
     assert f"cost within {percent(alone)} of optimal is proved again from dual prices" in answer
     verify([run_folder], as_json=True)
