@@ -23,7 +23,7 @@ from planner.answer.decisions import (
 )
 from planner.answer.known import provenance
 from planner.answer.lines import carbon_lines, cost_lines, qoe, water_l
-from planner.answer.words import grid_said
+from planner.answer.words import PROVED_OVER, grid_said
 from planner.answer.workloads import Latency, workload_lines
 from planner.candidates.kinds import Candidates, PoolInfo
 from planner.instance.facts import Facts
@@ -196,6 +196,6 @@ def assumptions(facts: Facts) -> tuple[str, ...]:
     aged = [f"{table}: {span}" for table, span in facts.ages.items()]
     return (
         *facts.assumptions,
-        f"The bound is proved over what may be chosen. {grid_said(facts)}",
+        f"{PROVED_OVER} {grid_said(facts)}",
         "Age of the data: " + "; ".join(aged) + ".",
     )

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from planner.plan import Adoption, Certificate, Plan
 
 OBJECTIVES_SAID = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
+PROVED_OVER = "The bound is proved over what may be chosen."
+"""Begins the assumption that says for which lanes and operating points a proof holds."""
 NO_GAP = 5e-6
 """Gaps below are told as none."""
 

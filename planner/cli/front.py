@@ -88,6 +88,9 @@ def front(
             )
     elif folder is None:
         raise PlannerError("front needs an instance folder, or --resume RUN_DIR")
+    from planner.answer.words import grid_said
+    from planner.cli.text import FINER, paragraph
+
     with calibrated(folder, calibration) as instance, recording(history) as record:
         facts = load(instance)
         point_out(folder, facts.assumptions)
@@ -101,7 +104,8 @@ def front(
     if as_json:
         typer.echo(found.to_json())
     else:
-        typer.echo("\n".join([*answer_lines(found), f"run folder: {shortest(place)}"]))
+        proved = paragraph(f"{grid_said(facts)} {FINER}")
+        typer.echo("\n".join([*answer_lines(found), *proved, f"run folder: {shortest(place)}"]))
     if not found.certificate.complete:
         raise typer.Exit(STOPPED_AT_LIMIT)
 

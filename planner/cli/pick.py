@@ -16,12 +16,14 @@ from planner.errors import InfeasibleError, PlannerError, RunError
 if TYPE_CHECKING:
     from planner.front.choose import Alternative, Step
     from planner.front.front import Front, FrontPoint
+    from planner.plan import Plan
 
 NAMES = {"cost": 0, "carbon": 1, "qoe": 2}
 NEXT_WISH = re.compile(r",(?=\s*[A-Za-z])")
 """A comma between wishes, not one among digits."""
 MOST_CHANGES = 4
 MOST_ALTERNATIVES = 5
+QOE_DIGITS = 4
 
 
 def pick(
@@ -74,6 +76,8 @@ class Answer:
     to_chosen: tuple[Step, ...]
     between_choices: tuple[Step, ...]
     alternatives: tuple[Alternative, ...]
+    proved_over: str
+    """For which lanes and operating points the proofs hold; empty where the plan does not say."""
 
 
 def choose(
@@ -122,7 +126,14 @@ def choose(
         to_chosen=tuple(up[best.point.id]),
         between_choices=tuple(rules.steps_by_cost(named)),
         alternatives=tuple(_alternatives(front, best.point, run_dir)),
+        proved_over=_proved_over(front.read_plan(best.point.id, run_dir)),
     )
+
+
+def _proved_over(plan: Plan) -> str:
+    from planner.answer.words import PROVED_OVER
+
+    return next((said for said in plan.assumptions if said.startswith(PROVED_OVER)), "")
 
 
 def _alternatives(front: Front, point: FrontPoint, run_dir: Path) -> list[Alternative]:
@@ -188,7 +199,7 @@ def _values(point: FrontPoint) -> str:
 def _text(answer: Answer) -> list[str]:
     """The answer first, then the choices, the steps, the alternatives, and what is proved."""
     from planner.answer.words import number, percent
-    from planner.cli.text import section, table
+    from planner.cli.text import paragraph, section, table
 
     chosen = answer.chosen.point
     lines = [f"take {chosen.id}, {answer.chosen.name}: {_values(chosen)}", f"plan: {chosen.plan}"]
@@ -216,7 +227,8 @@ def _text(answer: Answer) -> list[str]:
         f"Almost as good as {chosen.id}, decided differently",
         [line for other in answer.alternatives[:MOST_ALTERNATIVES] for line in _other(other)],
     )
-    return lines + section("How sure", [f"  {line}" for line in _sure(answer)])
+    sure = [line for said in _sure(answer) for line in paragraph(said, "  ", "      ")]
+    return lines + section("How sure", sure)
 
 
 def _steps(steps: Sequence[Step]) -> list[str]:
@@ -231,9 +243,9 @@ def _steps(steps: Sequence[Step]) -> list[str]:
             f"{step.start} to {step.end}",
             f"{step.cost_usd:+,.2f}",
             f"{step.carbon_kgco2e:+,.2f}",
-            f"{step.qoe:+.4f}",
+            f"{qoe:+.4f}" if (qoe := round(step.qoe, QOE_DIGITS)) else "0",
             price(step.usd_per_tonne),
-            price(step.usd_per_qoe_point),
+            price(step.usd_per_qoe_point if qoe else None),  # none on a change that is not shown
         )
         for step in steps
     ]
@@ -260,6 +272,7 @@ def _other(alternative: Alternative) -> list[str]:
 
 def _sure(answer: Answer) -> list[str]:
     from planner.answer.words import amount, percent
+    from planner.cli.text import FINER
 
     certificate = answer.front.certificate
     state = "the front is complete" if certificate.complete else "the front is TRUNCATED"
@@ -277,6 +290,8 @@ def _sure(answer: Answer) -> list[str]:
     lines.append(
         "of prices of a step that improves carbon and QoE together, each carries the whole cost"
     )
+    if answer.proved_over:
+        lines.append(f"{answer.proved_over} {FINER}")
     return lines
 
 

@@ -28,6 +28,11 @@ NUMBER_AND_UNIT = re.compile(r"(\d) (USD|kgCO2e|QoE|l|h|ms|s|%|days|times|reques
 """Not torn apart at the end of a line."""
 UNITS = {"cost": "USD", "carbon": "kgCO2e", "qoe-loss": "of QoE lost"}
 HOURS_PER_MONTH = 730.0
+FINER = (
+    "Where [serving] leaves them open, `planner plan` adds some around its answer, which may then "
+    "be better than any plan of the front."
+)
+"""Of the prompt lanes and operating points of a front."""
 MARKET_ORDER = (
     *("owned", "commit-3y, held", "commit-1y, held"),
     *("commit-3y", "commit-1y", "on-demand", "spot"),

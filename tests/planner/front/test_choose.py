@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from typer.testing import CliRunner
 
-from planner.cli.pick import pick
+from planner.answer.words import PROVED_OVER
+from planner.cli.pick import _steps, pick
 from planner.errors import InfeasibleError, PlannerError, RunError
 from planner.front.choose import (
     alternatives,
@@ -243,6 +244,29 @@ def test_the_first_line_is_the_answer(run_dir):
     text = "\n".join(rest)
     assert "USD per tonne avoided" in text
     assert "the front is complete: no plan at all betters the list by more than 3.00 %" in text
+
+
+def test_the_text_says_over_which_lanes_and_operating_points_the_front_is_proved(run_dir):
+    file = run_dir / "plans" / "c.json"
+    body = json.loads(file.read_text())
+    body["assumptions"] = [
+        "Of another thing.",
+        f"{PROVED_OVER} That holds for lanes of 4,096 tokens.",
+    ]
+    file.write_text(json.dumps(body))
+    said = " ".join(picked(run_dir).output.split())
+    assert "over what may be chosen. That holds for lanes of 4,096 tokens. Where [serving]" in said
+    assert "Of another thing" not in said
+
+
+def test_a_change_of_qoe_that_is_not_shown_has_no_price():
+    shown, hidden = (
+        step(("a", Objectives(100.0, 5.0, 0.5)), ("b", Objectives(200.0, 6.0, 0.5 + gained)))
+        for gained in (0.001, 1e-5)
+    )
+    lines = _steps([shown, hidden])
+    assert lines[-2].split()[-4:] == ["+1.00", "+0.0010", "-", "1,000"]
+    assert lines[-1].split()[-4:] == ["+1.00", "0", "-", "-"]
 
 
 def test_json_holds_all_choices_steps_and_the_state_of_the_front(run_dir):
