@@ -8,7 +8,7 @@ A prediction is the law of `models.coefficients.serving` with the fitted global 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -308,6 +308,7 @@ class Replica:
     accelerators: int
     precision: str
     engine: str
+    kv_cache_bits: int = WIDEST_BITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,8 +348,10 @@ def planning_laws(
         (r.llm.llm, r.accelerator.accelerator, *[str(r.accelerators)] * 2, r.precision, r.engine)
         for r in replicas
     ]
+    shape = llm_shapes(list(llms.values())).take(llm)
+    bits = np.array([r.kv_cache_bits for r in replicas], dtype=np.float64)
     return _planning_law(
-        llm_shapes(list(llms.values())).take(llm),
+        replace(shape, kv_bytes_per_token=shape.kv_bytes_per_token * bits / WIDEST_BITS),
         accelerator_shapes(list(cards.values())).take(card),
         np.array([r.accelerators for r in replicas], dtype=np.float64),
         np.array(names, dtype=str).reshape(-1, 6),

@@ -59,6 +59,8 @@ class Request:
     """prompt tokens to prefill"""
     cached_tokens: Array
     """prompt tokens found in the prefix cache: held and read, not prefilled"""
+    held_cached_tokens: Array
+    """its part of them in memory: a copy that others share counts once for all"""
     output_tokens: Array
     output_cv: Array
     """standard deviation over mean of the output tokens"""
@@ -75,15 +77,20 @@ def request(
     *,
     output_cv: ArrayLike = 1.0,
     cached_share: ArrayLike = 0.0,
+    cached_shared_by: ArrayLike = 1.0,
     rag_tokens: ArrayLike = 0.0,
     rag_cached_share: ArrayLike = 0.0,
 ) -> Request:
-    """The effective request: new = n (1 - cached) + rag (1 - rag_cached), cached = the rest."""
+    """The effective request: new = n (1 - cached) + rag (1 - rag_cached), cached = the rest.
+
+    `cached_shared_by` requests keep one copy of the prompt's cached prefix between them.
+    """
     n, rag = _array(input_tokens), _array(rag_tokens)
     hit, rag_hit = _array(cached_share), _array(rag_cached_share)
     return Request(
         new_tokens=n * (1.0 - hit) + rag * (1.0 - rag_hit),
         cached_tokens=n * hit + rag * rag_hit,
+        held_cached_tokens=n * hit / _array(cached_shared_by) + rag * rag_hit,
         output_tokens=_array(output_tokens),
         output_cv=_array(output_cv),
     )
@@ -144,6 +151,7 @@ def replica_load(
         new,
         m,
         cached_tokens=cached,
+        held_cached_tokens=call.held_cached_tokens,
         output_cv=call.output_cv,
         prefill_load_max=prefill_load_max,
         load_max=load_max,
@@ -162,7 +170,7 @@ def replica_load(
     rate = 1.0 / bare[..., 0]  # 0 where it does not run
     flops = rate * 2.0 * llm.params_active * (new + m)
     mean_context = new + cached + m * (1.0 + call.output_cv**2) / 2.0
-    cache_bytes = rate * m * target * llm.kv_bytes_per_token * mean_context
+    cache_bytes = rate * m * target * law.kv_bytes_per_token * mean_context
     read_bytes = weights_touched_bytes(llm, precision, np.inf) + cache_bytes
     compute = flops / (tp * accelerator.peak_flops(precision))
     memory = read_bytes / (tp * accelerator.bandwidth_bytes_per_s * target)

@@ -526,6 +526,7 @@ def capacity_shares(
     output_tokens: ArrayLike,
     *,
     cached_tokens: ArrayLike = 0.0,
+    held_cached_tokens: ArrayLike | None = None,
     output_cv: ArrayLike = 1.0,
     prefill_load_max: ArrayLike = 0.6,
     load_max: ArrayLike = LOAD_MAX,
@@ -544,7 +545,8 @@ def capacity_shares(
     - kv:      m T x kv x mean context (n + p + m (1 + CV^2)/2) of `load_max` x the cache
     - prefill: own prefill seconds, of `prefill_load_max` (keeps the TTFT queue short)
 
-    p = `cached_tokens`, a prefix whose prefill is free but whose cache is held and read.
+    p = `cached_tokens`, a prefix whose prefill is free but whose cache is held and read; where
+    requests share a copy, `held_cached_tokens` of it are this request's in the kv row.
     inf where the llm does not fit, one request does not fit, or T is below alpha.
     """
     n, m, p = _array(input_tokens), _array(output_tokens), _array(cached_tokens)
@@ -555,7 +557,8 @@ def capacity_shares(
     work = prompt + m * law.sequence_s
     work = work + law.context_s_per_token * ((n + p) * m + second_moment / 2.0)
     held_s = m * target + prefill
-    context = n + p + m * (1.0 + cv2) / 2.0
+    held_p = p if held_cached_tokens is None else _array(held_cached_tokens)
+    context = n + held_p + m * (1.0 + cv2) / 2.0
     work_room = np.minimum(1.0 - law.alpha_s / target, load) * _array(derate)
     kv_room = law.kv_capacity_bytes * load
     rows = np.broadcast_arrays(

@@ -106,8 +106,9 @@ def times_without(
 def _replicas(facts: Facts, pools: Sequence[PoolInfo]) -> list[Replica]:
     llms = {llm.llm: llm for llm in facts.llms}
     cards = {card.accelerator: card for card in facts.accelerators}
+    bits = facts.instance.settings.serving.kv_cache_bits
     return [
-        Replica(llms[p.llm], cards[p.accelerator], p.accelerators, p.precision, p.engine)
+        Replica(llms[p.llm], cards[p.accelerator], p.accelerators, p.precision, p.engine, bits)
         for p in pools
     ]
 
@@ -125,16 +126,17 @@ def _requests(facts: Facts, candidates: Candidates, routes: IntArray) -> Request
             lengths[variant.workload, data.item_class[item]],
         )
         rag = workload.rag_chunks * workload.rag_chunk_tokens if has_rag(variant) else 0.0
-        cached = (shape.cached_share, rag, workload.rag_cached_share)
+        cached = (shape.cached_share, shape.cached_shared_by, rag, workload.rag_cached_share)
         rows.append((shape.input_tokens, shape.output_tokens, shape.output_cv, *cached))
-    n, m, cv, cached_share, rag_tokens, rag_cached = (
-        np.array(rows, dtype=np.float64).reshape(-1, 6).T
+    n, m, cv, cached_share, shared_by, rag_tokens, rag_cached = (
+        np.array(rows, dtype=np.float64).reshape(-1, 7).T
     )
     return request(
         n,
         m,
         output_cv=cv,
         cached_share=cached_share,
+        cached_shared_by=shared_by,
         rag_tokens=rag_tokens,
         rag_cached_share=rag_cached,
     )

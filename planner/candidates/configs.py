@@ -78,7 +78,14 @@ def configurations(facts: Facts, laws: PlanningLaws, tally: Tally) -> Configs:
     rows = _replicas(facts, grid, tally)
     known = laws(
         [
-            Replica(facts.llms[llm], facts.accelerators[card], count, precision, serving.engine)
+            Replica(
+                facts.llms[llm],
+                facts.accelerators[card],
+                count,
+                precision,
+                serving.engine,
+                serving.kv_cache_bits,
+            )
             for llm, card, count, precision in rows
         ],
         facts.calibration,
@@ -187,6 +194,7 @@ def leg_request(leg: Leg, length: int, facts: Facts) -> Request:
         shape.output_tokens,
         output_cv=shape.output_cv,
         cached_share=shape.cached_share,
+        cached_shared_by=shape.cached_shared_by,
         rag_tokens=rag,
         rag_cached_share=workload.rag_cached_share,
     )
@@ -224,6 +232,7 @@ def cells_of(
     call = Request(
         new_tokens=spread([float(block[1].new_tokens) for block in blocks]),
         cached_tokens=spread([float(block[1].cached_tokens) for block in blocks]),
+        held_cached_tokens=spread([float(block[1].held_cached_tokens) for block in blocks]),
         output_tokens=spread([float(block[1].output_tokens) for block in blocks]),
         output_cv=spread([float(block[1].output_cv) for block in blocks]),
     )

@@ -87,6 +87,8 @@ class Serving(Row):
     length classes, refined around the plan"""
     engine: str = "vllm"
     """serving engine"""
+    kv_cache_bits: Literal[8, 16] = 16
+    """precision of the KV cache; 8 holds twice as much, mind the quality"""
     calibration: str | None = None
     """file in this folder that `planner calibrate` wrote: the user's own measurements correct the
     speeds of the combinations measured"""
@@ -289,6 +291,9 @@ class LengthClass(Row):
     """standard deviation of the answer length over its mean"""
     cached_share: Share = 0.0
     """share of the prompt found in the prefix cache"""
+    cached_shared_by: Annotated[float, Field(ge=1.0, le=10_000.0)] = 1.0
+    """requests in flight that share one copy of the cached prefix (a system prompt); 1: each has its
+    own (a conversation)"""
 
 
 class Slice(Row):

@@ -90,7 +90,7 @@ class ConfigTable:
     @classmethod
     def of(cls, terms: Terms, configs: Sequence[Config]) -> ConfigTable:
         """All `configs`; each replica's law is made once, whatever its operating points."""
-        engine = terms.settings.serving.engine
+        engine, bits = terms.settings.serving.engine, terms.settings.serving.kv_cache_bits
         replicas: dict[tuple[str, str, int, str], int] = {}
         for c in configs:
             key = (c.llm, c.accelerator, c.accelerators, c.precision)
@@ -100,7 +100,7 @@ class ConfigTable:
             dtype=np.int64,
         )
         known = [
-            Replica(terms.llms[llm], terms.accelerators[card], count, precision, engine)
+            Replica(terms.llms[llm], terms.accelerators[card], count, precision, engine, bits)
             for llm, card, count, precision in replicas
         ]
         cards = [terms.accelerators[c.accelerator] for c in configs]
@@ -132,13 +132,17 @@ def call(
     """Requests of the length classes `lengths[of]` as the engine sees them."""
     workload = terms.workloads[variant.workload]
     rag = workload.rag_chunks * workload.rag_chunk_tokens if terms.has_rag(variant) else 0.0
-    columns = [(c.input_tokens, c.output_tokens, c.output_cv, c.cached_share) for c in lengths]
+    columns = [
+        (c.input_tokens, c.output_tokens, c.output_cv, c.cached_share, c.cached_shared_by)
+        for c in lengths
+    ]
     table = np.array(columns, dtype=float)[of]
     return answer.request(
         table[..., 0],
         table[..., 1],
         output_cv=table[..., 2],
         cached_share=table[..., 3],
+        cached_shared_by=table[..., 4],
         rag_tokens=rag,
         rag_cached_share=workload.rag_cached_share,
     )
@@ -219,7 +223,7 @@ def _work_w(request: answer.Request, table: ConfigTable, at: IntArray, per_s: Ar
     sequences = per_s * answered * tpot_s
     flop_per_s = per_s * 2.0 * llm.params_active * (request.new_tokens + answered)
     read_bytes = weights_touched_bytes(llm, precision, np.inf)
-    read_bytes = read_bytes + sequences * llm.kv_bytes_per_token * context
+    read_bytes = read_bytes + sequences * table.law.kv_bytes_per_token[at] * context
     busy = (
         flop_per_s / (size * card.peak_flops(precision)),
         read_bytes / (size * card.bandwidth_bytes_per_s * tpot_s),

@@ -64,6 +64,28 @@ def test_the_effective_prompt_splits_new_from_cached() -> None:
     assert call.context_tokens == 3200
 
 
+def test_a_shared_prefix_is_held_once_for_all_who_share_it() -> None:
+    """2,000 tokens of system prompt cached of 3,000, 50 requests on one copy: 40 tokens each in the
+    memory beside 1,000 new ones and the answer, 100 (1 + 1) / 2; all 2,000 are read by each."""
+    alone = request(3000, 100, cached_share=2 / 3)
+    shared = request(3000, 100, cached_share=2 / 3, cached_shared_by=50)
+    assert (alone.held_cached_tokens, shared.held_cached_tokens) == pytest.approx((2000, 40))
+    rows = [
+        capacity_shares(
+            LAW,
+            0.04,
+            x.new_tokens * ONE,
+            x.output_tokens,
+            cached_tokens=x.cached_tokens,
+            held_cached_tokens=x.held_cached_tokens,
+        )[0]
+        for x in (alone, shared)
+    ]
+    kv, others = 2, [0, 1, 3]
+    assert rows[1][kv] / rows[0][kv] == pytest.approx((1000 + 40 + 100) / (1000 + 2000 + 100))
+    assert rows[1][others] == pytest.approx(rows[0][others])
+
+
 def test_shares_are_the_capacity_law_with_overhead_and_margin() -> None:
     bare = capacity_shares(LAW, 0.04, 1000.0 * ONE, 100.0 * ONE, load_max=0.8, derate=0.9)
     assert load().share == pytest.approx(bare)

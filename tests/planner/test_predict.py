@@ -1,13 +1,15 @@
 """`planner predict` and `planner size`: predictions, provenance, bad input."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import planner
 from planner.cli import predict as cli
 from planner.errors import CatalogError, InfeasibleError, PointsError
-from planner.serving import planning_law, predict
+from planner.serving import Replica, planning_law, planning_laws, predict
 from planner.sizing import size_llm
 
 POINT = {
@@ -145,3 +147,18 @@ def test_size_answers_and_refuses():
         size_llm("llama-3.1-70b", "h100-sxm", tpot_ms=0.5)
     with pytest.raises(CatalogError, match=r"llama-3\.1-8b"):
         size_llm("llama-3.1-8", "h100-sxm")
+
+
+def test_an_8_bit_cache_takes_half_the_memory_and_bandwidth():
+    """Llama-3.1-8B by hand: 2 x 32 layers x 8 heads x 128 x 2 bytes = 128 KiB a token, 64 KiB at 8
+    bits; the memory for it and the weights stay."""
+    facts = planner.load(Path(__file__).resolve().parents[2] / "instances" / "tiny")
+    llm = next(x for x in facts.llms if x.llm == "llama-3.1-8b")
+    wide, narrow = (
+        planning_laws([Replica(llm, facts.accelerators[0], 1, "fp8", "vllm", bits)]).law
+        for bits in (16, 8)
+    )
+    assert (wide.kv_bytes_per_token[0], narrow.kv_bytes_per_token[0]) == (131_072, 65_536)
+    assert narrow.context_s_per_token[0] == pytest.approx(wide.context_s_per_token[0] / 2)
+    assert narrow.kv_capacity_bytes[0] == wide.kv_capacity_bytes[0]
+    assert narrow.alpha_s[0] == wide.alpha_s[0]
