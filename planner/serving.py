@@ -232,6 +232,8 @@ def _llm_shape(rows: Sequence[Mapping[str, Any]]) -> LlmShape:
         expert_share=field(share),
         kv_bytes_per_token=field(lambda r: r["kv_bytes_per_token_bf16"] or np.nan),
         kv_heads=field(heads),
+        window_share=field(lambda r: r["kv_window_share"] or 0.0),
+        window_tokens=field(lambda r: r["kv_window_tokens"] or 0.0),
     )
 
 

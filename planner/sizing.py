@@ -57,7 +57,7 @@ def size_llm(
     shares = capacity_shares(planned.law, tpot_ms / 1e3, input_tokens, output_tokens)
     capacity = kv_capacity_bytes(shape, hardware, tp, precision)
     weights = float(weight_bytes(shape, precision)[0])
-    need = (input_tokens + output_tokens) * shape.kv_bytes_per_token
+    need = shape.kept_tokens(input_tokens + output_tokens) * shape.kv_bytes_per_token
     row = load_catalog().llm(llm)
     even = np.array([splits_heads(row, size, engine) for size in SIZES])
     holding = np.flatnonzero(capacity >= need)

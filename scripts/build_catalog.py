@@ -583,9 +583,31 @@ def parameter(
 # ------------------------------------------------------------------ llms and hosted llms
 
 
+WINDOWS = {  # llm: layers that keep the whole context, layers with a window, its tokens
+    "gemma-3-12b": (8, 40, 1024),
+    "gemma-3-27b": (10, 52, 1024),
+    "gpt-oss-120b": (18, 18, 128),
+    "gpt-oss-20b": (12, 12, 128),
+}
+"""Published configurations: every sixth layer of gemma-3, every other one of gpt-oss is full."""
+
+
+def with_windows(rows: pd.DataFrame) -> pd.DataFrame:
+    """KV bytes of the full layers alone, and what layers with a sliding window add."""
+    names = rows["llm"]
+    full = names.map({llm: layers for llm, (layers, _, _) in WINDOWS.items()})
+    each = 4 * rows["kv_heads"] * rows["head_dim"]  # key and value, 2 bytes
+    kept = (each * full).fillna(rows["kv_bytes_per_token_bf16"])
+    return rows.assign(
+        kv_bytes_per_token_bf16=whole(kept),
+        kv_window_share=names.map({llm: part / all_ for llm, (all_, part, _) in WINDOWS.items()}),
+        kv_window_tokens=whole(names.map({llm: tokens for llm, (_, _, tokens) in WINDOWS.items()})),
+    )
+
+
 def llms(source: Path) -> list[str]:
     """Open llms: sizes, shapes, KV bytes per token, context, licence."""
-    rows = pd.read_csv(source / "models.csv").rename(columns={"model": "llm"})
+    rows = with_windows(pd.read_csv(source / "models.csv").rename(columns={"model": "llm"}))
     for column in ("experts", "experts_per_token", "shared_experts", "moe_layers", "kv_heads",
                    "head_dim", "context_tokens"):  # fmt: skip
         rows[column] = whole(rows[column])
@@ -596,8 +618,8 @@ def llms(source: Path) -> list[str]:
             ["llm", "repository", "params_total_b", "params_active_b", "experts",
              "experts_per_token", "shared_experts", "moe_layers", "params_dense_b",
              "params_expert_b", "layers", "hidden_size", "attention_heads", "kv_heads",
-             "head_dim", "attention", "kv_bytes_per_token_bf16", "context_tokens", "licence",
-             "note", "date", "source"]
+             "head_dim", "attention", "kv_bytes_per_token_bf16", "kv_window_share",
+             "kv_window_tokens", "context_tokens", "licence", "note", "date", "source"]
         ].sort_values("llm"),
         "llms",
     )  # fmt: skip

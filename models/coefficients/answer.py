@@ -163,14 +163,11 @@ def replica_load(
     share = bare * slower * margin[..., None]
 
     prompt_s = law.prompt_s(new, cached)
-    second_moment = m**2 * (1.0 + call.output_cv**2)
-    decode_s = m * law.sequence_s + law.context_s_per_token * (
-        (new + cached) * m + second_moment / 2.0
-    )
+    context = law.kept_tokens(new + cached + m * (1.0 + call.output_cv**2) / 2.0)
+    decode_s = m * (law.sequence_s + law.context_s_per_token * context)
     rate = 1.0 / bare[..., 0]  # 0 where it does not run
     flops = rate * 2.0 * llm.params_active * (new + m)
-    mean_context = new + cached + m * (1.0 + call.output_cv**2) / 2.0
-    cache_bytes = rate * m * target * law.kv_bytes_per_token * mean_context
+    cache_bytes = rate * m * target * law.kv_bytes_per_token * context
     read_bytes = weights_touched_bytes(llm, precision, np.inf) + cache_bytes
     compute = flops / (tp * accelerator.peak_flops(precision))
     memory = read_bytes / (tp * accelerator.bandwidth_bytes_per_s * target)

@@ -15,7 +15,7 @@ Symbols: C requests in flight, n prompt tokens, m output tokens, L layers, P par
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,9 +74,17 @@ class LlmShape:
     expert_share: Array
     """experts per token / experts; 1 for a dense llm"""
     kv_bytes_per_token: Array
-    """bytes of key and value cache per token at 16 bits"""
+    """bytes of key and value cache per token at 16 bits, of the layers that keep all of it"""
     kv_heads: Array
     """most ways in which the cache can be split; 1 for compressed (MLA) caches"""
+    window_share: Array = field(default_factory=lambda: np.asarray(0.0))
+    """cache per token of the layers with a sliding window, over that of those that keep all"""
+    window_tokens: Array = field(default_factory=lambda: np.asarray(0.0))
+    """length of the window"""
+
+    def kept_tokens(self, context_tokens: ArrayLike) -> Array:
+        """As `kept_tokens`, (N,)."""
+        return kept_tokens(context_tokens, self.window_share, self.window_tokens)
 
     @property
     def params_total(self) -> Array:
@@ -95,7 +103,7 @@ class LlmShape:
 
     def take(self, index: NDArray[np.int64]) -> LlmShape:
         """The rows `index`, for arrays of shape (N,)."""
-        return LlmShape(**{f.name: np.asarray(getattr(self, f.name))[index] for f in fields(self)})
+        return LlmShape(**{f.name: _taken(getattr(self, f.name), index) for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +227,15 @@ def kv_bytes_per_token(
     return 2.0 * _array(layers) * _array(kv_heads) * _array(head_dim) * _array(bytes_per_value)
 
 
+def kept_tokens(context: ArrayLike, window_share: ArrayLike, window: ArrayLike) -> Array:
+    """Context in the cache, in tokens of the layers that keep all of it: n + share min(n, window).
+
+    `window_share`: bytes per token of the layers with a sliding window over those of the others.
+    """
+    n = _array(context)
+    return n + _array(window_share) * np.minimum(n, _array(window))
+
+
 def kv_capacity_bytes(
     llm: LlmShape,
     accelerator: AcceleratorShape,
@@ -253,7 +270,7 @@ def smallest_tp(
     choices: tuple[int, ...] = (1, 2, 4, 8, 16),
 ) -> Array:
     """Fewest accelerators that hold the weights and one context, (N,); inf if none of `choices`."""
-    need = llm.kv_bytes_per_token * _array(context_tokens)
+    need = llm.kv_bytes_per_token * llm.kept_tokens(context_tokens)
     best = np.full(np.shape(need), np.inf)
     for tp in sorted(choices, reverse=True):
         best = np.where(kv_capacity_bytes(llm, accelerator, tp, precision) >= need, tp, best)
@@ -319,6 +336,13 @@ class IterationLaw:
     """negative: the weights do not fit"""
     kv_bytes_per_token: Array
     max_batch: Array
+    window_share: Array = field(default_factory=lambda: np.asarray(0.0))
+    window_tokens: Array = field(default_factory=lambda: np.asarray(0.0))
+
+    def kept_tokens(self, context_tokens: ArrayLike) -> Array:
+        """What a context keeps in the cache, in tokens of the layers that keep all of it: windows
+        keep `window_tokens` of it at most."""
+        return kept_tokens(context_tokens, self.window_share, self.window_tokens)
 
     def prompt_s(self, input_tokens: ArrayLike, cached_tokens: ArrayLike = 0.0) -> Array:
         """Time a prompt takes from the decodes, s; the cached prefix costs attention only."""
@@ -332,7 +356,8 @@ class IterationLaw:
 
     def iteration_s(self, sequences: ArrayLike, context_tokens: ArrayLike) -> Array:
         """A decode iteration with B sequences of a mean context and no prompt, s."""
-        per_sequence = self.sequence_s + self.context_s_per_token * _array(context_tokens)
+        read_s = self.context_s_per_token * self.kept_tokens(context_tokens)
+        per_sequence = self.sequence_s + read_s
         return self.alpha_s + _array(sequences) * per_sequence
 
     def scaled(self, tpot_factor: ArrayLike = 1.0, ttft_factor: ArrayLike = 1.0) -> IterationLaw:
@@ -352,9 +377,7 @@ class IterationLaw:
 
     def take(self, index: NDArray[np.int64]) -> IterationLaw:
         """The rows `index`, for arrays of shape (N,)."""
-        return IterationLaw(
-            **{f.name: np.asarray(getattr(self, f.name))[index] for f in fields(self)}
-        )
+        return IterationLaw(**{f.name: _taken(getattr(self, f.name), index) for f in fields(self)})
 
 
 def iteration_law(
@@ -430,6 +453,8 @@ def law_from_coefficients(
         kv_capacity_bytes=full(kv_capacity_bytes(llm, accelerator, tp, precision)),
         kv_bytes_per_token=full(llm.kv_bytes_per_token),
         max_batch=full(max_batch),
+        window_share=full(llm.window_share),
+        window_tokens=full(llm.window_tokens),
     )
 
 
@@ -503,7 +528,8 @@ def closed_loop_from_coefficients(
     )  # fmt: skip
     bits = np.vectorize(lambda name: TUNED_CACHE_BITS.get(str(name), 16.0), otypes=[np.float64])
     per_token = llm.kv_bytes_per_token * bits(np.asarray(precision)) / 16.0
-    fits = np.maximum(max_concurrent_tokens(capacity, per_token) / (n + m / 2.0), 1.0)
+    kept = llm.kept_tokens(n + m / 2.0)
+    fits = np.maximum(max_concurrent_tokens(capacity, per_token) / kept, 1.0)
     batch = np.minimum(np.minimum(c, fits), _array(max_batch))
     law = law_from_coefficients(
         llm, accelerator, tp, precision, coefficients, sequences=batch, split_layers=split_layers
@@ -553,12 +579,11 @@ def capacity_shares(
     target, cv2 = _array(operating_tpot_s), _array(output_cv) ** 2
     load = _array(load_max)
     prompt, prefill = law.prompt_s(n, p), law.prefill_s(n, p)
-    second_moment = m**2 * (1.0 + cv2)
-    work = prompt + m * law.sequence_s
-    work = work + law.context_s_per_token * ((n + p) * m + second_moment / 2.0)
+    growth = m * (1.0 + cv2) / 2.0
+    work = prompt + m * (law.sequence_s + law.context_s_per_token * law.kept_tokens(n + p + growth))
     held_s = m * target + prefill
     held_p = p if held_cached_tokens is None else _array(held_cached_tokens)
-    context = n + held_p + m * (1.0 + cv2) / 2.0
+    context = law.kept_tokens(n + held_p + growth)
     work_room = np.minimum(1.0 - law.alpha_s / target, load) * _array(derate)
     kv_room = law.kv_capacity_bytes * load
     rows = np.broadcast_arrays(
@@ -568,9 +593,14 @@ def capacity_shares(
         _share(prefill, _array(prefill_load_max)),
     )
     shares = np.stack(rows, axis=-1)
-    one_fits = (n + p + m) * law.kv_bytes_per_token <= law.kv_capacity_bytes
+    one_fits = law.kept_tokens(n + p + m) * law.kv_bytes_per_token <= law.kv_capacity_bytes
     usable = one_fits & (law.alpha_s < target)
     return np.where(np.broadcast_to(usable, shares.shape[:-1])[..., None], shares, np.inf)
+
+
+def _taken(value: Array, index: NDArray[np.int64]) -> Array:
+    """Rows of a field; a single value is every row's."""
+    return np.asarray(value) if np.ndim(value) == 0 else np.asarray(value)[index]
 
 
 def _share(use: Array, room: Array) -> Array:

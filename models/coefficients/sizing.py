@@ -50,7 +50,7 @@ def ideal_shares(
     time = np.asarray(tpot_s, dtype=np.float64)
     tokens = batch * (1.0 + np.asarray(prompt_tokens_per_output, dtype=np.float64))
     compute = 2.0 * llm.params_active * tokens / (tp * accelerator.peak_flops(precision))
-    cache = batch * np.asarray(context_tokens, dtype=np.float64) * llm.kv_bytes_per_token
+    cache = batch * llm.kept_tokens(context_tokens) * llm.kv_bytes_per_token
     read = weights_touched_bytes(llm, precision, batch) + cache
     memory = read / (tp * accelerator.bandwidth_bytes_per_s)
     return np.clip(compute / time, 0.0, 1.0), np.clip(memory / time, 0.0, 1.0)

@@ -279,7 +279,8 @@ def _rules(
     asked = np.array([w.tpot_target_s or np.inf for w in instance.workloads])[workload]
     tpot = configs.tpot_s[config]
     context = call.context_tokens
-    cache = context * configs.law.kv_bytes_per_token[config]
+    law = configs.law.take(config)
+    cache = law.kept_tokens(context) * law.kv_bytes_per_token
     asked = np.where(interactive, asked, np.inf)
     names = (
         [w.workload for w in instance.workloads],

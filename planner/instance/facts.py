@@ -131,6 +131,10 @@ class LlmFacts:
     layers: int
     hidden_size: int
     kv_bytes_per_token_bf16: float
+    """of the layers that keep the whole context"""
+    kv_window_share: float
+    """the same of the layers with a sliding window, over it; 0 without such layers"""
+    kv_window_tokens: float
     context_tokens: int
     precisions: tuple[str, ...]
     """allowed ones, in the user's order"""

@@ -562,6 +562,8 @@ def _llm(name: str, precisions: str | None, most: int, catalog: Catalog) -> LlmF
         layers=int(row["layers"]),
         hidden_size=int(row["hidden_size"]),
         kv_bytes_per_token_bf16=float(row["kv_bytes_per_token_bf16"]),
+        kv_window_share=float(row["kv_window_share"] or 0.0),
+        kv_window_tokens=float(row["kv_window_tokens"] or 0.0),
         context_tokens=int(row["context_tokens"]),
         precisions=DEFAULT_PRECISIONS if precisions is None else split_list(precisions),
         max_accelerators_per_replica=most,

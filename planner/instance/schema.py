@@ -292,8 +292,8 @@ class LengthClass(Row):
     cached_share: Share = 0.0
     """share of the prompt found in the prefix cache"""
     cached_shared_by: Annotated[float, Field(ge=1.0, le=10_000.0)] = 1.0
-    """requests in flight that share one copy of the cached prefix (a system prompt); 1: each has its
-    own (a conversation)"""
+    """requests in flight that share one copy of the cached prefix (a system prompt); 1: each has
+    its own (a conversation)"""
 
 
 class Slice(Row):

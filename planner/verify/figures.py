@@ -220,10 +220,12 @@ def _work_w(request: answer.Request, table: ConfigTable, at: IntArray, per_s: Ar
     size, tpot_s, answered = table.accelerators[at], table.tpot_s[at], request.output_tokens
     prompt = request.new_tokens + request.cached_tokens
     context = prompt + answered * (1.0 + request.output_cv**2) / 2.0
+    law = table.law.take(at)
     sequences = per_s * answered * tpot_s
     flop_per_s = per_s * 2.0 * llm.params_active * (request.new_tokens + answered)
     read_bytes = weights_touched_bytes(llm, precision, np.inf)
-    read_bytes = read_bytes + sequences * table.law.kv_bytes_per_token[at] * context
+    kept = context + law.window_share * np.fmin(context, law.window_tokens)
+    read_bytes = read_bytes + sequences * law.kv_bytes_per_token * kept
     busy = (
         flop_per_s / (size * card.peak_flops(precision)),
         read_bytes / (size * card.bandwidth_bytes_per_s * tpot_s),

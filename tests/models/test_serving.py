@@ -97,6 +97,32 @@ def test_a_70b_at_8_bits_fits_one_h100():
     assert room / 327_680 == pytest.approx(13_333, abs=2)
 
 
+@pytest.mark.parametrize(
+    ("llm", "context", "size"),
+    [
+        # 10 layers x 16 heads x 128 x 4 bytes, all 32,768 tokens; 52 layers, the last 1,024.
+        pytest.param("gemma-3-27b", 32_768, 81_920 * 32_768 + 425_984 * 1_024, id="gemma-3-27b"),
+        pytest.param("gemma-3-12b", 600, 393_216 * 600, id="gemma-3-12b, within the window"),
+        # 36 layers x 8 heads x 64 x 4 bytes, half of them keep 128 tokens.
+        pytest.param("gpt-oss-120b", 131_072, 36_864 * (131_072 + 128), id="gpt-oss-120b"),
+        pytest.param("llama-3.1-8b", 8_192, 131_072 * 8_192, id="llama-3.1-8b, no window"),
+    ],
+)
+def test_layers_with_a_window_keep_the_window_alone(llm, context, size):
+    shape, _ = planner.serving.shapes(np.array([llm]), np.array(["h100-sxm"]))
+    assert shape.kept_tokens(context) * shape.kv_bytes_per_token == pytest.approx(size)
+
+
+def test_the_kv_row_knows_of_windows():
+    """gemma-3-27b, 8,000 tokens in, 200 out (CV 1): 8,200 tokens of full layers and 5.2 x 1,024 of
+    windows; all 62 layers in full, as before, are 6.2 x 8,200 of them."""
+    llm, card = planner.serving.shapes(np.array(["gemma-3-27b"]), np.array(["h100-sxm"]))
+    law = iteration_law(llm, card, 2, "fp8", "vllm", planner.serving.load_parameters())
+    whole = dataclasses.replace(law, window_tokens=np.array([np.inf]))
+    rows = [capacity_shares(x, 0.05, 8000.0, 200.0)[0, 2] for x in (law, whole)]
+    assert rows[0] / rows[1] == pytest.approx((8_200 + 5.2 * 1_024) / (6.2 * 8_200))
+
+
 def test_a_compressed_cache_is_copied_to_every_accelerator():
     mla = dataclasses.replace(L8B, kv_heads=np.asarray(1.0))
     whole = kv_capacity_bytes(L8B, H100, 8, "bf16")
