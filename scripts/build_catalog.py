@@ -670,6 +670,24 @@ def api_offers(source: Path, ids: list[str]) -> None:
     print(f"  api offers of a catalog llm: {int(rows['catalog_llm'].notna().sum())}")
 
 
+def hosted_water() -> list[dict[str, object]]:
+    """Water of bought tokens in proportion to their carbon, with what else it may be."""
+    unit = "l per kgCO2e"
+    return [
+        parameter("hosted_water_l_per_kgco2e", 8.4, unit,
+                  "estimate: US grid of 2025 (414 g/kWh, 3.13 l/kWh) at PUE 1.15 and 0.375 l/kWh "
+                  "on site: (0.375 + 1.15 x 3.13) / (1.15 x 0.414)",
+                  "regions.csv, grid means of Electricity Maps 2025", GRIDS_READ),
+        parameter("hosted_water_low_l_per_kgco2e", 3.1, unit,
+                  "on site alone: Gemini's median prompt, 0.26 ml, 0.24 Wh at 345 g/kWh",
+                  "Google, arXiv 2508.15734", "2025-08-21"),
+        parameter("hosted_water_high_l_per_kgco2e", 39.0, unit,
+                  "life cycle with hardware: Mistral Large 2, 45 ml and 1.14 g an answer of 400 "
+                  "tokens",
+                  "Mistral AI with Carbone 4 and ADEME (read second hand)", "2025-07-22"),
+    ]  # fmt: skip
+
+
 # ------------------------------------------------------------------ prices beside the accelerator
 
 GB_PER_GIB = 1.073741824
@@ -1056,6 +1074,7 @@ def main(arguments: Sequence[str]) -> None:
             "given as coordinates", "assumption",
         )
     )  # fmt: skip
+    parameters += hosted_water()
     write(pd.DataFrame(parameters), "parameters")
 
 

@@ -93,8 +93,11 @@ def _route_figures(parts: Parts, routes: Spread) -> _RouteFigures:
     intensity = grid[there, routes.slice[served]]
     carbon = np.zeros((len(at), 2))
     carbon[served, 0] = kwh * pue * intensity
-    carbon[:, 1] = np.where(short, 0.0, kernels.api_kg[at] * requests)
-    water = np.zeros(len(at))
+    bought_ktok = np.where(short, 0.0, kernels.api_ktok[at] * requests)
+    vendor = kernels.api[at]  # -1, the last of each list: none
+    carbon[:, 1] = bought_ktok * np.array([*(a.gco2e_per_ktok for a in facts.apis), 0.0])[vendor]
+    carbon[:, 1] /= 1e3
+    water = bought_ktok * np.array([*(a.water_l_per_ktok for a in facts.apis), 0.0])[vendor]
     water[served] = water_litres(
         kwh,
         pue,

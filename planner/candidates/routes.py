@@ -110,8 +110,8 @@ class Kernels:
     """1 - QoE"""
     usd: FloatArray
     """(K, 3): api tokens, retrieval, network, USD per request of the leg"""
-    api_kg: FloatArray
-    """kgCO2e per request of the leg"""
+    api_ktok: FloatArray
+    """thousands of tokens, prompt and answer, bought per request of the leg"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +217,7 @@ def kernels_of(
             for name in Experience.__dataclass_fields__
         }
     )
-    usd, api_kg = _money(facts, legs, table)
+    usd, api_ktok = _money(facts, legs, table)
     of_leg = _by_leg(legs)
     of_workload = _by_workload(facts, legs)
     loss = route_loss(
@@ -237,7 +237,7 @@ def kernels_of(
         experience=experience,
         loss=loss,
         usd=usd,
-        api_kg=api_kg,
+        api_ktok=api_ktok,
     )
 
 
@@ -386,11 +386,11 @@ def _in_time(
 
 
 def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArray, FloatArray]:
-    """(K, 3) USD per request of the leg: api tokens, retrieval, network; (K,) kgCO2e of an api."""
+    """(K, 3) USD per request of the leg: api tokens, retrieval, network; (K,) ktok bought."""
     price, workloads = facts.prices, facts.instance.workloads
     classes = facts.instance.length_classes
     usd = np.zeros((len(table), 3))
-    api_kg = np.zeros(len(table))
+    api_ktok = np.zeros(len(table))
     sizes = (len(legs), len(classes), len(facts.apis) + 1)
     code = np.ravel_multi_index((table[:, 0], table[:, 1], table[:, 4] - NOT_SERVED), sizes)
     present = np.zeros(math.prod(sizes), dtype=np.bool_)  # far faster than sorting the kernels
@@ -406,7 +406,7 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
             if workloads[leg.workload].reranked_documents > 0.0:
                 retrieval += price.rerank_usd_per_query
         sent_gb = (shape.input_tokens + shape.output_tokens) * 4.0 / 1e9
-        tokens_usd = kg = 0.0
+        tokens_usd = ktok = 0.0
         if api != NOT_SERVED:
             vendor, call = facts.apis[api], leg_request(leg, int(length), facts)
             tokens_usd = float(
@@ -419,12 +419,12 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
                     cached_usd_per_mtok=vendor.cached_input_usd_per_mtok,
                 )
             )
-            kg = float(call.context_tokens) / 1e3 * vendor.gco2e_per_ktok / 1e3
-        rows.append((tokens_usd, retrieval, sent_gb * price.egress_usd_per_gb, kg))
+            ktok = float(call.context_tokens) / 1e3
+        rows.append((tokens_usd, retrieval, sent_gb * price.egress_usd_per_gb, ktok))
     if rows:
         figures = np.array(rows)[(np.cumsum(present) - 1)[code]]
-        usd, api_kg = figures[:, :3], figures[:, 3]
-    return usd, api_kg
+        usd, api_ktok = figures[:, :3], figures[:, 3]
+    return usd, api_ktok
 
 
 def user_of(kernels: Kernels, at: IntArray, rows: Rows) -> IntArray:

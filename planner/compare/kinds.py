@@ -77,7 +77,7 @@ def with_carbon(facts: Facts, new: Facts) -> Facts:
         accelerators=_joined(
             facts.accelerators, new.accelerators, lambda a: a.accelerator, ACCELERATOR_CARBON
         ),
-        apis=_joined(facts.apis, new.apis, _api, ("gco2e_per_ktok",)),
+        apis=_joined(facts.apis, new.apis, _api, ("gco2e_per_ktok", "water_l_per_ktok")),
     )
 
 

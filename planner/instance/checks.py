@@ -184,6 +184,7 @@ PLAUSIBLE: dict[str, dict[str, tuple[float, float]]] = {
         "tpot_s": (1e-4, 5.0),
         "ttft_p95_over_mean": (1.0, 50.0),
         "gco2e_per_ktok": (0.0, 10_000.0),
+        "water_l_per_ktok": (0.0, 1_000.0),
         "input_usd_per_mtok": (0.0, 10_000.0),
         "cached_input_usd_per_mtok": (0.0, 10_000.0),
         "output_usd_per_mtok": (0.0, 10_000.0),

@@ -165,6 +165,7 @@ class ApiFacts:
     """mean"""
     ttft_p95_over_mean: float
     gco2e_per_ktok: float
+    water_l_per_ktok: float
     input_usd_per_mtok: float
     cached_input_usd_per_mtok: float
     output_usd_per_mtok: float

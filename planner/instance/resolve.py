@@ -40,6 +40,7 @@ from planner.instance.overrides import OverriddenCatalog, is_overridden, overrid
 from planner.instance.schema import (
     Accelerator,
     Adaptation,
+    HostedApi,
     Instance,
     Offer,
     Origin,
@@ -614,6 +615,7 @@ def _apis(instance: Instance, catalog: Catalog) -> tuple[ApiFacts, ...]:
                 tpot_s=row.tpot_s,
                 ttft_p95_over_mean=row.ttft_p95_over_mean,
                 gco2e_per_ktok=row.gco2e_per_ktok,
+                water_l_per_ktok=_hosted_water(row, catalog),
                 input_usd_per_mtok=full,
                 cached_input_usd_per_mtok=full if cached is None else float(cached),
                 output_usd_per_mtok=float(found["output_usd_per_mtok"] or 0.0),
@@ -627,10 +629,18 @@ def _apis(instance: Instance, catalog: Catalog) -> tuple[ApiFacts, ...]:
                         {column: column for column in columns},
                     ),
                     ("gco2e_per_ktok", "user"),
+                    ("water_l_per_ktok", "assumed" if row.water_l_per_ktok is None else "user"),
                 ),
             )
         )
     return tuple(facts)
+
+
+def _hosted_water(row: HostedApi, catalog: Catalog) -> float:
+    """Litres per 1,000 tokens: the user's, else in proportion to the carbon."""
+    if row.water_l_per_ktok is not None:
+        return row.water_l_per_ktok
+    return row.gco2e_per_ktok / 1e3 * catalog.parameter("hosted_water_l_per_kgco2e")
 
 
 # ------------------------------------------------------------------ variants and quality
@@ -853,6 +863,15 @@ def _assumptions(
     if flat:
         said.append(
             f"No hourly carbon series for {', '.join(flat)}: its annual mean holds in every slice."
+        )
+    dry = sorted({row.llm for row in instance.apis if row.water_l_per_ktok is None})
+    if dry:
+        usual, low, high = (
+            catalog.parameter(f"hosted_water_{case}l_per_kgco2e") for case in ("", "low_", "high_")
+        )
+        said.append(
+            f"Water of {', '.join(dry)} is {usual:g} l for every kgCO2e (between {low:g} and "
+            f"{high:g}, by what is counted): water_l_per_ktok in apis.csv can state another."
         )
     own = [row.region for row in instance.regions if not catalog.has("regions", row.region)]
     if own:

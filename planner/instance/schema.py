@@ -443,6 +443,8 @@ class HostedApi(Row):
     """95th percentile of the time to the first token over its mean"""
     gco2e_per_ktok: NonNegative
     """carbon per 1,000 tokens, prompt and answer"""
+    water_l_per_ktok: NonNegative | None = None
+    """water per 1,000 tokens, prompt and answer; blank: 8.4 l for every kgCO2e (3 to 39)"""
     input_usd_per_mtok: NonNegative | None = None
     """price of the prompt; blank: the catalog's"""
     cached_input_usd_per_mtok: NonNegative | None = None

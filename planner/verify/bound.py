@@ -316,8 +316,8 @@ class _Leg:
         if self.workload.kind == "interactive":
             fits &= a.tpot_s <= at_most(self.workload.tpot_target_s)
             fits &= a.shift_s + a.residual_s <= at_most(self.workload.ttft_target_s)
-        grams = a.context_tokens / 1e3 * api.gco2e_per_ktok
-        cost = self._usd(api) + p.lam[1] * demand.requests * grams / 1e3
+        weights = (p.lam[1] * api.gco2e_per_ktok / 1e3 + p.lam[3] * api.water_l_per_ktok) / 1e3
+        cost = self._usd(api) + demand.requests * a.context_tokens * weights
         cost = cost + self._quality_terms(a.qoe, a.attainment) + self._place_terms(api.region)
         self.best = np.minimum(self.best, np.where(fits, cost, np.inf))
 

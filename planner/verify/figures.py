@@ -496,6 +496,7 @@ def _assemble(terms: Terms, asks: Sequence[RouteAsk], a: Answers) -> RouteFigure
         if api is not None:
             tokens = sum(prompt_tokens(terms, ask.variant, item.length)) + item.length.output_tokens
             carbon["api"][j] = requests * tokens / 1e3 * api.gco2e_per_ktok / 1e3
+            water[j] = requests * tokens / 1e3 * api.water_l_per_ktok
             continue
         share[j] = rate[j] * a.share_per_rps[j]
         place = terms.regions[ask.region]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from types import ModuleType
@@ -24,6 +25,7 @@ from planner.candidates import build_candidates
 from planner.instance.facts import Facts
 from planner.verify import verify_plan
 from planner.verify.report import VerificationReport
+from planner.verify.terms import Terms
 from tests.planner.hand_made import result
 
 TINY = Path(__file__).resolve().parents[2] / "instances" / "tiny"
@@ -95,6 +97,18 @@ def test_the_plan_is_sound_while_nothing_is_broken(facts: Facts) -> None:
         assert report.cost_lines[line] > 0.0, line
     for line in ("serving energy", "api", "idle energy", "embodied", "index", "training"):
         assert report.carbon_lines[line] > 0.0, line
+
+
+def test_bought_tokens_carry_water(facts: Facts) -> None:
+    """8.4 l for every kgCO2e where nobody says, and what the table says where it does."""
+    (api,) = facts.apis
+    assert api.water_l_per_ktok == pytest.approx(0.15e-3 * 8.4)
+    wet = replace(facts, apis=(replace(api, water_l_per_ktok=1.0),))
+    items = [i for i in Terms(facts).items.values() if i.workload.workload == "documents"]
+    ktok = sum(i.requests * (i.length.input_tokens + i.length.output_tokens) for i in items) / 1e3
+    added_l = checked(wet).water_l - checked(facts).water_l
+    assert added_l == pytest.approx(ktok * (1.0 - 0.15e-3 * 8.4))
+    assert checked(wet).violations == ()
 
 
 @pytest.mark.parametrize(
