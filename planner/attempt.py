@@ -161,7 +161,8 @@ class Attempts:
         told = explained(
             dataclasses.replace(facts, grid=None), error, self.began + self.request.time_limit_s
         )
-        told.notes = (*error.notes, grid_said(facts), *defaults_said(error, facts))
+        grid = grid_said(facts)
+        told.notes = (*error.notes, *([grid] if grid else ()), *defaults_said(error, facts))
         return told
 
     def _from(self, found: Answer, grid: Grid, share: float, facts: Facts | None = None) -> Answer:

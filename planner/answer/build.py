@@ -194,8 +194,9 @@ def residual_s(facts: Facts, pools: list[PoolInfo]) -> FloatArray:
 def assumptions(facts: Facts) -> tuple[str, ...]:
     """What was assumed, what the bound is about, then how old the figures are."""
     aged = [f"{table}: {span}" for table, span in facts.ages.items()]
+    grid = grid_said(facts)
     return (
         *facts.assumptions,
-        f"{PROVED_OVER} {grid_said(facts)}",
+        *([f"{PROVED_OVER} {grid}"] if grid else ()),
         "Age of the data: " + "; ".join(aged) + ".",
     )

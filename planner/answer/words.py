@@ -122,7 +122,10 @@ def _combination_said(row: Mapping[str, Any]) -> str:
 
 
 def grid_said(facts: Facts) -> str:
-    """The lanes and operating points for which something is proved, in a sentence."""
+    """The lanes and operating points for which something is proved, in a sentence; empty where
+    every answer is bought and nothing has any."""
+    if not facts.machines:
+        return ""
     grid, serving = grid_of(facts), facts.instance.settings.serving
     lanes = _listed(grid.lane_tokens, 1.0, "tokens")
     points = _listed(grid.tpot_s, 1e3, "ms")

@@ -6,6 +6,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,9 +76,16 @@ def catalog(
         typer.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
     else:
         typer.echo(headline)
+        from planner.cli.text import paragraph, width
+
         shown = frame.head(limit) if limit else frame
+        cells = as_cells(shown)
+        names = list(frame.columns) if columns else fitting(cells, width())
         if len(shown):
-            typer.echo(as_text(shown))
+            typer.echo(cells[names].to_string(index=False))
+        if hidden := [name for name in frame.columns if name not in names]:
+            more = f"{len(hidden)} more columns, shown by --columns, --csv and --json: "
+            typer.echo("\n".join(paragraph(more + ", ".join(hidden), "... ", "    ")))
         if len(shown) < total:
             typer.echo(f"... {total - len(shown):,} more: --limit 0 shows all")
 
@@ -149,13 +157,20 @@ def _is_provenance(column: str) -> bool:
     return column in ("source", "note", "basis") or column.endswith(("_source", "_basis"))
 
 
-def as_text(frame: DataFrame) -> str:
-    """An aligned table; blanks stay blank, long cells are cut."""
+def as_cells(frame: DataFrame) -> DataFrame:
+    """The cells as text; blanks stay blank, long cells are cut."""
     short = frame.astype(object).where(frame.notna(), "")
     cells = short.map(lambda cell: f"{cell:.6g}" if isinstance(cell, float) else str(cell))
-    cells = cells.map(lambda cell: cell if len(cell) <= WIDEST_CELL else cell[:45] + "...")
-    text: str = cells.to_string(index=False)
-    return text
+    return cells.map(lambda cell: cell if len(cell) <= WIDEST_CELL else cell[:45] + "...")
+
+
+def fitting(cells: DataFrame, width: int) -> list[str]:
+    """The first columns, at least one, that an aligned table of so many characters has room for."""
+    ends = accumulate(
+        max(len(name), *cells[name].map(len), 0) + (at > 0) for at, name in enumerate(cells.columns)
+    )
+    room = sum(end <= width for end in ends)
+    return list(cells.columns[: max(room, 1)])
 
 
 def records(frame: DataFrame) -> list[dict[str, Any]]:

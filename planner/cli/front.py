@@ -90,6 +90,7 @@ def front(
         raise PlannerError("front needs an instance folder, or --resume RUN_DIR")
     from planner.answer.words import grid_said
     from planner.cli.text import FINER, paragraph
+    from planner.instance.grid import refines
 
     with calibrated(folder, calibration) as instance, recording(history) as record:
         facts = load(instance)
@@ -104,7 +105,8 @@ def front(
     if as_json:
         typer.echo(found.to_json())
     else:
-        proved = paragraph(f"{grid_said(facts)} {FINER}")
+        grid = grid_said(facts)
+        proved = paragraph(f"{grid} {FINER}" if grid and refines(facts) else grid)
         typer.echo("\n".join([*answer_lines(found), *proved, f"run folder: {shortest(place)}"]))
     if not found.certificate.complete:
         raise typer.Exit(STOPPED_AT_LIMIT)

@@ -847,7 +847,10 @@ def _assumptions(
             f"Idle power of {', '.join(idle)} is {idle_share(catalog):.0%} of its TDP "
             "(median of the accelerators with a reading)."
         )
-    if carbon.host_w_per_accelerator is None or carbon.host_embodied_kgco2e_per_accelerator is None:
+    if machines and None in (
+        carbon.host_w_per_accelerator,
+        carbon.host_embodied_kgco2e_per_accelerator,
+    ):
         said.append(
             f"A held host draws {HOST_W_PER_VCPU:g} W a vCPU and {HOST_W_PER_GB:g} W a GB; "
             f"its making is that of a server of {HOST_SERVER_KG:,.0f} kg by vCPUs and "
@@ -903,13 +906,14 @@ def _assumptions(
         f"{1000.0 * catalog.parameter('latency_ms_per_km'):.1f} ms per 1,000 km where nobody "
         f"measured, plus {access_ms:g} ms of access network."
     )
-    said.append(
-        "Embodied carbon of accelerators is the "
-        + {
+    if machines:
+        case = {
             "low": "published low case",
             "mid": "geometric mean of the published low and the modelled high case",
             "high": "modelled high case",
         }[carbon.embodied]
-        + f" over {carbon.accelerator_life_years:g} years."
-    )
+        said.append(
+            f"Embodied carbon of accelerators is the {case} over "
+            f"{carbon.accelerator_life_years:g} years."
+        )
     return tuple(said)

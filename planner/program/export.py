@@ -78,7 +78,7 @@ def export_program(
 
 def _grid(facts: Facts) -> str:
     said = grid_said(facts)
-    if facts.grid is not None or not refines(facts):
+    if not said or facts.grid is not None or not refines(facts):
         return said
     return (
         f"{said} `planner plan` may add some around its answer: `planner export RUN` writes the "

@@ -287,6 +287,20 @@ def test_tables_align_text_left_and_numbers_right() -> None:
     ]
 
 
+def test_a_catalog_table_fits_the_width_and_names_the_columns_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["catalog", "regions", "--limit", "3"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= WIDTH
+    said = " ".join(out.split())
+    left_out = re.search(r"(\d+) more columns, shown by --columns, --csv and --json: (.*)", said)
+    assert left_out is not None
+    assert "pue" in left_out[2].split(", ")
+    assert run(["catalog", "regions", "--columns", "region,pue,city", "--limit", "3"]) == 0
+    assert "more columns" not in capsys.readouterr().out
+
+
 def test_short_times_are_milliseconds() -> None:
     assert (seconds(0.85), seconds(1.2345)) == ("850 ms", "1.23 s")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def test_who_buys_every_answer_needs_no_tables_of_an_own_fleet(folder: Path, kep
     assert verify(found.plan, found.facts).ok
     assert found.plan.provenance["hosted_prices_by_cost"] == {"user": pytest.approx(1.0)}
     assert "prices_by_cost" not in found.plan.provenance
+    said = " ".join(found.plan.assumptions)
+    assert "Users reach a region" in said
+    assert not re.search("host|Embodied|prompt lanes", said), "nothing is held"
 
 
 def test_an_own_llm_needs_regions_and_accelerators(folder: Path) -> None:
