@@ -85,7 +85,7 @@ FEW_CORNERS = 40
 """Of a front that is proved to the last."""
 LEAST_DEPTH = 0.5
 """Of the target: what need not be looked at by branch and bound."""
-WHOLE_S = 6.0
+WHOLE_S = 3.0
 """Most seconds for that, at the first try."""
 MIDDLE_ROUTES = 60_000
 """Fleets of no more routes than that begin from the plans that `planner plan` finds; in larger ones
@@ -94,7 +94,7 @@ ENDS_SHARE = 0.4
 """Of the time, at most, for the best plan of each objective."""
 LEAST_END_S, MOST_END_S, END_MOST = 1.0, 45.0, 0.9
 """Least and most seconds for one of them at first, and most of the time left."""
-END_GAP = 1e-4
+END_GAP = 1e-3
 NO_ENDS = (
     "no plan was found in the time given, and none was proved impossible: allow more time "
     "(--time-limit)"
@@ -113,9 +113,12 @@ ONE_CUT = 0.9
 TIRED = 0.6
 """What every try at a corner leaves of its claim to be the widest."""
 MOST_TRIES = 6
-SHARES = {"corner": 0.6, "room": 0.3, "cheaper": 0.1}
+SHARES = {"corner": 0.6, "room": 0.3, "end": 0.15, "cheaper": 0.1}
 """Of the time, by kind of work, as long as there is some of it: for the widest corners, for those
-with most room below them, for cheaper plans (of large fleets only where the others have none)."""
+with most room below them, for ends that other work has bettered, for cheaper plans (of large fleets
+only where the others have none)."""
+AGAIN_SHARE = 0.15
+"""Of the time, at most, for an end that is searched again."""
 ENDS = ("cost", "carbon", "qoe-loss")
 """Objectives, in the order of `f`."""
 MOST_ROOMY = 4
@@ -144,7 +147,8 @@ class Work:
     """A task under way, and what it is for."""
 
     kind: str
-    """``corner``, ``room``, ``below``, ``cheaper`` or ``evolved``; of an end, its objective"""
+    """``corner``, ``room``, ``below``, ``end``, ``cheaper`` or ``evolved``; of a first end, its
+    objective"""
     task: Task
     corner: Floats | None = None
     point: str = ""
@@ -198,7 +202,7 @@ class Certified:
     def __post_init__(self) -> None:
         self.running: dict[int, Work] = {}
         self.started: dict[int, float] = {}
-        self.spent = {"corner": 0.0, "room": 0.0, "cheaper": 0.0, "evolved": 0.0}
+        self.spent = dict.fromkeys((*SHARES, "evolved"), 0.0)
         """seconds of workers by kind of work"""
         self.tasks = 0
         self.proved: list[tuple[int, Ended, list[FoundCut]]] = []
@@ -211,6 +215,8 @@ class Certified:
         self.patience = 1.0
         """factor of the seconds that searches may take"""
         self.improved: dict[str, int] = {}
+        self.ended: set[tuple[str, str]] = set()
+        """objectives, and the points from which their best was searched for again"""
 
     # ------------------------------------------------------------------ the algorithm
 
@@ -392,11 +398,30 @@ class Certified:
             return self.ready.popleft()
         if self.proposals is not None and self.proposals.is_due(self._enclosure, self.spent):
             return self.proposals.propose(self._enclosure)
-        kinds = {"corner": self._corner, "room": self._roomy, "cheaper": self._cheaper}
+        kinds = {
+            "corner": self._corner,
+            "room": self._roomy,
+            "end": self._end_again,
+            "cheaper": self._cheaper,
+        }
         # In large fleets plans in between make gaps in cost smaller too, and sooner.
         last = "" if self._is_small() else "cheaper"
         late = sorted(kinds, key=lambda kind: (kind == last, self.spent[kind] / SHARES[kind]))
         return next((work for kind in late if (work := kinds[kind]()) is not None), None)
+
+    def _end_again(self) -> Work | None:
+        """A search for the best of an objective, begun from a better plan than the last one found;
+        in fleets whose ends are searched for."""
+        points = self._enclosure.listed() if self._is_middle() else []
+        for objective, name in enumerate(ENDS):
+            best = min(points, key=lambda p: float(p.f[objective]), default=None)
+            if best is None or best.found_by == "end" or (name, best.id) in self.ended:
+                continue
+            self.ended.add((name, best.id))
+            limit = min(AGAIN_SHARE * self.options.time_limit_s, END_MOST * self._left())
+            weights = end_weights(objective, np.ones(3), 0.0)
+            return Work("end", EndTask(weights, END_GAP, limit, best.solution))
+        return None
 
     def _corner(self) -> Work | None:
         """Work at the widest corner that is not busy or given up; None where none is wider than the
@@ -469,10 +494,8 @@ class Certified:
         known, limit = self._enclosure.prices_at(corner, step), min(BOUND_S, self._left())
         shares = np.array([share * float(p.weights[:3] @ step) for share, p in known])
         new = len(known) > 1 and shares[0] < ONE_CUT * shares.sum()
-        if self._is_small() and tries > 0:
-            near = self._enclosure.reachable(corner, step, LEAST_DEPTH * self.options.epsilon)
-            limit = self.patience * WHOLE_S * (1 + tries)
-            return WholeTask(goal, near, min(limit, self._left()))
+        if self._is_small():
+            return self._aimed_small(corner, step, depth, tries)
         weights = mixed_weights(known)
         wanted = priced_depth_aim(corner, step, weights)
         beside = self._enclosure.routes_near(weights)
@@ -483,6 +506,19 @@ class Certified:
             return PointTask(wanted, depth.adopt, known, beside)
         allowed = depth.adopt if tries % 3 == 1 else None
         return BoundTask(goal, allowed, known, limit, wanted, depth.adopt, beside=beside)
+
+    def _aimed_small(self, corner: Floats, step: Floats, depth: Depth, tries: int) -> Task:
+        """The same in small fleets, where relaxations are quick: the ray, then that of the
+        assignment that may reach deepest; then all by branch and bound."""
+        goal = depth_aim(corner, step, self._enclosure.span())
+        known, limit = self._enclosure.prices_at(corner, step), min(BOUND_S, self._left())
+        if tries == 0:
+            return BoundTask(goal, None, known, limit, goal)
+        if tries == 1:
+            return BoundTask(goal, depth.adopt, known, limit, goal, depth.adopt)
+        near = self._enclosure.reachable(corner, step, LEAST_DEPTH * self.options.epsilon)
+        limit = min(self.patience * WHOLE_S * (tries - 1), self._left())
+        return WholeTask(goal, near, limit, enough=-LEAST_DEPTH * self.options.epsilon)
 
     def _prove(self) -> None:
         """Boxes where whole assignments prove more than cuts: at the corners that are too wide by
@@ -579,8 +615,9 @@ class Certified:
         found = []
         for number, outcome in self.workers.wait(min(wait_s, max(self._left(), 0.0))):
             work = self.running.pop(number)
-            kind = work.kind if work.kind in self.spent else "corner"
-            self.spent[kind] += time.monotonic() - self.started.pop(number)
+            seconds = time.monotonic() - self.started.pop(number)
+            if work.kind not in ENDS:
+                self.spent[work.kind if work.kind in self.spent else "corner"] += seconds
             self.solves += 1
             if isinstance(outcome, InfeasibleError):
                 raise outcome
@@ -595,6 +632,8 @@ class Certified:
         before = self.numbered, self.numbered_cuts, self.numbered_boxes
         if isinstance(result, BoundResult):
             self._take_cut(result.cut)
+        if isinstance(result, Ended):
+            self._take_end(work, result)
         if isinstance(result, Searched):
             assert isinstance(work.task, WholeTask) and work.corner is not None
             self._take_search(work, work.task.aim, result.bound)
@@ -609,6 +648,12 @@ class Certified:
                 self.proposals.take(work, plan, routes)
         if before != (self.numbered, self.numbered_cuts, self.numbered_boxes):
             self.on_news()
+
+    def _take_end(self, work: Work, end: Ended) -> None:
+        """What an end that was searched again proves."""
+        assert isinstance(work.task, EndTask)
+        cuts = [self._take_cut(cut) for cut in end.cases.cuts]
+        self._box_end(int(np.argmax(work.task.weights)), end, cuts)
 
     def _take_search(self, work: Work, aim: Aim, bound: float) -> None:
         """The box that branch and bound proves empty: a plan below the corner has no more than its

@@ -37,7 +37,7 @@ from planner.solve.bound import Prices
 from planner.solve.index import FleetIndex
 from planner.solve.solution import Solution
 
-EVOLVED, HYBRID, HYBRID_LARGE = 0.9, 0.5, 0.05
+EVOLVED, HYBRID, HYBRID_LARGE = 0.9, 0.2, 0.05
 """Of the workers' time, for evolution; the rest is for the certified search. Where a relaxation
 says nearly all, as in large fleets, evolution has little to add."""
 LEAST_CUTS = 5

@@ -19,7 +19,7 @@ from planner.solve.aim import Aim
 from planner.solve.assignments import Cases, VariantCut
 from planner.solve.bound import Prices, evaluate_bound, fair
 from planner.solve.decode import FEW, SOME, around, bought, decoded, leading_variants
-from planner.solve.engine import Search
+from planner.solve.engine import Search, profile_bound
 from planner.solve.generation import Generation
 from planner.solve.improve import polished_slice, slices_by_length
 from planner.solve.index import FleetIndex, Span, best_per_group, routes_of, routes_with
@@ -35,7 +35,18 @@ SETTLE_S = 2.5
 """For lumps, where rounding up costs much."""
 ROUND_S = 10.0
 """For a plan where the decoder finds none."""
+LUMPY_ROUTES = 60_000
+"""Fleets of no more routes than that: whole machines are much of them, and plans over few routes
+are made by branch and bound."""
+ROUGH_SHARE = 0.25
+"""Of the time for an end, at most, for the relaxation that such a plan is made from."""
+LUMPS_S, LUMPS_GAP = 1.5, 5e-3
+"""For such a plan, at most, and the gap at which it is good enough."""
 WHOLE_GAP = 1e-4
+TIGHTEN_SHARE = 0.5
+"""Of the time of branch and bound, at most, for the rows that make the relaxation tighter."""
+HALFWAY = 0.5
+"""Share of the depth that is possible, at which a plan is deep enough."""
 SLICE_S = 0.6
 BUY_S = 0.5
 SCALE = 1e3
@@ -159,6 +170,8 @@ class WholeTask:
     """int (n,)"""
     limit_s: float
     start: Solution | None = None
+    enough: float = np.inf
+    """bound at which it ends"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,12 +202,23 @@ def perform(index: FleetIndex, task: Task) -> Result:
 
 def ended(index: FleetIndex, task: EndTask) -> Ended:
     """One search; raises InfeasibleError with a proof, and SolverError where it finds no plan."""
-    options = EngineOptions(task.gap, task.limit_s, threads=1)
-    search = Search(index, task.weights, options, start=task.start)
+    start, began = task.start, time.monotonic()
+    if start is None and len(index.pool) <= LUMPY_ROUTES:
+        start = rough_end(index, task)
+    limit_s = task.limit_s - (time.monotonic() - began)
+    options = EngineOptions(task.gap, limit_s, threads=1)
+    search = Search(index, task.weights, options, start=start)
     search.run()
     found = search.result()
     searched = found.proof != "dual prices"
     return Ended(found.solution, found.bound, found.cases, searched)
+
+
+def rough_end(index: FleetIndex, task: EndTask) -> Solution | None:
+    """A plan for the weights that is soon found by branch and bound over few routes."""
+    about = abs(profile_bound(index, task.weights))
+    aim = Aim(task.weights, SCALE / about if about > 0.0 else 1.0)
+    return bounded(index, BoundTask(aim, None, (), ROUGH_SHARE * task.limit_s, aim)).plan
 
 
 def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
@@ -223,7 +247,7 @@ def bounded(index: FleetIndex, task: BoundTask) -> BoundResult:
             if plan is None and len(variants):
                 routes = around(index, relaxation.routes, bound.reduced, variants)
                 routes = np.union1d(routes, routes_with(index, task.beside, variants))
-                plan = decoded(index, task.goal, variants, routes, DECODE_S, SETTLE_S)
+                plan = planned(index, task.goal, variants, routes)
         if plan is None and task.goal.corner is None:
             plan = rounded(index, task.goal, mixed, routes, ROUND_S)
         if plan is not None and task.polish_s > 0.0:
@@ -236,7 +260,36 @@ def pointed(index: FleetIndex, task: PointTask) -> Decoded:
     variants = np.unique(task.variants)
     routes = near_routes(index, task.known, variants, FEW if len(task.beside) else SOME)
     routes = np.union1d(routes, routes_with(index, task.beside, variants))
-    return Decoded(decoded(index, task.goal, variants, routes, DECODE_S, SETTLE_S), routes)
+    return Decoded(planned(index, task.goal, variants, routes), routes)
+
+
+def planned(index: FleetIndex, goal: Aim, variants: IntArray, routes: IntArray) -> Solution | None:
+    """The best plan for a goal that is soon found over the given variants and routes."""
+    if len(index.pool) > LUMPY_ROUTES:
+        return decoded(index, goal, variants, routes, DECODE_S, SETTLE_S)
+    kept = _Deepest(goal, decoded(index, goal, variants, routes, DECODE_S))
+    program = goal.program(index, variants, routes)
+    program.solve(LUMPS_S, LUMPS_GAP, goes_on=kept.goes_on, on_solution=kept.keep)
+    return kept.best
+
+
+@dataclass
+class _Deepest:
+    """The best plan for an aim that branch and bound has come to; it goes on until the bound is
+    enough, or a plan lies `HALFWAY` as deep as any may."""
+
+    aim: Aim
+    best: Solution | None
+    enough: float = np.inf
+
+    def keep(self, found: Solution) -> None:
+        """Take a plan in."""
+        self.best = found if self.best is None else _better(self.aim, self.best, found)
+
+    def goes_on(self, bound: float) -> bool:
+        """Whether it does, with such a bound."""
+        best = np.inf if self.best is None else self.aim.value(self.best.totals)
+        return bound < self.enough and best >= min(HALFWAY * bound, 0.0)
 
 
 def near_routes(
@@ -273,12 +326,16 @@ def mixed_weights(known: Sequence[tuple[float, Prices]]) -> FloatArray:
 
 
 def searched(index: FleetIndex, task: WholeTask) -> Searched:
-    """Branch and bound over all routes of the variants."""
+    """Branch and bound with few integers over all routes of the variants."""
+    deadline = time.monotonic() + task.limit_s
     routes = routes_of(index, task.variants)
-    program = task.aim.program(index, task.variants, routes)
-    plan, end = program.solve(task.limit_s, WHOLE_GAP, task.start)
-    constant = float(task.aim.weights @ index.fixed_totals)
-    return Searched(plan, end.bound / task.aim.scale + constant, routes)
+    program = task.aim.aggregated(index, task.variants, routes)
+    program.tighten(TIGHTEN_SHARE * task.limit_s)
+    kept, left_s = _Deepest(task.aim, task.start, task.enough), deadline - time.monotonic()
+    bound, end = program.search(left_s, WHOLE_GAP, None, kept.goes_on, kept.keep)
+    if end.status == "infeasible" and not program.is_infeasible_again(left_s):
+        bound = -np.inf
+    return Searched(kept.best, bound, routes)
 
 
 def improved(index: FleetIndex, task: PlanTask) -> Solution:

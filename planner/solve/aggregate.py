@@ -174,6 +174,9 @@ class Aggregated(Restricted):
         began = time.monotonic()
         constant = float(self.weights @ self.index.fixed_totals)
         self.highs.setOptionValue("mip_rel_gap", gap)
+        if self.corner is not None:
+            # A depth is a share of a range already, and often nearly zero.
+            self.highs.setOptionValue("mip_abs_gap", gap * self.scale)
         if start is not None:
             self.set_start(start)
 

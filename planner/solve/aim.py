@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.fleet.data import FloatArray, IntArray
+from planner.solve.aggregate import Aggregated, Level
 from planner.solve.bound import Prices, fair
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
@@ -71,6 +72,15 @@ class Aim:
         """The restricted program for it."""
         program = Restricted(
             index, self.weights, variants, routes, scale=self.scale, ranges=self.ranges
+        )
+        if self.corner is not None:
+            program.set_corner(self.corner, self.weights)
+        return program
+
+    def aggregated(self, index: FleetIndex, variants: IntArray, routes: IntArray) -> Aggregated:
+        """The program for it with few integers, `Level.MACHINES`."""
+        program = Aggregated(
+            index, self.weights, variants, routes, Level.MACHINES, self.scale, self.ranges
         )
         if self.corner is not None:
             program.set_corner(self.corner, self.weights)
