@@ -194,7 +194,10 @@ def test_a_stopped_run_keeps_what_it_holds(tmp_path: Path) -> None:
             run.stop()
 
     run = FrontRun(
-        TINY, FrontRequest(epsilon=1e-6, time_limit_s=120.0), tmp_path / "run", on_progress=stop_soon
+        TINY,
+        FrontRequest(epsilon=1e-6, time_limit_s=120.0),
+        tmp_path / "run",
+        on_progress=stop_soon,
     )
     front = run.run()
     assert front.elapsed_s < 100.0
