@@ -616,7 +616,7 @@ class Certified:
         for number, outcome in self.workers.wait(min(wait_s, max(self._left(), 0.0))):
             work = self.running.pop(number)
             seconds = time.monotonic() - self.started.pop(number)
-            if work.kind not in ENDS:
+            if work.kind not in ENDS or not self._is_middle():
                 self.spent[work.kind if work.kind in self.spent else "corner"] += seconds
             self.solves += 1
             if isinstance(outcome, InfeasibleError):

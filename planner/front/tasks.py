@@ -267,10 +267,11 @@ def planned(index: FleetIndex, goal: Aim, variants: IntArray, routes: IntArray) 
     """The best plan for a goal that is soon found over the given variants and routes."""
     if len(index.pool) > LUMPY_ROUTES:
         return decoded(index, goal, variants, routes, DECODE_S, SETTLE_S)
-    kept = _Deepest(goal, decoded(index, goal, variants, routes, DECODE_S))
-    program = goal.program(index, variants, routes)
-    program.solve(LUMPS_S, LUMPS_GAP, goes_on=kept.goes_on, on_solution=kept.keep)
-    return kept.best
+    kept, program = _Deepest(goal), goal.program(index, variants, routes)
+    found, _ = program.solve(LUMPS_S, LUMPS_GAP, goes_on=kept.goes_on, on_solution=kept.keep)
+    if found is not None:  # nobody hears of what presolve alone comes to
+        kept.keep(found)
+    return kept.best or decoded(index, goal, variants, routes, DECODE_S)
 
 
 @dataclass
@@ -279,7 +280,7 @@ class _Deepest:
     enough, or a plan lies `HALFWAY` as deep as any may."""
 
     aim: Aim
-    best: Solution | None
+    best: Solution | None = None
     enough: float = np.inf
 
     def keep(self, found: Solution) -> None:

@@ -280,12 +280,18 @@ def test_objectives_are_minimised_as_cost_carbon_and_loss(finished: Path) -> Non
 def test_a_fleet_too_large_for_branch_and_bound_is_searched_where_room_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("planner.front.certified.SMALL_ROUTES", 0)
-    monkeypatch.setattr("planner.front.certified.MIDDLE_ROUTES", 0)
+    for place in ("certified.SMALL_ROUTES", "certified.MIDDLE_ROUTES", "tasks.LUMPY_ROUTES"):
+        monkeypatch.setattr(f"planner.front.{place}", 0)
+
+    def stop_soon(progress: FrontProgress) -> None:
+        enclosure = run.search.enclosure
+        if enclosure is not None and "room" in {point.found_by for point in enclosure.points}:
+            run.stop()
+
     request = FrontRequest(
-        epsilon=0.5, hypervolume=1e-6, time_limit_s=8.0, workers=1, method="certified"
+        epsilon=0.5, hypervolume=1e-6, time_limit_s=120.0, workers=1, method="certified"
     )
-    run = FrontRun(SMALL, request, tmp_path / "run")
+    run = FrontRun(SMALL, request, tmp_path / "run", on_progress=stop_soon)
     front = run.run()
     assert run.search.enclosure is not None
     assert run.search.spent["room"] > 0.0
