@@ -1,19 +1,15 @@
 """A front run measured against time, and attacked.
 
     python scripts/bench/front.py instances/reference --time 300 --attacks 300
-    python scripts/bench/front.py instances/small --time 70 --clock cpu
 
 Prints points, epsilon and hypervolume interval against time, the gaps in cost, then what
-independent solves make of the certificate (`planner.front.attack`). With ``--clock cpu`` one worker
-shares the process with the front, and seconds are those of its processor: a busy machine says the
-same as a quiet one.
+independent solves make of the certificate (`planner.front.attack`).
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
 from planner.front.attack import attack
@@ -31,11 +27,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scheduler", default=None)
     parser.add_argument("--attacks", type=int, default=30)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     given = parser.parse_args()
-    if given.clock == "cpu":
-        time.monotonic = time.process_time
-        given.workers = 1
     print("seconds  points  cuts  epsilon  hypervolume above")
     last = -EVERY_S
 
