@@ -255,6 +255,8 @@ def _accelerator_shape(rows: Sequence[Mapping[str, Any]]) -> AcceleratorShape:
         fp4_flops=field(lambda r: (r["fp4_tflops"] or r["bf16_tflops"] or np.nan) * 1e12),
         interconnect_bytes_per_s=field(lambda r: (r["interconnect_gb_per_s"] or 64.0) * 1e9),
         family=np.array([law_family(r["accelerator"]) for r in rows], dtype=str),
+        linked=field(lambda r: r["linked_accelerators"] or np.inf),
+        beyond_bytes_per_s=field(lambda r: (r["beyond_gb_per_s"] or 64.0) * 1e9),
     )
 
 

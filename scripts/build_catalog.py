@@ -195,12 +195,23 @@ DRIVER_MIB: dict[str, tuple[float, str]] = {
 """Memory that the driver reports, MiB: what an engine's share is taken of."""
 
 
-def driver_memory(cards: pd.DataFrame) -> pd.DataFrame:
-    """`memory_gb` as the driver reports it where somebody showed that, `memory_basis` says."""
+BRIDGES = {  # accelerators that an NVLink bridge joins, GB/s of PCIe between more of them
+    **dict.fromkeys(["a100-80gb-pcie", "a30", "a40", "rtx-3090", "rtx-a6000"], (2, 64)),
+    **dict.fromkeys(["h100-pcie", "h100-nvl"], (2, 128)),
+    "h200-nvl": (4, 128),
+}
+"""Datasheets: NVLink bridge for two (H200 NVL: two or four) cards, else PCIe 4.0 or 5.0 x16."""
+
+
+def beyond_the_datasheet(cards: pd.DataFrame) -> pd.DataFrame:
+    """`memory_gb` as the driver reports it where somebody showed that, `memory_basis` says; and how
+    far the interconnect reaches."""
     known = {card: mib * 2**20 / 1e9 for card, (mib, _) in DRIVER_MIB.items()}
     said = {card: f"driver: {mib:,.0f} MiB ({by})" for card, (mib, by) in DRIVER_MIB.items()}
     names = cards["accelerator"]
     return cards.assign(
+        linked_accelerators=whole(names.map({card: ways for card, (ways, _) in BRIDGES.items()})),
+        beyond_gb_per_s=whole(names.map({card: rate for card, (_, rate) in BRIDGES.items()})),
         memory_datasheet_gb=cards["memory_gb"],
         memory_gb=names.map(known).round(3).fillna(cards["memory_gb"]),
         memory_basis=names.map(said).fillna("datasheet: no reading of a driver"),
@@ -215,7 +226,7 @@ def longest_prefix(name: str, table: dict[str, str]) -> str:
 
 def accelerators(source: Path) -> None:
     """Datasheet figures; embodied carbon as a low (published) and a high (modelled) case."""
-    cards = driver_memory(pd.read_csv(source / "accelerators.csv"))
+    cards = beyond_the_datasheet(pd.read_csv(source / "accelerators.csv"))
     kinds = {prefix: kind for kind, prefixes in MEMORY_KINDS.items() for prefix in prefixes}
     cards["family"] = [longest_prefix(name, FAMILIES) for name in cards["accelerator"]]
     cards["memory_kind"] = [
@@ -237,6 +248,7 @@ def accelerators(source: Path) -> None:
              "memory_basis", "memory_datasheet_gb", "memory_kind",
              "memory_bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops",
              "fp4_tflops", "tdp_w", "idle_w", "idle_basis", "interconnect_gb_per_s",
+             "linked_accelerators", "beyond_gb_per_s",
              "embodied_low_kgco2e", "embodied_low_basis", "embodied_high_kgco2e", "date",
              "source"]
         ].sort_values("accelerator"),

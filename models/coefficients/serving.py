@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -122,6 +123,10 @@ class AcceleratorShape:
     """per accelerator, both directions"""
     family: NDArray[np.str_]
     """ampere, hopper, blackwell, cdna, gddr, neuron, tpu, edge, other: shares coefficients"""
+    linked: Array = field(default_factory=lambda: np.asarray(np.inf))
+    """accelerators that the interconnect joins all to all: 2 over a bridge"""
+    beyond_bytes_per_s: Array = field(default_factory=lambda: np.asarray(64e9))
+    """of wider replicas, whose slowest link is PCIe"""
 
     def peak_flops(self, precision: Names) -> Array:
         """Dense FLOP/s at a precision, (N,)."""
@@ -133,7 +138,7 @@ class AcceleratorShape:
     def take(self, index: NDArray[np.int64]) -> AcceleratorShape:
         """The rows `index`, for arrays of shape (N,)."""
         return AcceleratorShape(
-            **{f.name: np.asarray(getattr(self, f.name))[index] for f in fields(self)}
+            **{f.name: _taken(getattr(self, f.name), index) for f in fields(self)}
         )
 
 
@@ -297,11 +302,14 @@ def all_reduce_s_per_token(
 ) -> Array:
     """Two ring all-reduces per layer of one token's 16-bit activations, s, (N,).
 
-    2 L x 2 (G - 1)/G x 2 h bytes over half the interconnect's (two-way) bandwidth.
+    2 L x 2 (G - 1)/G x 2 h bytes over half the (two-way) bandwidth of the slowest link: that of the
+    interconnect as far as it reaches, of PCIe beyond.
     """
     tp = _array(tp)
+    reach = tp <= accelerator.linked
+    link = np.where(reach, accelerator.interconnect_bytes_per_s, accelerator.beyond_bytes_per_s)
     volume = 2.0 * llm.layers * 2.0 * (tp - 1.0) / tp * 2.0 * llm.hidden_size
-    return volume / (accelerator.interconnect_bytes_per_s / 2.0 * _array(efficiency))
+    return volume / (link / 2.0 * _array(efficiency))
 
 
 def prompt_flops(llm: LlmShape, input_tokens: ArrayLike) -> tuple[Array, Array]:
@@ -598,7 +606,7 @@ def capacity_shares(
     return np.where(np.broadcast_to(usable, shares.shape[:-1])[..., None], shares, np.inf)
 
 
-def _taken(value: Array, index: NDArray[np.int64]) -> Array:
+def _taken(value: NDArray[Any], index: NDArray[np.int64]) -> NDArray[Any]:
     """Rows of a field; a single value is every row's."""
     return np.asarray(value) if np.ndim(value) == 0 else np.asarray(value)[index]
 

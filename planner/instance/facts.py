@@ -70,6 +70,10 @@ class AcceleratorFacts:
     fp4_tflops: float | None
     """None: not supported"""
     interconnect_gb_per_s: float
+    linked_accelerators: int | None
+    """as many as the interconnect joins all to all; None: all of an instance"""
+    beyond_gb_per_s: float | None
+    """of the link between more of them"""
     tdp_w: float
     idle_w: float
     embodied_kgco2e: float

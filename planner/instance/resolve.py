@@ -341,6 +341,8 @@ def accelerator_facts(row: Accelerator, instance: Instance, catalog: Catalog) ->
         fp8_tflops=known["fp8_tflops"],
         fp4_tflops=known["fp4_tflops"],
         interconnect_gb_per_s=INTERCONNECT_GB_PER_S if link is None else float(link),
+        linked_accelerators=known["linked_accelerators"] and int(known["linked_accelerators"]),
+        beyond_gb_per_s=known["beyond_gb_per_s"],
         tdp_w=tdp_w,
         idle_w=float(idle_w),
         embodied_kgco2e=row.embodied_kgco2e

@@ -11,6 +11,7 @@ from models.coefficients.serving import (
     AcceleratorShape,
     LlmShape,
     ServingParameters,
+    all_reduce_s_per_token,
     capacity_shares,
     closed_loop,
     iteration_law,
@@ -121,6 +122,18 @@ def test_the_kv_row_knows_of_windows():
     whole = dataclasses.replace(law, window_tokens=np.array([np.inf]))
     rows = [capacity_shares(x, 0.05, 8000.0, 200.0)[0, 2] for x in (law, whole)]
     assert rows[0] / rows[1] == pytest.approx((8_200 + 5.2 * 1_024) / (6.2 * 8_200))
+
+
+def test_a_bridge_joins_two_cards_and_pcie_the_others():
+    """A100 PCIe by its datasheet: NVLink bridge for 2 GPUs 600 GB/s, PCIe 4.0 64 GB/s. By hand of
+    Llama-3.1-70B, a token's all-reduces: 2 x 80 layers x 2 (G - 1)/G x 2 x 8,192 bytes over half
+    the link: 2.62e6 / 300e9 = 8.7 us for two cards, 3.93e6 / 32e9 = 123 us for four."""
+    llm, card = planner.serving.shapes(
+        np.array(["llama-3.1-70b", "llama-3.1-70b"]), np.array(["a100-80gb-pcie", "a100-80gb"])
+    )
+    pcie = [float(all_reduce_s_per_token(llm, card, tp)[0]) for tp in (2, 4)]
+    assert pcie == pytest.approx([2_621_440 / 300e9, 3_932_160 / 32e9])
+    assert all_reduce_s_per_token(llm, card, 4)[1] == pytest.approx(3_932_160 / 300e9)
 
 
 def test_a_compressed_cache_is_copied_to_every_accelerator():

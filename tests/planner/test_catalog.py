@@ -36,7 +36,7 @@ UNITLESS = {
     # counts, ratios without dimension, places in degrees, calendar parts
     "accelerators", "vcpus", "tp", "pp", "ep", "dp", "experts", "experts_per_token",
     "shared_experts", "moe_layers", "layers", "hidden_size", "attention_heads", "kv_heads",
-    "head_dim", "lat", "lon", "pue", "month", "hours", "hour", "year", "share", "figures",
+    "linked_accelerators", "head_dim", "lat", "lon", "pue", "month", "hours", "hour", "year", "share", "figures",
     "requests", "relative_rate", "vectors", "dimensions", "documents_per_request", "concurrency",
     "chunks_per_query",
 }  # fmt: skip
