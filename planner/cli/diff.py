@@ -58,6 +58,9 @@ def plan_lines(found: PlanDiff) -> list[str]:
     if found.same:
         return text
     text += section("Fleet (peak accelerators)", _table(fleet, said.fleet_rows(found), (4, 5, 6)))
+    machines = ("", "region", "offer", "market", "old", "new", "change")
+    text += section("Machines (peak accelerators; in all as many as before)",
+                    _table(machines, said.machine_rows(found), (4, 5, 6)))  # fmt: skip
     for workload, before, after in said.adoption_rows(found):
         if "Adaptation" not in text:
             text += ["", "Adaptation"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.front.choose import fleet_of
 from planner.plan import Adoption, Plan, WorkloadLine
@@ -26,6 +26,22 @@ class FleetChange:
     @property
     def sign(self) -> str:
         """``+`` new, ``-`` gone, ``~`` another number."""
+        return _sign(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class MachineChange:
+    """Accelerators in machines of one offer, where their group holds as many as before; peaks."""
+
+    region: str
+    offer: str
+    market: str
+    old: int
+    new: int
+
+    @property
+    def sign(self) -> str:
+        """As for the fleet."""
         return _sign(self.old, self.new)
 
 
@@ -76,6 +92,29 @@ def fleet_changes(old: Plan, new: Plan) -> tuple[FleetChange, ...]:
         for key in sorted({*ours, *theirs})
         if ours.get(key, 0) != theirs.get(key, 0)
     )
+
+
+def machine_changes(old: Plan, new: Plan) -> tuple[MachineChange, ...]:
+    """Machines exchanged for others with as many accelerators of the same type and market."""
+    ours, theirs = _machines_of(old), _machines_of(new)
+    told = {(row.region, row.accelerator, row.market) for row in fleet_changes(old, new)}
+    return tuple(
+        MachineChange(region, offer, market, ours.get(key, 0), theirs.get(key, 0))
+        for key in sorted({*ours, *theirs})
+        for region, accelerator, market, offer in [key]
+        if ours.get(key, 0) != theirs.get(key, 0) and (region, accelerator, market) not in told
+    )
+
+
+def _machines_of(plan: Plan) -> dict[tuple[str, str, str, str], int]:
+    """Most accelerators held at once by region, accelerator, market and offer."""
+    return {
+        (*group, offer): held
+        for offer in {line.offer for line in plan.fleet}
+        for group, held in fleet_of(
+            replace(plan, fleet=tuple(line for line in plan.fleet if line.offer == offer))
+        ).items()
+    }
 
 
 def adoption_changes(old: Plan, new: Plan) -> tuple[AdoptionChange, ...]:

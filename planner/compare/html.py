@@ -16,9 +16,14 @@ def plan_diff_html(diff: PlanDiff) -> str:
     """The answer, then fleet, adaptation, totals and causes."""
     headings = said.cause_headings(diff)
     fleet = ("", "region", "accelerator", "market", "old", "new", "change")
+    machines = ("", "region", "offer", "market", "old", "new", "change")
     parts = [
         f"<p><strong>{said.answer(diff)}</strong></p>",
         section("Fleet (peak accelerators)", _table(fleet, said.fleet_rows(diff), (4, 5, 6))),
+        section(
+            "Machines (peak accelerators; in all as many as before)",
+            _table(machines, said.machine_rows(diff), (4, 5, 6)),
+        ),
         section("Adaptation", _table(("workload", "old", "new"), said.adoption_rows(diff))),
         section(
             "Where answered",

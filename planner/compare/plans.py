@@ -10,10 +10,12 @@ from planner.compare.data import DataChanges, data_changes
 from planner.compare.decisions import (
     AdoptionChange,
     FleetChange,
+    MachineChange,
     RegionChange,
     WorkloadChange,
     adoption_changes,
     fleet_changes,
+    machine_changes,
     region_changes,
     region_shares,
     workload_changes,
@@ -48,6 +50,7 @@ class PlanDiff:
     old: SideRef
     new: SideRef
     fleet: tuple[FleetChange, ...]
+    machines: tuple[MachineChange, ...]
     adoption: tuple[AdoptionChange, ...]
     regions: tuple[RegionChange, ...]
     workloads: tuple[WorkloadChange, ...]
@@ -64,7 +67,7 @@ class PlanDiff:
     @property
     def decides_alike(self) -> bool:
         """No decision that people see differs."""
-        return not (self.fleet or self.adoption or self.regions)
+        return not (self.fleet or self.machines or self.adoption or self.regions)
 
     @property
     def same(self) -> bool:
@@ -125,6 +128,7 @@ def diff_plans(old: PlanSide, new: PlanSide) -> PlanDiff:
         old=_ref(old),
         new=_ref(new),
         fleet=fleet_changes(old.plan, new.plan),
+        machines=machine_changes(old.plan, new.plan),
         adoption=adoption_changes(old.plan, new.plan),
         regions=region_changes(*shares),
         workloads=workload_changes(old.plan.workloads, new.plan.workloads),

@@ -70,6 +70,7 @@ def decided(diff: PlanDiff) -> str:
         (len(diff.fleet), "group of accelerators differs", "groups of accelerators differ"),
     )
     said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    said += ["as many accelerators in other machines"] if diff.machines else []
     return ", ".join(said) or "answers move between regions"
 
 
@@ -84,6 +85,15 @@ def fleet_rows(diff: PlanDiff) -> Rows:
              f"{line.new - line.old:+,}"]
         )  # fmt: skip
     return rows
+
+
+def machine_rows(diff: PlanDiff) -> Rows:
+    """``+ / ~ / -`` per region and offer of accelerators that stay as many; peaks."""
+    return [
+        [row.sign, row.region, row.offer, row.market, f"{row.old:,}", f"{row.new:,}",
+         f"{row.new - row.old:+,}"]
+        for row in diff.machines
+    ]  # fmt: skip
 
 
 def adoption_rows(diff: PlanDiff) -> Rows:

@@ -14,15 +14,19 @@ import pytest
 import planner
 from planner.api import Request, answer
 from planner.cli import run
+from planner.cli.diff import plan_lines
 from planner.cli.text import WIDTH
 from planner.compare.data import data_changes, table_changes
+from planner.compare.decisions import fleet_changes, machine_changes
 from planner.compare.fronts import beaten
 from planner.compare.plans import PlanDiff
+from planner.compare.said import decided
 from planner.compare.sides import find_point, named_points, read_point, read_side
 from planner.compare.words import apportioned, decimals_of, rounded_change
 from planner.errors import RunError
 from planner.front.front import Front
 from planner.instance.changes import with_changes
+from planner.plan import Plan
 from planner.runs import write_run
 
 INSTANCES = Path(__file__).resolve().parents[3] / "instances"
@@ -96,6 +100,23 @@ def test_a_plan_does_not_differ_from_itself(runs: Path, capsys: pytest.CaptureFi
     assert run(["diff", str(runs / "old"), str(runs / "old")]) == 0
     out = capsys.readouterr().out
     assert out == "no change: decisions, totals and data are the same\n"
+
+
+def test_other_machines_with_as_many_accelerators_are_told(runs: Path, found: PlanDiff) -> None:
+    old = Plan.read(runs / "old")
+    lines = tuple(replace(line, offer="twice-as-large") for line in old.fleet)
+    new = replace(old, fleet=lines)
+    changed = machine_changes(old, new)
+    offers = {line.offer for line in old.fleet}
+    assert {row.offer for row in changed if row.sign == "-"} == offers
+    assert {row.offer for row in changed if row.sign == "+"} == {"twice-as-large"}
+    assert fleet_changes(old, new) == ()
+    assert machine_changes(old, old) == ()
+    alike = replace(found, fleet=(), adoption=(), regions=(), machines=())
+    assert decided(alike) == "the same decisions"
+    moved = replace(alike, machines=changed)
+    assert decided(moved) == "as many accelerators in other machines"
+    assert any("twice-as-large" in text for text in plan_lines(moved))
 
 
 def test_the_text_tells_signs_then_totals_then_causes(
