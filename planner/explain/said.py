@@ -26,6 +26,8 @@ NAMES = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
 WORSE = {"USD": "dearer", "kgCO2e": "more", "QoE": "QoE lost"}
 POOR = 0.5
 """A forced plan further than this from its bound says little."""
+CENTS = 2
+"""Decimals of USD that are told of a limit's price."""
 Rows = list[list[str]]
 
 
@@ -207,10 +209,14 @@ def tag_rows(found: Iterable[PriceTag], unit: str) -> Rows:
         elif tag.estimate is None:
             rows.append([tag.limit, step, "nothing found in time", ""])
         else:
-            span = f"{number(tag.least or 0.0)} to {number(tag.most or 0.0)}"
-            change = f"{number(tag.estimate)} ({span})"
-            per_unit = f"{number(tag.per_unit)} {unit} per {_per(tag)}" if tag.per_unit else ""
-            rows.append([tag.limit, step, change, per_unit])
+            change, least, most = (
+                round(value or 0.0, CENTS) if unit == "USD" else value or 0.0
+                for value in (tag.estimate, tag.least, tag.most)
+            )
+            told = f"{number(change)} ({number(least)} to {number(most)})"
+            priced = tag.per_unit and change
+            per_unit = f"{number(tag.per_unit or 0.0)} {unit} per {_per(tag)}" if priced else ""
+            rows.append([tag.limit, step, told, per_unit])
     return rows
 
 

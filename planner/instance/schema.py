@@ -338,7 +338,7 @@ class Demand(Row):
     slice: Identifier | None = None
     """a slice; blank for batch"""
     requests_per_s: NonNegative
-    """mean rate in the slice (batch: over the whole period)"""
+    """mean rate in the slice (batch: over the whole period); 0 where nobody asks"""
     allowed_slices: str | None = None
     """batch only: slices that may serve it, separated by ;; blank: all"""
 

@@ -28,8 +28,8 @@ from planner.explain.flips import (
     tested_span,
 )
 from planner.explain.limits import limits_of
-from planner.explain.results import PRICED, Explanation, Trial
-from planner.explain.said import threshold
+from planner.explain.results import PRICED, Explanation, PriceTag, Trial
+from planner.explain.said import tag_rows, threshold
 from planner.explain.store import read_sensitivity, store
 from planner.explain.study import Ask, Study, read_proof
 from planner.explain.tags import moved_to, price_tags, step_of
@@ -243,6 +243,17 @@ def test_a_price_tag_is_the_difference_of_two_plans(runs: Path, tmp_path: Path) 
         assert tag.most is not None
         assert tag.least - 0.01 <= change <= tag.most + 0.01
         assert tag.per_unit == pytest.approx((tag.estimate or 0.0) / (tag.moved_to - 180.0))
+
+
+def test_a_price_tag_below_a_cent_is_none() -> None:
+    tag = PriceTag(
+        limit="floor", change="", unit="quality", used=None, today=0.7, moved_to=0.72,
+        least=-1e-6, most=2e-6, estimate=1e-6, per_unit=5e-5, feasible=True, solved=True,
+    )  # fmt: skip
+    assert tag_rows([tag], "USD") == [["floor", "0.7 -> 0.72", "0 (0 to 0)", ""]]
+    assert tag_rows([replace(tag, estimate=3.0, most=3.0, per_unit=150.0)], "USD")[0][2:] == [
+        "3.00 (0 to 3.00)", "150 USD per 1.00 of quality",
+    ]  # fmt: skip
 
 
 def test_less_room_than_any_plan_needs_is_told_as_proved(runs: Path) -> None:
