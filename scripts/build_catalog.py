@@ -655,6 +655,18 @@ def open_llm(name: str, known: dict[str, str]) -> str | None:
     return known.get(re.sub(r"[^a-z0-9]", "", short))
 
 
+def in_force(rows: pd.DataFrame) -> pd.DataFrame:
+    """Prices of the day of collection where the source has those of a later day: in `note`."""
+    known = pd.read_csv(SOURCES / "api_prices.csv", dtype={"date": str})
+    rows = rows.set_index(["provider", "llm"])
+    known = known.set_index(["provider", "llm"])
+    if not known.index.isin(rows.index).all():
+        raise SystemExit("api_prices: a price of an llm that the source does not list")
+    rows["note"] = ""
+    rows.loc[known.index, known.columns] = known
+    return rows.reset_index()
+
+
 def api_offers(source: Path, ids: list[str]) -> None:
     """List prices per million tokens of hosted llms (embedding models are in retrieval)."""
     rows = pd.read_csv(source / "api_prices.csv")
@@ -665,6 +677,7 @@ def api_offers(source: Path, ids: list[str]) -> None:
     rows.loc[again, "llm"] = rows.loc[again, "model"].str.lower().str.replace("/", ":")
     if rows.duplicated(["provider", "llm"]).any():
         raise SystemExit("api_offers: an llm appears twice at a provider")
+    rows = in_force(rows)
     known: dict[str, str] = {}
     for llm in ids:
         plain = SUFFIXES.sub("", llm)
@@ -675,7 +688,7 @@ def api_offers(source: Path, ids: list[str]) -> None:
         rows[
             ["provider", "llm", "api_model", "catalog_llm", "input_usd_per_mtok",
              "cached_input_usd_per_mtok", "output_usd_per_mtok", "tiered", "context_tokens",
-             "open_weights", "date", "source"]
+             "open_weights", "note", "date", "source"]
         ].sort_values(["provider", "llm"]),
         "api_offers",
     )  # fmt: skip

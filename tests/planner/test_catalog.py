@@ -306,6 +306,17 @@ def test_facilities_are_as_published(
     assert (row["pue"], row["site_wue_l_per_kwh"]) == (pue, site_wue_l_per_kwh)
 
 
+# ------------------------------------------------------------------ hosted llms
+
+
+def test_prices_of_a_later_day_are_noted_and_not_charged(catalog: Catalog) -> None:
+    """genai-prices 0.2.3 lists 1.5 and 7.5 USD of gemini-3.8-flash from 2027 on."""
+    row = catalog.api_offer("google", "gemini-3.8-flash")
+    assert (row["input_usd_per_mtok"], row["output_usd_per_mtok"]) == (0.75, 3.75)
+    assert row["note"] == "from 2027-01-01: 1.5, 0.15 and 7.5"
+    assert catalog.api_offer("anthropic", "claude-haiku-4-5")["note"] is None
+
+
 # ------------------------------------------------------------------ carbon by hour
 
 
