@@ -53,6 +53,10 @@ class Figure:
     guess: float | None
     scale: Scale
 
+    def __str__(self) -> str:
+        """``quality, when fresh, of chat/llama-3.1-8b/rag``: two of a workload are not confused."""
+        return f"{self.name}, {self.unit}"
+
 
 @dataclass
 class Duel:
@@ -122,7 +126,7 @@ def break_evens(
     missed: list[str] = []
     for at, (workload, rival, figure) in enumerate(asked):
         if clock.over:
-            missed.append(f"break-even of {workload}: {figure.name}")
+            missed.append(f"break-even of {workload}: {figure}")
             continue
         clock.begin(f"break-even {at + 1} of {len(asked)}: {workload}, {figure.name}")
         needed = SOLVES_PER_TEST * LEAST_TESTS
@@ -131,7 +135,7 @@ def break_evens(
         if even.tests:
             found.append(even)
         else:
-            missed.append(f"break-even of {workload}: {figure.name}")
+            missed.append(f"break-even of {workload}: {figure}")
     return found, missed
 
 

@@ -17,6 +17,7 @@ from planner.cli.explain import lines
 from planner.cli.text import WIDTH
 from planner.errors import PlannerError, RunError
 from planner.explain.bench import Bench, Solved
+from planner.explain.breakeven import break_evens
 from planner.explain.choices import questions
 from planner.explain.clock import Clock, useful_s
 from planner.explain.flips import (
@@ -118,6 +119,13 @@ def test_what_there_is_no_time_to_price_at_all_is_told_too(runs: Path) -> None:
     asked = questions(study.bench.facts, study.bench.candidates, study.side.plan, ())
     assert study.choices(asked, study.clock) == []
     assert study.missed == [str(question) for question in asked]
+
+
+def test_break_evens_that_are_not_reached_are_told_apart(runs: Path, bench: Bench) -> None:
+    found, missed = break_evens(bench, Plan.read(runs / "tiny"), ["documents"], Clock(1e-9))
+    assert found == []
+    assert len(missed) == len(set(missed)) > 0
+    assert "break-even of documents: quality, when fresh, of documents/" in " ".join(missed)
 
 
 # ------------------------------------------------------------------ where verdicts turn
