@@ -86,7 +86,11 @@ def test_a_price_or_fact_of_adaptation_moves_its_line(change: str, lines: set[st
 
 def test_demand_moves_what_is_paid_and_emitted_per_request() -> None:
     kept = after("demand.*=1.5")
-    assert factors(kept) == scaled({*SERVED, "serving energy"}, 1.5)
+    moved = factors(kept)
+    half, whole = moved.pop("serving energy"), factors(after("demand.*=2"))["serving energy"]
+    assert moved == scaled(SERVED, 1.5)
+    assert whole - 1.0 == pytest.approx(2.0 * (half - 1.0)), "running replicas draw as before"
+    assert 1.0 < half < 1.5
     assert kept.loss_lines == pytest.approx(BEFORE.loss_lines), "a mean does not move"
 
 
