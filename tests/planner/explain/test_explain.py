@@ -26,7 +26,9 @@ from planner.explain.flips import (
     compared,
     impossible_note,
     search,
-    tested_span,
+)
+from planner.explain.flips import (
+    tested_span as span_of,
 )
 from planner.explain.limits import limits_of
 from planner.explain.results import PRICED, Explanation, PriceTag, Trial
@@ -207,7 +209,7 @@ def test_a_value_that_the_format_refuses_ends_the_search_and_is_told(bench: Benc
         lambda _: tried, 0.6, 1.03, None, Scale(factors=False, fine=0.005), Clock(60.0)
     )
     assert (flip, whole) == (None, True)
-    assert tested_span(0.6, tests) == (0.6, 0.6)
+    assert span_of(0.6, tests) == (0.6, 0.6)
     assert impossible_note(tests) == "at 1.03 a figure leaves the range of the format"
 
 
