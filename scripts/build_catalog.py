@@ -656,14 +656,17 @@ def open_llm(name: str, known: dict[str, str]) -> str | None:
 
 
 def in_force(rows: pd.DataFrame) -> pd.DataFrame:
-    """Prices of the day of collection where the source has those of a later day: in `note`."""
+    """Prices of the day of collection where the source has those of another; `note` says what else.
+
+    Blank prices of the table leave those of the source.
+    """
     known = pd.read_csv(SOURCES / "api_prices.csv", dtype={"date": str})
     rows = rows.set_index(["provider", "llm"])
     known = known.set_index(["provider", "llm"])
     if not known.index.isin(rows.index).all():
         raise SystemExit("api_prices: a price of an llm that the source does not list")
     rows["note"] = ""
-    rows.loc[known.index, known.columns] = known
+    rows.update(known)
     return rows.reset_index()
 
 

@@ -872,7 +872,7 @@ def _assumptions(
     for api in instance.apis:
         moved = (api_price(catalog, api.provider, api.llm) or {}).get("note")
         if moved and api.output_usd_per_mtok is None:
-            said.append(f"Price of {api.llm}, USD per Mtok of prompt, cached and answer {moved}.")
+            said.append(f"Price of {api.llm} by {api.provider}: {moved}.")
     dry = sorted({row.llm for row in instance.apis if row.water_l_per_ktok is None})
     if dry:
         usual, low, high = (
