@@ -595,6 +595,12 @@ def parameter(
 # ------------------------------------------------------------------ llms and hosted llms
 
 
+MLA_HEAD_DIM = {  # mean of the width of queries and keys (nope + rope) and that of values
+    **dict.fromkeys(["deepseek-r1", "deepseek-v3", "deepseek-v3.2", "kimi-k2", "kimi-k2.5"],
+                    (128 + 64 + 128) / 2),
+    "glm-5": (192 + 64 + 256) / 2,
+}  # fmt: skip
+"""Published configurations; hidden size over heads says nothing of a compressed cache's heads."""
 WINDOWS = {  # llm: layers that keep the whole context, layers with a window, its tokens
     "gemma-3-12b": (8, 40, 1024),
     "gemma-3-27b": (10, 52, 1024),
@@ -620,6 +626,7 @@ def with_windows(rows: pd.DataFrame) -> pd.DataFrame:
 def llms(source: Path) -> list[str]:
     """Open llms: sizes, shapes, KV bytes per token, context, licence."""
     rows = with_windows(pd.read_csv(source / "models.csv").rename(columns={"model": "llm"}))
+    rows["head_dim"] = rows["llm"].map(MLA_HEAD_DIM).fillna(rows["head_dim"])
     for column in ("experts", "experts_per_token", "shared_experts", "moe_layers", "kv_heads",
                    "head_dim", "context_tokens"):  # fmt: skip
         rows[column] = whole(rows[column])

@@ -2,6 +2,7 @@
 
     python scripts/fit_serving.py            # fit, cross-validate, write the tables
     python scripts/fit_serving.py --dry-run  # the same without writing
+    python scripts/fit_serving.py --corrections LLM ...  # relearn those of llms, the law as it is
 
 Reads planner/catalog/tables/serving_points.csv.gz, accelerators.csv and llms.csv.
 """
@@ -339,11 +340,46 @@ def parameters_table(logs: Logs, bands: Bands) -> pd.DataFrame:
     return table
 
 
+def shipped_logs() -> Logs:
+    """The law as the tables have it; static batches, which take no part in corrections, apart."""
+    parameters = serving.load_parameters()
+    base = {(name, "base"): float(np.log(value)) for name, value in parameters.base.items()}
+    return base | {key: float(np.log(value)) for key, value in parameters.factors.items()}
+
+
+def relearnt(points: Points, llms: list[str]) -> pd.DataFrame:
+    """The shipped corrections, with those of some llms learnt anew beside the shipped law.
+
+    Llms do not share corrections (`serving.kernel`), so the others stay what they are.
+    """
+    known = pd.read_csv(TABLES_FOLDER / "serving_combinations.csv.gz")
+    mine = points.frame["llm"].isin(llms).to_numpy()
+    found = fit_anchors(points, mine, points.predict(shipped_logs()))
+    others = known[~known["llm"].isin(llms)].drop(columns=["date", "source"])
+    keys = list(serving.POINT_COLUMNS)
+    return pd.concat([others, found], ignore_index=True).sort_values(keys, ignore_index=True)
+
+
+def write_anchors(anchors: pd.DataFrame) -> None:
+    anchors = anchors.assign(date="2026-11-23", source="serving_points.csv.gz")
+    for column in ("tpot_weight", "ttft_weight"):
+        anchors[column] = anchors[column].round(5)
+    anchors.to_csv(
+        TABLES_FOLDER / "serving_combinations.csv.gz",
+        index=False,
+        compression={"method": "gzip", "mtime": 0},
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--corrections", nargs="+", metavar="LLM")
     arguments = parser.parse_args()
     points = Points.load()
+    if arguments.corrections:
+        write_anchors(relearnt(points, arguments.corrections))
+        return
     logs, anchors, bands, report, _ = evaluate(points)
     print(pd.DataFrame(report).round(1).to_string(index=False))
     print(json.dumps({f"{p} {q}": [round(x, 2) for x in b] for (p, q), b in bands.items()}))
@@ -354,14 +390,7 @@ def main() -> None:
         bands["roofline", quantity] = (0.45, 2.5)
     bands["roofline", "rate"] = (0.4, 2.2)
     parameters_table(logs, bands).to_csv(TABLES_FOLDER / "serving_parameters.csv", index=False)
-    anchors = anchors.assign(date="2026-11-23", source="serving_points.csv.gz")
-    for column in ("tpot_weight", "ttft_weight"):
-        anchors[column] = anchors[column].round(5)
-    anchors.to_csv(
-        TABLES_FOLDER / "serving_combinations.csv.gz",
-        index=False,
-        compression={"method": "gzip", "mtime": 0},
-    )
+    write_anchors(anchors)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from models.coefficients.serving import (
     iteration_law,
     kv_bytes_per_token,
     kv_capacity_bytes,
+    prompt_flops,
     smallest_tp,
     throughput_tokens_per_s,
     weight_bytes,
@@ -134,6 +135,23 @@ def test_a_bridge_joins_two_cards_and_pcie_the_others():
     pcie = [float(all_reduce_s_per_token(llm, card, tp)[0]) for tp in (2, 4)]
     assert pcie == pytest.approx([2_621_440 / 300e9, 3_932_160 / 32e9])
     assert all_reduce_s_per_token(llm, card, 4)[1] == pytest.approx(3_932_160 / 300e9)
+
+
+@pytest.mark.parametrize(
+    ("llm", "layers", "heads", "query", "value"),
+    [
+        ("deepseek-v3", 61, 128, 192, 128),
+        ("kimi-k2", 61, 64, 192, 128),
+        ("glm-5", 78, 64, 256, 256),
+    ],
+)
+def test_attention_of_compressed_caches_is_that_of_their_heads(llm, layers, heads, query, value):
+    """By hand: 2 FLOP a head and width for scores and again for values, half of the pairs (causal).
+    192 = 128 + 64 of queries and keys, 128 of values (DeepSeek-V3 and Kimi-K2); 192 + 64, 256
+    (GLM-5). Hidden size over heads, 56, 112 and 64 as before, is none of them."""
+    shape, _ = planner.serving.shapes(np.array([llm]), np.array(["h200-sxm"]))
+    _, attention = prompt_flops(shape, 1000.0)
+    assert attention == pytest.approx(layers * heads * (query + value) * 1000.0**2)
 
 
 def test_a_compressed_cache_is_copied_to_every_accelerator():
