@@ -110,6 +110,26 @@ class FleetLine:
 
 
 @dataclass(frozen=True)
+class Commitment:
+    """A term that binds: bought by the plan at the start of its period, or held already."""
+
+    region: str
+    offer: str
+    market: str
+    instances: int
+    held: bool
+    """held already, as ``owned.csv`` says"""
+    usd_per_h: float
+    """of one instance"""
+    end_date: str | None
+    """last day, ISO 8601; None: not stated"""
+    months_left: float | None
+    """of 730 h after the period; None: not known"""
+    liability_usd: float | None
+    """still to be paid after the period, used or not; None: not known"""
+
+
+@dataclass(frozen=True)
 class ReplicaLine:
     """Replicas running in a pool in a slice."""
 
@@ -196,7 +216,14 @@ class Plan:
     provenance: dict[str, Any]
     grid: Grid
     """lanes and operating points that were open; the bound is over plans on these"""
+    commitments: tuple[Commitment, ...] = ()
+    """terms that bind, bought and held"""
     format_version: int = field(default=FORMAT_VERSION)
+
+    @property
+    def liability_usd(self) -> float:
+        """What is signed beyond the period, as far as it is known."""
+        return sum(one.liability_usd or 0.0 for one in self.commitments)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, ready for JSON."""
@@ -245,6 +272,7 @@ class Plan:
             "routing": RoutingLine,
             "training": TrainingLine,
             "workloads": WorkloadLine,
+            "commitments": Commitment,
         }
         single: dict[str, Any] = {
             "instance": InstanceRef,
@@ -254,7 +282,7 @@ class Plan:
         try:
             fields = dict(data)
             for name, kind in tables.items():
-                fields[name] = tuple(kind(**row) for row in fields[name])
+                fields[name] = tuple(kind(**row) for row in fields.get(name, ()))
             for name, kind in single.items():
                 fields[name] = kind(**fields[name])
             fields["hosting"] = tuple((str(v), str(r)) for v, r in fields["hosting"])

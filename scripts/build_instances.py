@@ -130,6 +130,8 @@ operating_tpot_s = [0.03, 0.06]
 prompt_lane_tokens = [4096.0, 16384.0]
 
 [policy]
+# Terms of years, for a fleet that is to stay: what they bind beyond the period is told in the plan.
+commitments = ["commit-1y", "commit-3y"]
 spot_share_max = 0.3
 """
 
@@ -231,6 +233,8 @@ operating_tpot_s = [0.03, 0.06]
 prompt_lane_tokens = [4096.0, 32768.0]
 
 [policy]
+# Terms of years, for a fleet that is to stay: what they bind beyond the period is told in the plan.
+commitments = ["commit-1y", "commit-3y"]
 spot_share_max = 0.3
 attainment_min = 0.9
 """

@@ -235,6 +235,7 @@ operating_tpot_s = [0.05, 0.1]
 prompt_lane_tokens = [4096.0, 32768.0]
 
 [policy]
+commitments = ["commit-1y", "commit-3y"]
 spot_share_max = 0.3
 attainment_min = 0.9
 """

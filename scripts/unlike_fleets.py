@@ -147,6 +147,7 @@ def plain(fleet: Fleet) -> None:
     """Every table that a fleet needs, nothing special in it."""
     draw, size = fleet.draw, fleet.size
     fleet.setting("period", "hours", draw.choice(PERIODS_H))
+    fleet.setting("policy", "commitments", ["commit-1y", "commit-3y"])
     fleet.tables["regions"] = [
         dict(row) for row in named("region", some(draw, REGIONS, size.regions))
     ]

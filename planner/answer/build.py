@@ -10,6 +10,7 @@ import numpy as np
 
 from models.fleet.data import FleetData, FloatArray
 from planner.answer.adoption import UNITS, Market, adoption_lines
+from planner.answer.commitments import commitments, withheld_said
 from planner.answer.decisions import (
     Decisions,
     declared_lines,
@@ -60,6 +61,7 @@ def build_plan(
     )
     settings = facts.instance.settings
     value = minimised_value(objectives, objective)
+    fleet = tuple(declared_lines(fleet_lines(data, decisions), facts))
     market = Market(
         result.index,
         result.prices,
@@ -78,7 +80,7 @@ def build_plan(
             objective, value, result.bound, result.status, result.proof, result.solver
         ),
         adoption=adoption_lines(market, decisions.adopt, facts, candidates),
-        fleet=tuple(declared_lines(fleet_lines(data, decisions), facts)),
+        fleet=fleet,
         replicas=replica_lines(data, decisions, candidates.pools),
         routing=routing_lines(data, decisions, leg_loads(data, check_share)),
         hosting=hosting_lines(data, decisions),
@@ -94,6 +96,7 @@ def build_plan(
         assumptions=assumptions(facts),
         provenance=provenance(facts, candidates, decisions),
         grid=grid_of(facts),
+        commitments=commitments(fleet, facts),
     )
 
 
@@ -197,6 +200,7 @@ def assumptions(facts: Facts) -> tuple[str, ...]:
     grid = grid_said(facts)
     return (
         *facts.assumptions,
+        *withheld_said(facts),
         *([f"{PROVED_OVER} {grid}"] if grid else ()),
         "Age of the data: " + "; ".join(aged) + ".",
     )

@@ -16,6 +16,7 @@ from models.coefficients.energy import (
 )
 from models.fleet.data import MARKETS, BoolArray, FloatArray, IntArray
 from planner.candidates.exclusions import Tally
+from planner.instance.commitments import allowed_commitments
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Quota
 
@@ -25,12 +26,13 @@ LIMIT = 1e6
 
 def prices(machine: MachineFacts, facts: Facts) -> dict[str, float]:
     """Market -> USD per instance-hour, of the markets that the policy allows."""
-    policy = facts.instance.settings.policy
+    settings = facts.instance.settings
+    policy, allowed = settings.policy, allowed_commitments(settings)
     listed = {
         "on-demand": machine.ondemand_usd_per_h,
         "spot": machine.spot_usd_per_h if policy.spot_share_max > 0.0 else None,
-        "commit-1y": machine.commit_1y_usd_per_h if "commit-1y" in policy.commitments else None,
-        "commit-3y": machine.commit_3y_usd_per_h if "commit-3y" in policy.commitments else None,
+        "commit-1y": machine.commit_1y_usd_per_h if "commit-1y" in allowed else None,
+        "commit-3y": machine.commit_3y_usd_per_h if "commit-3y" in allowed else None,
     }
     return {market: price for market, price in listed.items() if price is not None}
 

@@ -69,7 +69,8 @@ def plan_lines(found: PlanDiff) -> list[str]:
         "Where answered (share of the workload's answers)",
         _table(("", "workload", "region", "old", "new"), said.region_rows(found), (3, 4)),
     )
-    totals = table(("", "old", "new", "change", ""), said.total_rows(found), numbers=(1, 2, 3, 4))
+    amounts = [*said.total_rows(found), *said.liability_row(found)]
+    totals = table(("", "old", "new", "change", ""), amounts, numbers=(1, 2, 3, 4))
     text += section("Totals", totals)
     causes = table(headings, said.cause_rows(found), numbers=range(1, len(headings)))
     text += section("Why: what each kind of data, then the new decisions, change", causes)

@@ -8,6 +8,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from planner.answer.commitments import liability_said
 from planner.answer.known import told
 from planner.answer.words import (
     OBJECTIVES_SAID,
@@ -92,6 +93,7 @@ def plan_text(plan: Plan, slice_hours: Mapping[str, float], run_folder: str | No
     lines = [
         *headline(plan),
         *section("Fleet (accelerators held)", fleet(plan, slice_hours)),
+        *section("Commitments (what is signed beyond the period)", signed(plan)),
         *section(
             "Where demand is answered (share of each origin's requests)", served(plan, slice_hours)
         ),
@@ -127,6 +129,8 @@ def headline(plan: Plan) -> list[str]:
             + proof_said(plan.certificate)
         )
     )
+    beyond = liability_said(plan.commitments, hours)
+    period += f" {beyond}" if beyond else ""
     if plan.certificate.status != "optimal":
         period = "Stopped at a limit before the gap asked for was proved. " + period
     return [*paragraph(said), *paragraph(period)]
@@ -172,6 +176,23 @@ def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
         rows.append(["all", "", "", "", peak, number(mean(everywhere))])
     headings = ("region", "accelerator", "offer", "market", "peak", "mean")
     return table(headings, rows, numbers=(4, 5)) if rows else ["  none: every answer is bought"]
+
+
+def signed(plan: Plan) -> list[str]:
+    """Terms that bind: until when, and what is still to be paid after the period."""
+    rows = [
+        [
+            *(one.region, one.offer, f"{one.market}, held" if one.held else one.market),
+            *(f"{one.instances:,}", number(one.usd_per_h), one.end_date or "not stated"),
+            *("?" if value is None else number(value)
+              for value in (one.months_left, one.liability_usd)),
+        ]
+        for one in plan.commitments
+    ]  # fmt: skip
+    if len(rows) > 1:
+        rows.append(["all", *[""] * 6, number(plan.liability_usd)])
+    headings = ("region", "offer", "term", "instances", "USD/h each", "until", "months left", "USD")
+    return table(headings, rows, numbers=(3, 4, 6, 7)) if rows else []
 
 
 def served(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:

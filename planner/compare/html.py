@@ -31,7 +31,11 @@ def plan_diff_html(diff: PlanDiff) -> str:
         ),
         section(
             "Totals",
-            _table(("", "old", "new", "change", ""), said.total_rows(diff), (1, 2, 3, 4)),
+            _table(
+                ("", "old", "new", "change", ""),
+                [*said.total_rows(diff), *said.liability_row(diff)],
+                (1, 2, 3, 4),
+            ),
         ),
         section("Causes", _table(headings, said.cause_rows(diff), range(1, len(headings)))),
         section("The old plan", paragraphs(said.kept_said(diff))),

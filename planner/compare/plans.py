@@ -59,6 +59,8 @@ class PlanDiff:
     asked: tuple[tuple[str, str, str], ...]
     """(setting, old, new) of objective, caps, floors and changes"""
     data: DataChanges
+    liability_usd: tuple[float, float]
+    """(old, new): signed beyond the period of each plan, not part of its cost"""
 
     def total(self, objective: str) -> TotalChange:
         """``cost``, ``carbon``, ``qoe`` or ``water``."""
@@ -136,6 +138,7 @@ def diff_plans(old: PlanSide, new: PlanSide) -> PlanDiff:
         kept=split.kept,
         asked=requests_differ(old.request, new.request),
         data=data_changes(old.facts, new.facts),
+        liability_usd=(old.plan.liability_usd, new.plan.liability_usd),
     )
 
 

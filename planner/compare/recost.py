@@ -22,7 +22,7 @@ from planner.verify.totals import check_totals
 
 STATED = {
     *("cost-lines", "carbon-lines", "water", "objectives", "workload-lines", "allocation"),
-    "certificate",
+    *("certificate", "commitments"),
 }
 """Rules about what a plan says of itself, not about what it does."""
 

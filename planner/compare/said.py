@@ -118,6 +118,17 @@ def region_rows(diff: PlanDiff) -> Rows:
     return rows
 
 
+def liability_row(diff: PlanDiff) -> Rows:
+    """What is signed beyond the period, beside the totals of the period; none without any."""
+    old, new = diff.liability_usd
+    if not (old or new):
+        return []
+    decimals = decimals_of("cost", old, new)
+    change = "new" if not old else relative((new - old) / old)
+    name = "signed beyond the period, USD"
+    return [[name, plain(old, decimals), plain(new, decimals), signed(new - old, decimals), change]]
+
+
 def total_rows(diff: PlanDiff) -> Rows:
     """Old, new, change in absolute and percent."""
     rows = []

@@ -13,6 +13,7 @@ from typing import Any
 from planner.candidates import build_candidates
 from planner.errors import InfeasibleError
 from planner.explain.wishes import Wish, names_machine, names_variant
+from planner.instance.commitments import allowed_commitments
 from planner.instance.facts import ApiFacts, Facts, MachineFacts
 from planner.instance.figures import PRICE_COLUMNS
 from planner.remedies import explained
@@ -134,6 +135,7 @@ def _in_market(
 def _forbidden(facts: Facts, columns: Mapping[str, str]) -> Reason | None:
     """That the policy allows none of the named markets."""
     policy = facts.instance.settings.policy
+    taken = allowed_commitments(facts.instance.settings)
     if set(columns) == {"spot"} and policy.spot_share_max < 1.0:
         share = policy.spot_share_max
         if share > 0.0:
@@ -141,12 +143,14 @@ def _forbidden(facts: Facts, columns: Mapping[str, str]) -> Reason | None:
         why = "spot is not allowed: policy.spot_share_max is 0"
         return Reason((why,), ("set policy.spot_share_max to 1",))
     forbidden = [name for name in columns if name.startswith("commit")
-                 and name not in policy.commitments]  # fmt: skip
+                 and name not in taken]  # fmt: skip
     if not columns or len(forbidden) < len(columns):
         return None
-    allowed = ", ".join(policy.commitments) or "none"
+    allowed = ", ".join(taken) or "none"
+    source = "policy.commitments is" if policy.commitments is not None else (
+        "policy.commitments is not given, and terms no longer than the period are:")  # fmt: skip
     return Reason(
-        (f"{' and '.join(forbidden)} not allowed: policy.commitments is {allowed}",),
+        (f"{' and '.join(forbidden)} not allowed: {source} {allowed}",),
         (f"add {forbidden[0]} to policy.commitments",),
     )
 

@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -469,7 +469,8 @@ def _in_section(section: str, column: str) -> Callable[[Facts, Value], Facts]:
     """Replaces a setting; a list is written ``a;b``, an empty one ``none``."""
     sections: dict[str, type[Row]] = {"caps": Caps, "policy": Policy, "serving": Serving}
     row_class = sections[section]
-    listed = isinstance(row_class.model_fields[column].default, tuple)
+    kind = row_class.model_fields[column].annotation
+    listed = any(get_origin(part) is tuple for part in (kind, *get_args(kind)))
     plausible = {
         name.partition(".")[2]: limits
         for name, limits in PLAUSIBLE_SETTINGS.items()

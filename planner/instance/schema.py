@@ -105,8 +105,9 @@ class Policy(Row):
     """most of the accelerators of a region and type that may be spot"""
     spot_availability: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """share of spot machines that is there when needed"""
-    commitments: tuple[Literal["commit-1y", "commit-3y"], ...] = ("commit-1y", "commit-3y")
-    """commitments that may be bought"""
+    commitments: tuple[Literal["commit-1y", "commit-3y"], ...] | None = None
+    """commitments that may be bought, whatever the length of the period; missing: those whose term
+    is no longer than the period"""
     region_loss_share: Share = 0.0
     """share of every interactive workload's demand that must survive the loss of any one region:
     none answers more than the rest of it (of n regions at most 1 - 1/n survives)"""

@@ -254,6 +254,8 @@ def _concluded(
         stages=tuple(stage.record for stage in stages),
         front=_front(terms, found, new_front),
         assumptions=(*notes, *terms.ready.notes, *proposed.plan.assumptions),
+        held_liability_usd=_liability_usd(proposed.plan, held=True),
+        new_liability_usd=_liability_usd(proposed.plan, held=False),
     )
     terms.log.add("decided", decision=decided, reason=reason)
     folder = run.write(decision, kept.answer, proposed, stages)
@@ -434,6 +436,10 @@ def _without_own_doing(data: DataChanges, ready: Prepared) -> DataChanges:
     ]
     kept = tuple(t for t in tables if t.added or t.removed or t.changed)
     return dataclasses.replace(data, tables=kept)
+
+
+def _liability_usd(plan: Plan, *, held: bool) -> float:
+    return sum(one.liability_usd or 0.0 for one in plan.commitments if one.held == held)
 
 
 def _moving(

@@ -24,12 +24,11 @@ from planner.errors import PlannerError, RunError
 from planner.front.front import FILE_NAME as FRONT
 from planner.front.front import Front
 from planner.incumbent import RENTED, is_tables, read_tables
+from planner.instance.commitments import TERM_YEARS, end_of_term
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Instance, Owned
 from planner.plan import Plan
 from planner.runs import INSTANCE, REQUEST
-
-TERM_YEARS = {"commit-1y": 1, "commit-3y": 3}
 
 MachineKey = tuple[str, str, str]
 """region, offer, market"""
@@ -162,13 +161,6 @@ def _bought(plan: Plan, facts: Facts, start: dt.date | None) -> Iterable[Owned]:
                 accelerators=line.accelerators,
                 end_date=None if start is None else end_of_term(start, line.market),
             )
-
-
-def end_of_term(start: dt.date, market: str) -> dt.date:
-    """Last day of a commitment that starts on a day."""
-    year = start.year + TERM_YEARS[market]
-    day = 28 if (start.month, start.day) == (2, 29) else start.day
-    return dt.date(year, start.month, day) - dt.timedelta(days=1)
 
 
 def _machine(facts: Facts, region: str, offer: str) -> MachineFacts:

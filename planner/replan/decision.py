@@ -145,6 +145,10 @@ class Decision:
     stages: tuple[StageRecord, ...]
     front: FrontRecord | None
     assumptions: tuple[str, ...]
+    held_liability_usd: float = 0.0
+    """commitments that bind today, beyond the period"""
+    new_liability_usd: float = 0.0
+    """what the best plan found would sign, beyond the period"""
     format_version: int = FORMAT_VERSION
 
     @property

@@ -52,6 +52,10 @@ def figure_rows(decision: Decision) -> list[tuple[str, float, str]]:
     rows.append(("gain that is worth a change", decision.least, unit))
     rows.append(("costs of the change, whole", decision.moving.cost_usd, "USD"))
     rows.append(("carbon of the change, whole", decision.moving.carbon_kgco2e, "kgCO2e"))
+    if decision.held_liability_usd:
+        rows.append(("signed already, beyond the period", decision.held_liability_usd, "USD"))
+    if decision.new_liability_usd:
+        rows.append(("signed by the change, beyond it", decision.new_liability_usd, "USD"))
     return rows
 
 

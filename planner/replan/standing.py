@@ -6,12 +6,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 
+from planner.answer.commitments import commitments
 from planner.answer.decisions import declared_lines
 from planner.compare.sides import PlanSide
+from planner.instance.commitments import TERM_YEARS
 from planner.instance.facts import Facts, MachineFacts
 from planner.instance.schema import Owned
 from planner.plan import FleetLine, Plan
-from planner.replan.current import TERM_YEARS
 
 OWNED = "owned"
 
@@ -21,7 +22,7 @@ def standing_plan(plan: Plan, facts: Facts) -> Plan:
     rented = [line for line in plan.fleet if line.market not in (OWNED, *TERM_YEARS)]
     lines = (line for machine in facts.machines for line in _owned_lines(machine, facts))
     held = declared_lines(lines, facts)
-    return dataclasses.replace(plan, fleet=(*held, *rented))
+    return dataclasses.replace(plan, fleet=(*held, *rented), commitments=commitments((), facts))
 
 
 def standing_side(side: PlanSide, facts: Facts) -> PlanSide:
@@ -48,7 +49,8 @@ def standing_side(side: PlanSide, facts: Facts) -> PlanSide:
         for m in before.machines
     )
     told = dataclasses.replace(before, machines=machines)
-    return dataclasses.replace(side, facts=told, plan=standing_plan(side.plan, told))
+    plan = dataclasses.replace(standing_plan(side.plan, told), commitments=commitments((), facts))
+    return dataclasses.replace(side, facts=told, plan=plan)
 
 
 def _owned_lines(machine: MachineFacts, facts: Facts) -> Iterator[FleetLine]:

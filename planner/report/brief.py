@@ -104,6 +104,8 @@ def _option(content: Content, option: Option) -> BriefOption:
         f"{len(content.views[option.point].adaptation)} workloads",
         f"{share(decided.committed_share)} owned or committed, {share(decided.spot_share)} spot",
     ]
+    if decided.liability_usd:
+        parts.append(f"{number(decided.liability_usd)} USD signed beyond the period")
     return BriefOption(
         letter=option.letter,
         name=option.name.replace(BALANCED, f"balanced ({BALANCED})"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from planner.answer.commitments import liability_said
 from planner.answer.words import amount, number, percent, variant_said
 from planner.errors import PlannerError
 
@@ -24,12 +25,14 @@ def plan_card(plan: Plan) -> str:
     """The answer of a plan as HTML."""
     o, c = plan.objectives, plan.certificate
     rows = [(row.workload, variant_said(row)) for row in plan.adoption]
+    signed = liability_said(plan.commitments, plan.period_hours)
     return _card(
         title=f"Plan of {plan.instance.name}",
         lines=[
             f"{amount(o.cost_usd, 'USD')}, {amount(o.carbon_kgco2e, 'kgCO2e')} and QoE "
             f"{o.qoe:.4f} in {plan.period_hours:g} h; {c.minimised} proved within "
-            f"{percent(c.gap_relative)} of optimal."
+            f"{percent(c.gap_relative)} of optimal.",
+            *([signed] if signed else []),
         ],
         heads=("workload", "answered by"),
         rows=rows,

@@ -126,6 +126,11 @@ def columns_of(views: Sequence[PlanView]) -> tuple[Column, ...]:
         Column("committed_share", "Committed", "%", 0, 100.0),
         Column("spot_share", "Spot", "%", 0, 100.0),
     ]
+    signed = max(view.decisions.liability_usd for view in views)
+    if signed > 0:
+        columns.append(
+            Column("liability_usd", "Signed beyond the period", "USD", decimals_for(signed))
+        )
     if any(view.decisions.hosted_share > 0 for view in views):
         columns.append(Column("hosted_share", "Hosted llms", "%", 0, 100.0))
     return tuple(columns)

@@ -88,6 +88,8 @@ class Decisions:
     """answered by a fine-tuned llm, with retrieval or not"""
     committed_share: float
     """of accelerator-hours: owned or committed"""
+    liability_usd: float
+    """signed beyond the period, as far as it is known"""
     spot_share: float
     """of accelerator-hours"""
     hosted_share: float
@@ -254,6 +256,7 @@ def decisions_of(
         workloads_rag=sum("rag" in row.adaptation for row in plan.adoption),
         workloads_fine_tuned=sum("fine-tune" in row.adaptation for row in plan.adoption),
         committed_share=committed / held if held else 0.0,
+        liability_usd=plan.liability_usd,
         spot_share=spot / held if held else 0.0,
         hosted_share=hosted / requests if requests else 0.0,
     )

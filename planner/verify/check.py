@@ -6,6 +6,7 @@ Nothing of the program or the engine is used: only the instance's facts and the 
 from __future__ import annotations
 
 from planner.verify.case import Case
+from planner.verify.commitments import check_commitments
 from planner.verify.fleet import (
     check_changes,
     check_kept,
@@ -45,6 +46,7 @@ def check_decisions(case: Case) -> None:
     check_markets(case)
     check_quotas(case)
     check_owned(case)
+    check_commitments(case)
     check_spot_share(case)
     check_region_loss(case)
     check_regions(case)

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from planner.instance.facts import MachineFacts
 from planner.verify.case import COMMITTED, RENTED, Case, price_usd_per_h
+from planner.verify.commitments import may_buy
 from planner.verify.report import TOLERANCE
 
 
@@ -42,7 +43,7 @@ def check_markets(case: Case) -> None:
             allowed = line.slice is not None
             allowed &= line.market != "spot" or policy.spot_share_max > 0
         elif line.market in COMMITTED:
-            allowed = line.slice is None and line.market in policy.commitments
+            allowed = line.slice is None and may_buy(case.terms.settings, line.market)
         else:
             allowed = line.market == "owned"
         priced = line.market == "owned" or price_usd_per_h(machine, line.market) is not None

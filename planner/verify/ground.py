@@ -17,6 +17,7 @@ from planner.instance.facts import Facts, MachineFacts, VariantFacts
 from planner.serving import usable_precisions
 from planner.verify.adaptation import HostFigures, training_runs
 from planner.verify.case import COMMITTED, RENTED, price_usd_per_h
+from planner.verify.commitments import may_buy
 from planner.verify.figures import (
     Config,
     ConfigTable,
@@ -195,7 +196,7 @@ class Ground:
             price = price_usd_per_h(machine, market)
             if price is None or (market == "spot" and policy.spot_share_max <= 0):
                 continue
-            if market in COMMITTED and market not in policy.commitments:
+            if market in COMMITTED and not may_buy(self.terms.settings, market):
                 continue
             if market in COMMITTED and not self.moves.may_commit():
                 continue

@@ -29,6 +29,7 @@ RULES: dict[str, str] = {
     "stock": "no more instances than are on sale",
     "quota": "accelerators held stay within every quota",
     "owned": "owned and committed machines are held as the instance says",
+    "commitments": "terms that bind are stated with their end and what is owed after the period",
     "spot-share": "spot accelerators stay within the allowed share",
     "region-loss": "losing any one region leaves the stated share of the demand served",
     "min-regions": "enough regions serve the workload",
