@@ -677,6 +677,84 @@ def in_force(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.reset_index()
 
 
+CARD, LIST = (
+    "model card (recalled)",
+    ("https://www.promptquorum.com/prompt-bites/ai-model-knowledge-cutoff-dates (2026-06-13)"),
+)
+RELEASE = "release, no cut-off is published: what it knows is older (recalled)"
+CUTOFFS = {
+    "2022-09-30": (CARD, ("llama-2-7b", "llama-2-13b", "llama-2-70b")),
+    "2023-03-31": (
+        "https://huggingface.co/Undi95/Meta-Llama-3-8B-hf (model card of Llama 3)",
+        ("llama-3-8b",),
+    ),
+    "2023-09-27": (RELEASE, ("mistral-7b",)),
+    "2023-12-11": (RELEASE, ("mixtral-8x7b",)),
+    "2023-12-31": (
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/llama/llama3-3; "
+        "model cards of Llama 3 70B, 3.1, 3.2; " + LIST,
+        ("llama-3-70b", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b", "llama-3.2-3b",
+         "llama-3.3-70b", "qwen2.5-7b", "qwen2.5-72b"),
+    ),
+    "2024-04-17": (RELEASE, ("mixtral-8x22b",)),
+    "2024-06-30": (f"{LIST}; {CARD}", ("gpt-oss-20b", "gpt-oss-120b", "phi-4")),
+    "2024-07-31": (LIST, ("deepseek-v3", "deepseek-r1")),
+    "2024-08-31": (
+        f"{LIST}; {CARD}",
+        ("gemma-3-12b", "gemma-3-27b", "llama-4-scout-17b-16e", "llama-4-maverick-17b-128e"),
+    ),
+    "2025-04-29": (
+        RELEASE,
+        ("qwen3-0.6b", "qwen3-1.7b", "qwen3-8b", "qwen3-14b", "qwen3-32b", "qwen3-30b-a3b",
+         "qwen3-235b-a22b"),
+    ),
+    "2025-07-11": (RELEASE, ("kimi-k2",)),
+    "2025-07-31": (RELEASE, ("qwen3-coder-30b-a3b", "qwen3-coder-480b-a35b")),
+}  # fmt: skip
+"""Last day of what an llm was trained on -> (source, llms); the others publish none."""
+
+
+def llm_cutoffs() -> None:
+    """When the training data of an llm end."""
+    rows = [
+        {"llm": llm, "knowledge_cutoff": day, "date": COMPILED, "source": source}
+        for day, (source, llms) in CUTOFFS.items()
+        for llm in llms
+    ]
+    write(pd.DataFrame(rows).sort_values("llm"), "llm_cutoffs")
+
+
+PEAKS = {
+    ("deepseek", "deepseek-chat"): ("0.5-16.5", 2.0),
+    ("deepseek", "deepseek-reasoner"): ("0.5-16.5", 4.0),
+    ("deepseek", "deepseek-flash"): ("1-4;6-10", 2.0),
+    ("deepseek", "deepseek-v4-flash"): ("1-4;6-10", 2.0),
+    ("deepseek", "deepseek-v4-pro"): ("1-4;6-10", 2.0),
+}
+"""Sellers whose price depends on the hour (UTC), and how many times dearer those hours are: the
+windows of genai-prices 0.2.3, whose flat table has the price of the dear hours."""
+
+
+def off_peak(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the prices outside the dear hours; the hours themselves are a table."""
+    factors = [
+        PEAKS.get(key, ("", 1.0))[1] for key in zip(rows["provider"], rows["llm"], strict=True)
+    ]
+    for column in ("input_usd_per_mtok", "cached_input_usd_per_mtok", "output_usd_per_mtok"):
+        rows[column] /= factors
+    return rows
+
+
+def api_peaks() -> None:
+    """Hours of the day in which a hosted llm is dearer."""
+    rows = [
+        {"provider": provider, "llm": llm, "peak_hours_utc": hours, "peak_factor": factor,
+         "date": "2026-10", "source": "genai-prices==0.2.3"}
+        for (provider, llm), (hours, factor) in sorted(PEAKS.items())
+    ]  # fmt: skip
+    write(pd.DataFrame(rows), "api_peaks")
+
+
 def api_offers(source: Path, ids: list[str]) -> None:
     """List prices per million tokens of hosted llms (embedding models are in retrieval)."""
     rows = pd.read_csv(source / "api_prices.csv")
@@ -694,6 +772,7 @@ def api_offers(source: Path, ids: list[str]) -> None:
         known.setdefault(re.sub(r"[^a-z0-9]", "", plain), llm)
     rows["catalog_llm"] = [open_llm(name, known) for name in rows["api_model"]]
     rows["context_tokens"] = whole(rows["context_tokens"])
+    rows = off_peak(rows)
     write(
         rows[
             ["provider", "llm", "api_model", "catalog_llm", "input_usd_per_mtok",
@@ -779,13 +858,15 @@ def ancillary(source: Path) -> None:
     managed = rows[rows["service"].isin(["S3 Vectors"]) & (rows["item"] == "vector database, read")]
     defaults = [
         default("egress_same_continent_usd_per_gb", item("inter-region egress, same continent"),
-                "inter-region egress, same continent"),
+                "inter-region egress, same continent, per GiB, converted to GB", 1.0 / GB_PER_GIB),
         default("egress_intercontinental_usd_per_gb", item("inter-region egress, other continent"),
-                "inter-region egress, other continent"),
+                "inter-region egress, other continent, per GiB, converted to GB", 1.0 / GB_PER_GIB),
         default("egress_internet_usd_per_gb", item("internet egress, first paid tier"),
-                "internet egress, first paid tier"),
-        default("storage_usd_per_gb_month", item("object storage"), "object storage"),
-        default("block_storage_usd_per_gb_month", item("SSD block storage"), "SSD block storage"),
+                "internet egress, first paid tier, per GiB, converted to GB", 1.0 / GB_PER_GIB),
+        default("storage_usd_per_gb_month", item("object storage"),
+                "object storage per GiB, converted to GB", 1.0 / GB_PER_GIB),
+        default("block_storage_usd_per_gb_month", item("SSD block storage"),
+                "SSD block storage per GiB, converted to GB", 1.0 / GB_PER_GIB),
         default("vector_ram_usd_per_gb_h", item("memory-optimised VM"),
                 "memory-optimised VM per GiB of RAM, converted to GB", 1.0 / GB_PER_GIB),
         default("vector_usd_per_query", managed,
@@ -1097,6 +1178,8 @@ def main(arguments: Sequence[str]) -> None:
     price_history(source, regions)
     parameters = latency(source, regions)
     api_offers(source, llms(source))
+    api_peaks()
+    llm_cutoffs()
     ancillary(source)
     retrieval(source)
     parameters += adaptation(source)

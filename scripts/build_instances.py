@@ -94,7 +94,8 @@ def write_tiny(catalog: Catalog, folder: Path) -> None:
                 ("qwen3-32b", ["base", "rag"]),
             ],
             {"ttft_target_s": 3.0, "tpot_target_s": 0.08, "quality_min": 0.6,
-             "corpus_tokens": 20_000_000, "facts_change_per_day": 0.005, "affected_share": 0.2},
+             "corpus_tokens": 20_000_000, "facts_change_per_day": 0.005, "affected_share": 0.2,
+             "index_staff_h_per_month": 1},
         ),
     ]  # fmt: skip
     blocks = day_blocks(728.0, 2, month=9)

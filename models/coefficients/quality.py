@@ -131,6 +131,19 @@ def stale_share(change_rate_per_day: ArrayLike, refresh_days: ArrayLike) -> Arra
     return np.where(small, series, 1.0 + np.expm1(-safe) / safe)
 
 
+def stale_share_between(
+    change_rate_per_day: ArrayLike, from_days: ArrayLike, to_days: ArrayLike
+) -> Array:
+    """Mean share of facts that have changed while knowledge ages from a to b days, fraction.
+
+    1 - (exp(-ua) - exp(-ub)) / (u (b - a)): of weights that nobody trains again, whose knowledge
+    ends at a cut-off a days before the period begins. `stale_share` is that from 0 to T.
+    """
+    rate = _array(change_rate_per_day)
+    before = np.exp(-rate * _array(from_days))
+    return 1.0 - before * (1.0 - stale_share(rate, _array(to_days) - _array(from_days)))
+
+
 def effective_quality(quality: ArrayLike, kappa: ArrayLike, stale: ArrayLike) -> Array:
     """Answer quality after staleness: q (1 - kappa phi), kappa = share asking changing facts."""
     return _array(quality) * (1.0 - _array(kappa) * _array(stale))

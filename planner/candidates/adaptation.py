@@ -32,6 +32,7 @@ VECTOR_DIMENSIONS = 1024
 LORA_MATRICES = 4
 RAM_W_PER_GB = 0.3
 TRAINING_TDP_SHARE = 0.8
+HOURS_PER_MONTH = 730.0
 
 
 def period_days(facts: Facts) -> float:
@@ -58,9 +59,12 @@ def _trainable(llm: LlmFacts) -> float:
 
 
 def staff_usd(facts: Facts, variant: VariantFacts, workload: Workload) -> float:
-    """Data, evaluation and release work of all refreshes, USD."""
-    per_refresh = workload.staff_h_per_refresh * facts.prices.staff_usd_per_h
-    return refreshes(facts, variant) * per_refresh
+    """People's work in the period, USD: on all fine-tunes, and on the index."""
+    hours = refreshes(facts, variant) * workload.staff_h_per_refresh
+    if has_rag(variant):
+        months = facts.instance.settings.period.hours / HOURS_PER_MONTH
+        hours += months * workload.index_staff_h_per_month
+    return hours * facts.prices.staff_usd_per_h
 
 
 def reembedding_usd(facts: Facts, variant: VariantFacts, workload: Workload) -> float:
@@ -105,23 +109,25 @@ def hosting(
 ) -> tuple[FloatArray, FloatArray]:
     """Cost, USD, and carbon, kgCO2e, of a copy of index and adapter in each region, (R,) each.
 
-    Index: RAM for the period, egress of what changed at each refresh, 0.3 W per GB at the region's
-    mean intensity (none known for the pseudo-region of a hosted api). Adapter, or weights after a
-    full fine-tune: egress at each refresh and storage.
+    Index: RAM of its replicas for the period, sending what changed at each refresh (once: replicas
+    lie beside each other), 0.3 W per GB at the region's mean intensity (none known for the
+    pseudo-region of a hosted api). Adapter, or weights after a full fine-tune: sending at each
+    refresh and storage.
     """
     cost, carbon = np.zeros(regions), np.zeros(regions)
     hours, price = facts.instance.settings.period.hours, facts.prices
     if has_rag(variant):
         gb = index_gb(variant, workload)
-        cost += gb * price.vector_ram_usd_per_gb_h * hours
-        cost += gb * price.egress_usd_per_gb * reembedded_passes(facts, variant, workload)
+        held = gb * workload.index_replicas
+        cost += held * price.vector_ram_usd_per_gb_h * hours
+        cost += gb * price.copy_usd_per_gb * reembedded_passes(facts, variant, workload)
         for at, region in enumerate(facts.regions):
             mean = mean_intensity(facts, region)
-            carbon[at] = RAM_W_PER_GB * gb * hours / 1e3 * region.pue * mean
+            carbon[at] = RAM_W_PER_GB * held * hours / 1e3 * region.pue * mean
     if variant.method is not None:
         gb = adapter_gb(facts, variant)
-        cost += gb * price.egress_usd_per_gb * refreshes(facts, variant)
-        cost += gb * price.storage_usd_per_gb_month * hours / 730.0
+        cost += gb * price.copy_usd_per_gb * refreshes(facts, variant)
+        cost += gb * price.storage_usd_per_gb_month * hours / HOURS_PER_MONTH
     return cost, carbon
 
 

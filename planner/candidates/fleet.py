@@ -31,6 +31,7 @@ from planner.candidates.routes import (
     Spread,
 )
 from planner.instance.facts import Facts, MachineFacts
+from planner.instance.peaks import peak_share
 from planner.instance.schema import Workload
 
 MIN_REGION_SHARE = 0.05
@@ -106,6 +107,8 @@ def _route_figures(parts: Parts, routes: Spread) -> _RouteFigures:
     )
     cost = np.zeros((len(at), 4))
     cost[:, :3] = np.where(short[:, None], 0.0, kernels.usd[at] * requests[:, None])
+    api = kernels.api[at]
+    cost[:, 0] *= np.where(api >= 0, _peak_factors(facts)[api, routes.slice], 1.0)
     penalty = facts.instance.settings.policy.shortfall_usd_per_request
     cost[:, 3] = np.where(short, penalty * requests, 0.0)
     scored = items.qoe_weight[routes.item] * weight
@@ -119,6 +122,18 @@ def _route_figures(parts: Parts, routes: Spread) -> _RouteFigures:
         region=np.where(short, -1, region),
         pool=pool,
     )
+
+
+def _peak_factors(facts: Facts) -> FloatArray:
+    """Price of a token of each hosted llm in each slice over its price off peak, (A + 1, T)."""
+    factors = [
+        [
+            1.0 + (api.peak_factor - 1.0) * peak_share(api.peak_hours_utc, part)
+            for part in facts.instance.slices
+        ]
+        for api in facts.apis
+    ]
+    return np.array([*factors, [1.0] * len(facts.instance.slices)])
 
 
 def fleet_data(

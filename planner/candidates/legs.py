@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.coefficients.quality import effective_quality, stale_share
+from models.coefficients.quality import effective_quality, stale_share_between
 from planner.instance.facts import VariantFacts
 from planner.instance.schema import Workload
 
-STALE_DAYS_BASE = 365.0
 STALE_DAYS_INDEX = 1.0
 STALE_DAYS_FINE_TUNE = 30.0
 
@@ -49,13 +48,14 @@ def legs_of(variant: VariantFacts, index: int, workload: Workload, position: int
     """The legs of a variant; `position` is the workload's."""
     rag = has_rag(variant)
     share = variant.check_share if variant.check_llm is not None else 0.0
-    stale_days = STALE_DAYS_INDEX if rag else STALE_DAYS_BASE
-    own_days = index_refresh_days(variant) if rag else stale_days
-    if variant.adaptation == "fine-tune":
-        own_days = variant.refresh_days or STALE_DAYS_FINE_TUNE
+    own_ages, check_ages = variant.base_age_days, variant.check_age_days
+    if rag:
+        own_ages, check_ages = (0.0, index_refresh_days(variant)), (0.0, STALE_DAYS_INDEX)
+    elif variant.adaptation == "fine-tune":
+        own_ages = (0.0, variant.refresh_days or STALE_DAYS_FINE_TUNE)
 
-    def fresh(quality: float, days: float) -> float:
-        stale = stale_share(workload.facts_change_per_day, days)
+    def fresh(quality: float, ages: tuple[float, float]) -> float:
+        stale = stale_share_between(workload.facts_change_per_day, *ages)
         return float(effective_quality(quality, workload.affected_share, stale))
 
     full = variant.method == "full"
@@ -68,7 +68,7 @@ def legs_of(variant: VariantFacts, index: int, workload: Workload, position: int
         hosted=variant.hosted,
         load=1.0,
         weight=1.0 - share,
-        quality=fresh(variant.quality, own_days),
+        quality=fresh(variant.quality, own_ages),
         has_rag=rag,
         has_adapter=variant.method == "lora",
     )
@@ -83,7 +83,7 @@ def legs_of(variant: VariantFacts, index: int, workload: Workload, position: int
         hosted=variant.check_hosted,
         load=share,
         weight=share,
-        quality=fresh(variant.check_quality or 0.0, stale_days),
+        quality=fresh(variant.check_quality or 0.0, check_ages),
         has_rag=rag,
         has_adapter=False,
     )

@@ -1,6 +1,7 @@
 """What a change from the incumbent costs, as constants of variants, copies, runs and machines.
 
-Everything is 0 without an incumbent. Costs are those of the whole change times the share that falls
+Without an incumbent the first index, the first fine-tune and their copies are still to be made, and
+nothing else is a change. Costs are those of the whole change times the share that falls
 into the period (``migration.horizon_h``).
 """
 
@@ -78,9 +79,13 @@ class Changes:
     @cached_property
     def share(self) -> float:
         """Of the costs of a change that falls into the period; 0 without an incumbent."""
+        return 0.0 if self.incumbent is None else self.setup_share
+
+    @property
+    def setup_share(self) -> float:
+        """Of what is made once that falls into the period; a new fleet has all of it to make."""
         settings = self.facts.instance.settings
-        share = min(1.0, settings.period.hours / settings.migration.horizon_h)
-        return 0.0 if self.incumbent is None else share
+        return min(1.0, settings.period.hours / settings.migration.horizon_h)
 
     def work_usd(self, variant: VariantFacts) -> float:
         """Evaluation and release of another variant."""
@@ -102,18 +107,20 @@ class Changes:
         """People's work on the first fine-tune; its run is `first_run`."""
         if not self.is_new_tune(variant):
             return 0.0
-        return self.share * workload.staff_h_per_refresh * self.facts.prices.staff_usd_per_h
+        return self.setup_share * workload.staff_h_per_refresh * self.facts.prices.staff_usd_per_h
 
     def first_run(self, variant: VariantFacts) -> float:
         """The first run of the fine-tune over all its refreshes in the period."""
-        return self.share / refreshes(self.facts, variant) if self.is_new_tune(variant) else 0.0
+        return (
+            self.setup_share / refreshes(self.facts, variant) if self.is_new_tune(variant) else 0.0
+        )
 
     def first_index_usd(self, variant: VariantFacts, workload: Workload) -> float:
         """Embedding the whole corpus, where nothing is indexed today."""
         row = self.adopted.get(variant.workload)
         if not has_rag(variant) or (row is not None and "rag" in row.adaptation):
             return 0.0
-        return self.share * embedding_usd(self.facts, workload.corpus_tokens)
+        return self.setup_share * embedding_usd(self.facts, workload.corpus_tokens)
 
     def copy(
         self, variant: VariantFacts, workload: Workload, regions: Sequence[str]
@@ -132,8 +139,8 @@ class Changes:
         per_gb = np.zeros(len(regions))
         for at, region in enumerate(self.facts.regions):
             per_gb[at] = kwh * region.pue * mean_intensity(self.facts, region)
-        usd = self.facts.prices.egress_usd_per_gb
-        return self.share * gb * usd, self.share * gb * per_gb
+        usd = self.facts.prices.copy_usd_per_gb
+        return self.setup_share * gb * usd, self.setup_share * gb * per_gb
 
     def per_accelerator(self, machine: MachineFacts) -> tuple[float, float]:
         """An accelerator above the incumbent's peak: USD and kgCO2e.

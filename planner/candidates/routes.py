@@ -32,6 +32,8 @@ from planner.instance.facts import ApiFacts, Facts
 from planner.instance.schema import Workload
 
 NOT_SERVED = -1
+BYTES_PER_TOKEN = 4.0
+"""Of text sent to its reader."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -405,7 +407,7 @@ def _money(facts: Facts, legs: Sequence[Leg], table: IntArray) -> tuple[FloatArr
             retrieval += shape.input_tokens * price.embedding_usd_per_mtok / 1e6
             if workloads[leg.workload].reranked_documents > 0.0:
                 retrieval += price.rerank_usd_per_query
-        sent_gb = (shape.input_tokens + shape.output_tokens) * 4.0 / 1e9
+        sent_gb = shape.output_tokens * BYTES_PER_TOKEN / 1e9 if api == NOT_SERVED else 0.0
         tokens_usd = ktok = 0.0
         if api != NOT_SERVED:
             vendor, call = facts.apis[api], leg_request(leg, int(length), facts)

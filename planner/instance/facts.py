@@ -175,6 +175,10 @@ class ApiFacts:
     output_usd_per_mtok: float
     provenance: str
     sources: Sources = ()
+    peak_factor: float = 1.0
+    """price in the peak hours over the price in all others"""
+    peak_hours_utc: str | None = None
+    """``1-4;6-10``"""
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,10 @@ class VariantFacts:
     check_quality: float | None = None
     """quality of the checking llm's own base answer, before staleness"""
     check_hosted: bool = False
+    base_age_days: tuple[float, float] = (365.0, 395.0)
+    """age of what the llm's own weights know, when the period begins and ends"""
+    check_age_days: tuple[float, float] = (365.0, 395.0)
+    """the same of the checking llm"""
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,9 @@ class Prices:
     """What is bought beside accelerators; one figure for every region."""
 
     egress_usd_per_gb: float
+    """of answers sent to the internet, per 1e9 bytes; what comes in is free"""
+    copy_usd_per_gb: float
+    """of copies sent between regions, per 1e9 bytes"""
     vector_ram_usd_per_gb_h: float
     vector_query_usd: float
     embedding_usd_per_mtok: float

@@ -6,6 +6,7 @@ before anything is joined. Every join is made here and nowhere else; nothing is 
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,6 +69,8 @@ __all__ = [
 HOURS_PER_MONTH = 730.0
 REFRESH_DAYS_FINE_TUNE = 30.0
 REFRESH_DAYS_INDEX = 1.0
+UNKNOWN_AGE_DAYS = 365.0
+"""Of what weights know when the period begins, where nobody says when their data end."""
 MOST_OVERRIDES = 6
 """Overrides that a plan tells one by one."""
 INTERCONNECT_GB_PER_S = 64.0
@@ -604,6 +607,7 @@ def _apis(instance: Instance, catalog: Catalog) -> tuple[ApiFacts, ...]:
         full = float(found["input_usd_per_mtok"] or 0.0)
         cached = found["cached_input_usd_per_mtok"]
         given = [column for column in columns if getattr(row, column) is not None]
+        peak = _peak(row, known, catalog)
         key = f"{row.provider}/{row.llm}"
         source = (
             _provenance(catalog, "api_offers", key, known, ", ".join(given)) if known else "user"
@@ -633,6 +637,8 @@ def _apis(instance: Instance, catalog: Catalog) -> tuple[ApiFacts, ...]:
                     ("gco2e_per_ktok", "user"),
                     ("water_l_per_ktok", "assumed" if row.water_l_per_ktok is None else "user"),
                 ),
+                peak_factor=1.0 if peak is None else peak[1],
+                peak_hours_utc=None if peak is None else peak[0],
             )
         )
     return tuple(facts)
@@ -643,6 +649,20 @@ def _hosted_water(row: HostedApi, catalog: Catalog) -> float:
     if row.water_l_per_ktok is not None:
         return row.water_l_per_ktok
     return row.gco2e_per_ktok / 1e3 * catalog.parameter("hosted_water_l_per_kgco2e")
+
+
+def _peak(
+    row: HostedApi, known: dict[str, Any] | None, catalog: Catalog
+) -> tuple[str, float] | None:
+    """Dear hours and how many times dearer they are: the user's, else the catalog's where the
+    prices are its too."""
+    if row.peak_hours_utc is not None:
+        return row.peak_hours_utc, row.peak_factor or 1.0
+    own = row.input_usd_per_mtok is not None or row.output_usd_per_mtok is not None
+    if own or known is None or not catalog.has("api_peaks", row.provider, str(known["llm"])):
+        return None
+    found = catalog.row("api_peaks", row.provider, str(known["llm"]))
+    return str(found["peak_hours_utc"]), float(found["peak_factor"])
 
 
 # ------------------------------------------------------------------ variants and quality
@@ -673,6 +693,7 @@ def _variants(instance: Instance, catalog: Catalog) -> tuple[VariantFacts, ...]:
     rows = instance.variants or _default_rows(instance)
     quality = {(row.workload, row.llm, row.adaptation): row for row in instance.quality}
     own = {row.llm for row in instance.llms}
+    ages = _ages_of_knowledge(instance, catalog)
     facts: list[VariantFacts] = []
     for workload in instance.workloads:
         meant: dict[tuple[object, ...], VariantFacts] = {}
@@ -680,7 +701,11 @@ def _variants(instance: Instance, catalog: Catalog) -> tuple[VariantFacts, ...]:
             explicit = row.workload == workload.workload
             if not explicit and (row.workload != "*" or not has_material(workload, row.adaptation)):
                 continue
-            variant = _variant(workload, row, quality, own, catalog)
+            variant = replace(
+                _variant(workload, row, quality, own, catalog),
+                base_age_days=ages[row.llm],
+                check_age_days=ages[row.check_llm or row.llm],
+            )
             key = (variant.llm, variant.adaptation, variant.method, variant.refresh_days,
                    variant.check_llm)  # fmt: skip
             if explicit or key not in meant:
@@ -693,6 +718,25 @@ def _variants(instance: Instance, catalog: Catalog) -> tuple[VariantFacts, ...]:
             for v in meant.values()
         ]
     return tuple(facts)
+
+
+def _ages_of_knowledge(instance: Instance, catalog: Catalog) -> dict[str, tuple[float, float]]:
+    """Llm -> age of what its weights know, in days, when the period begins and when it ends."""
+    period = instance.settings.period
+    stated = {row.llm: row.knowledge_cutoff for row in instance.apis}
+    stated |= {row.llm: row.knowledge_cutoff for row in instance.llms}
+    ages = {}
+    for llm, given in stated.items():
+        end = given or _known_cutoff(llm, catalog)
+        days = UNKNOWN_AGE_DAYS if end is None else max(float((period.start - end).days), 0.0)
+        ages[llm] = (days, days + period.hours / 24.0)
+    return ages
+
+
+def _known_cutoff(llm: str, catalog: Catalog) -> dt.date | None:
+    if not catalog.has("llm_cutoffs", llm):
+        return None
+    return dt.date.fromisoformat(catalog.row("llm_cutoffs", llm)["knowledge_cutoff"])
 
 
 def _variant_id(variant: VariantFacts, refreshes: int) -> str:
@@ -768,12 +812,25 @@ def _prices(instance: Instance, catalog: Catalog) -> Prices:
         "embedding_usd_per_mtok": "embedding_usd_per_mtok",
         "rerank_usd_per_query": "rerank_usd_per_query",
         "storage_usd_per_gb_month": "storage_usd_per_gb_month",
+        "copy_usd_per_gb": _copy_price(instance, catalog),
     }
     return Prices(
         **{ours: catalog.ancillary_default(theirs) for ours, theirs in names.items()},
         staff_usd_per_h=instance.settings.money.staff_usd_per_h,
         provenance="catalog: ancillary_defaults (medians over providers)",
     )
+
+
+def _copy_price(instance: Instance, catalog: Catalog) -> str:
+    """Which price copies between regions are sent at: nobody knows from where, so the dearer one
+    where the regions are on several continents."""
+    continents = {
+        catalog.region(row.region)["continent"]
+        for row in instance.regions
+        if catalog.has("regions", row.region)
+    }
+    scope = "same_continent" if len(continents) <= 1 else "intercontinental"
+    return f"egress_{scope}_usd_per_gb"
 
 
 def _span(dates: Iterable[str]) -> str:

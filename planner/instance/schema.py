@@ -14,6 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 SETTINGS_FILE = "instance.toml"
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+\-]*$", max_length=80)]
+HoursOfDay = Annotated[
+    str, Field(pattern=r"^\d{1,2}(\.\d+)?-\d{1,2}(\.\d+)?(;\d{1,2}(\.\d+)?-\d{1,2}(\.\d+)?)*$")
+]
+"""Windows of the day in UTC, ``1-4;6-10``; ``22-6`` goes over midnight."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
@@ -267,6 +271,11 @@ class Workload(Row):
     """share of the added chunks found in the prefix cache"""
     reranked_documents: NonNegative = 0.0
     """documents reranked per request; 0: no reranking"""
+    index_replicas: int = Field(default=2, ge=1)
+    """copies of the index in memory in every region that serves with it, so that one may fail"""
+    index_staff_h_per_month: NonNegative = 16.0
+    """people's time to keep documents, access rights and retrieval right (assumption: a tenth of
+    one person)"""
     training_tokens: NonNegative = 0.0
     """size of the training set of a fine-tune; 0: no fine-tune"""
     training_epochs: Positive = 3.0
@@ -425,6 +434,8 @@ class Llm(Row):
     its arithmetic, bf16 on others"""
     max_accelerators_per_replica: int = Field(default=8, ge=1, le=64)
     """most accelerators that one replica may span"""
+    knowledge_cutoff: dt.date | None = None
+    """last day of what it was trained on; blank: the catalog's, else a year before the period"""
 
 
 class HostedApi(Row):
@@ -452,6 +463,13 @@ class HostedApi(Row):
     """price of cached prompt; blank: the catalog's, else the full price"""
     output_usd_per_mtok: NonNegative | None = None
     """price of the answer; blank: the catalog's"""
+    knowledge_cutoff: dt.date | None = None
+    """last day of what it was trained on; blank: a year before the period"""
+    peak_hours_utc: HoursOfDay | None = None
+    """hours of the day in which every token costs `peak_factor` times its price, such as 1-4;6-10;
+    blank: the catalog's where the prices are its too, else none"""
+    peak_factor: Positive | None = None
+    """price in those hours over the price in all others"""
 
 
 class Variant(Row):

@@ -90,15 +90,16 @@ def host_figures(terms: Terms, variant: VariantFacts, region: str) -> HostFigure
     cost = carbon = 0.0
     if terms.has_rag(variant):
         gb = index_gb(terms, variant)
-        cost += gb * prices.vector_ram_usd_per_gb_h * hours
-        cost += gb * prices.egress_usd_per_gb * passes(terms, variant)
+        in_memory = gb * terms.workloads[variant.workload].index_replicas
+        cost += in_memory * prices.vector_ram_usd_per_gb_h * hours
+        cost += gb * prices.copy_usd_per_gb * passes(terms, variant)
         place = terms.regions.get(region)
         if place is not None:
             mean = mean_kg_per_kwh(terms, place)
-            carbon += RAM_W_PER_GB * gb * hours / 1e3 * place.pue * mean
+            carbon += RAM_W_PER_GB * in_memory * hours / 1e3 * place.pue * mean
     if variant.method is not None:
         gb = tuned_gb(terms, variant)
-        cost += gb * prices.egress_usd_per_gb * refreshes(terms, variant)
+        cost += gb * prices.copy_usd_per_gb * refreshes(terms, variant)
         cost += gb * prices.storage_usd_per_gb_month * hours / HOURS_PER_MONTH
     return HostFigures(cost, carbon)
 
@@ -128,9 +129,11 @@ def mean_kg_per_kwh(terms: Terms, place: RegionFacts) -> float:
 
 
 def staff_usd(terms: Terms, variant: VariantFacts) -> float:
-    """Fixed work of all refreshes: data, evaluation, release."""
-    hours = terms.workloads[variant.workload].staff_h_per_refresh
-    return refreshes(terms, variant) * hours * terms.facts.prices.staff_usd_per_h
+    """Fixed work: data, evaluation and release of every fine-tune, upkeep of an index."""
+    workload, price = terms.workloads[variant.workload], terms.facts.prices.staff_usd_per_h
+    tuning = refreshes(terms, variant) * workload.staff_h_per_refresh * price
+    upkeep = workload.index_staff_h_per_month * terms.period_hours / HOURS_PER_MONTH * price
+    return tuning + (upkeep if terms.has_rag(variant) else 0.0)
 
 
 def reembedding_usd(terms: Terms, variant: VariantFacts) -> float:

@@ -26,7 +26,7 @@ from planner.incumbent import Incumbent
 from planner.instance.facts import ApiFacts, Facts, MachineFacts, VariantFacts
 from planner.verify.adaptation import reembedding_usd, staff_usd
 from planner.verify.case import CAPACITY_ROWS, COMMITTED, RENTED
-from planner.verify.figures import call, hosted_answers, usd_per_request
+from planner.verify.figures import call, hosted_answers, peak_price, usd_per_request
 from planner.verify.ground import MOST_INSTANCES, Array, Ground, Routes, at_most
 from planner.verify.prices import DualPrices
 from planner.verify.terms import MIN_REGION_SHARE
@@ -300,8 +300,11 @@ class _Leg:
         """Prices of the cost lines, float (N,)."""
         p, demand = self.p, self.demand
         lines = [usd_per_request(p.terms, self.variant, self.leg, c, api) for c in demand.lengths]
-        per_request = np.array([sum(line.values()) for line in lines])
-        return np.asarray(p.lam[0] * demand.requests * per_request[demand.class_of])
+        tokens = np.array([line["api tokens"] for line in lines])
+        others = np.array([sum(line.values()) for line in lines]) - tokens
+        peak = np.array([peak_price(p.terms, api, t) for t in p.terms.slice_hours])
+        per_request = tokens[demand.class_of] * peak[demand.slice] + others[demand.class_of]
+        return np.asarray(p.lam[0] * demand.requests * per_request)
 
     def _hosted(self, api: ApiFacts) -> None:
         p, demand = self.p, self.demand

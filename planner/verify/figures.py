@@ -346,11 +346,12 @@ def usd_per_request(
     length: LengthClass,
     api: ApiFacts | None,
 ) -> dict[str, float]:
-    """Cost lines of one request of a leg answered somewhere (not shortfall), USD."""
+    """Cost lines of one request of a leg answered somewhere (not shortfall) off peak, USD."""
     prices, workload = terms.facts.prices, terms.workloads[variant.workload]
     lines = dict.fromkeys(COST_LINES, 0.0)
-    sent = (length.input_tokens + length.output_tokens) * BYTES_PER_TOKEN / 1e9
-    lines["network"] = sent * prices.egress_usd_per_gb
+    if api is None:  # a hosted llm sends its answers at its own cost
+        sent_gb = length.output_tokens * BYTES_PER_TOKEN / 1e9
+        lines["network"] = sent_gb * prices.egress_usd_per_gb
     if leg == 0 and terms.has_rag(variant):
         lines["retrieval"] = prices.vector_query_usd
         lines["retrieval"] += length.input_tokens * prices.embedding_usd_per_mtok / 1e6
@@ -366,6 +367,22 @@ def usd_per_request(
         usd = bill_usd(fresh, cached, length.output_tokens, per_mtok)
         lines["api tokens"] = float(usd)
     return lines
+
+
+def peak_price(terms: Terms, api: ApiFacts | None, in_slice: str) -> float:
+    """Mean price of a token in a slice over its price off peak, by tenths of an hour."""
+    if api is None or not api.peak_hours_utc:
+        return 1.0
+    part = terms.facts.instance.slices[terms.slice_place[in_slice]]
+    length = (part.end_hour_utc - part.start_hour_utc) % 24 or 24
+    dear = 0
+    for tick in range(10 * length):
+        hour = (part.start_hour_utc + (tick + 0.5) / 10.0) % 24.0
+        for window in api.peak_hours_utc.split(";"):
+            begin, end = map(float, window.split("-"))
+            inside = begin <= hour < end if begin < end else hour >= begin or hour < end
+            dear += inside
+    return 1.0 + (api.peak_factor - 1.0) * dear / (10.0 * length)
 
 
 # ------------------------------------------------------------------ the routes of a plan
@@ -492,7 +509,8 @@ def _assemble(terms: Terms, asks: Sequence[RouteAsk], a: Answers) -> RouteFigure
         api = terms.apis[llm, ask.region] if ask.machine is None else None
         lines = usd_per_request(terms, ask.variant, ask.leg, item.length, api)
         for name, usd in lines.items():
-            cost[name][j] = requests * usd
+            dear = peak_price(terms, api, ask.slice) if name == "api tokens" else 1.0
+            cost[name][j] = requests * usd * dear
         if api is not None:
             tokens = sum(prompt_tokens(terms, ask.variant, item.length)) + item.length.output_tokens
             carbon["api"][j] = requests * tokens / 1e3 * api.gco2e_per_ktok / 1e3

@@ -98,15 +98,15 @@ def water_l(
 # ------------------------------------------------------------------ knowledge
 
 
-def stale_share(changes_per_day: float, refresh_days: float) -> float:
-    """Mean over the interval of the facts that have changed since it began: x = changes in it.
+def stale_share(changes_per_day: float, youngest_days: float, oldest_days: float) -> float:
+    """Mean of the facts that have changed while what is known goes from one age to the other.
 
-    Of 1 - e^(-xs) over s from 0 to 1, by its power series where the closed form loses digits.
+    What still holds at first, e^(-u youngest), goes on changing: x times in the interval, in the
+    mean 1 - e^(-xs) over s from 0 to 1, by its power series where the closed form loses digits.
     """
-    x = changes_per_day * refresh_days
-    if x < 0.01:
-        return x / 2 - x * x / 6 + x**3 / 24 - x**4 / 120
-    return float((x - 1 + np.exp(-x)) / x)
+    x = changes_per_day * (oldest_days - youngest_days)
+    changed = (x - 1 + np.exp(-x)) / x if x >= 0.01 else x / 2 - x * x / 6 + x**3 / 24 - x**4 / 120
+    return float(1 - np.exp(-changes_per_day * youngest_days) * (1 - changed))
 
 
 def quality_when_stale(quality: float, affected_share: float, stale: float) -> float:

@@ -25,7 +25,7 @@ from planner.verify.terms import Terms
 
 @dataclass(frozen=True)
 class Moves:
-    """The incumbent beside the instance; without one nothing moves and everything is 0."""
+    """The incumbent beside the instance; without one only first copies are still to be made."""
 
     terms: Terms
     incumbent: Incumbent | None
@@ -94,8 +94,11 @@ class Moves:
     @property
     def share(self) -> float:
         """Of the costs of a change that falls into the period."""
-        if self.incumbent is None:
-            return 0.0
+        return 0.0 if self.incumbent is None else self.setup_share
+
+    @property
+    def setup_share(self) -> float:
+        """Of first indexes, fine-tunes and copies that falls into the period."""
         return min(self.terms.period_hours / self.terms.settings.migration.horizon_h, 1.0)
 
     def work_usd(self, variant: VariantFacts) -> float:
@@ -117,11 +120,13 @@ class Moves:
         if not self.makes_tune(variant):
             return 0.0
         hours = self.terms.workloads[variant.workload].staff_h_per_refresh
-        return self.share * hours * self.terms.facts.prices.staff_usd_per_h
+        return self.setup_share * hours * self.terms.facts.prices.staff_usd_per_h
 
     def first_run(self, variant: VariantFacts) -> float:
         """What the first run adds to the refreshes of the period, as a share of them."""
-        return self.share / refreshes(self.terms, variant) if self.makes_tune(variant) else 0.0
+        return (
+            self.setup_share / refreshes(self.terms, variant) if self.makes_tune(variant) else 0.0
+        )
 
     def first_index_usd(self, variant: VariantFacts) -> float:
         """Embedding the corpus where no index exists."""
@@ -129,7 +134,7 @@ class Moves:
         if not self.terms.has_rag(variant) or (row is not None and "rag" in row.adaptation):
             return 0.0
         tokens = self.terms.workloads[variant.workload].corpus_tokens
-        return self.share * embedding_usd(self.terms, tokens)
+        return self.setup_share * embedding_usd(self.terms, tokens)
 
     def new_copy(self, variant: VariantFacts, region: str) -> HostFigures:
         """Sending what the variant needs to a region that does not have it."""
@@ -144,7 +149,7 @@ class Moves:
         kwh = gb * self.terms.settings.migration.network_kwh_per_gb
         kg = 0.0 if place is None else kwh * place.pue * mean_kg_per_kwh(self.terms, place)
         return HostFigures(
-            self.share * gb * self.terms.facts.prices.egress_usd_per_gb, self.share * kg
+            self.setup_share * gb * self.terms.facts.prices.copy_usd_per_gb, self.setup_share * kg
         )
 
     def copy(self, variant: VariantFacts, region: str) -> HostFigures:

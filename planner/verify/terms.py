@@ -19,8 +19,6 @@ from planner.instance.grid import grid_of
 from planner.instance.schema import LengthClass, Workload
 from planner.verify.formulas import quality_when_stale, stale_share
 
-STALE_BASE_DAYS = 365.0
-"""Age of what a base llm knows at the end of its life."""
 STALE_RAG_DAYS = 1.0
 """Default refresh of an index."""
 DEFAULT_REFRESH_DAYS = 30.0
@@ -184,17 +182,17 @@ class Terms:
     def leg_quality(self, variant: VariantFacts, leg: int) -> float:
         """Answer quality of a leg after staleness, in [0, 1]."""
         workload = self.workloads[variant.workload]
-        rag = self.has_rag(variant)
-        days = STALE_RAG_DAYS if rag else STALE_BASE_DAYS
-        quality = variant.quality
+        rag, rate = self.has_rag(variant), workload.facts_change_per_day
+        quality, ages = variant.quality, variant.base_age_days
         if leg == 1:
             assert variant.check_quality is not None, variant.variant
             quality = variant.check_quality
+            ages = (0.0, STALE_RAG_DAYS) if rag else variant.check_age_days
         elif rag:
-            days = self.index_days(variant)
+            ages = (0.0, self.index_days(variant))
         elif variant.adaptation == "fine-tune":
-            days = variant.refresh_days or DEFAULT_REFRESH_DAYS
-        stale = stale_share(workload.facts_change_per_day, days)
+            ages = (0.0, variant.refresh_days or DEFAULT_REFRESH_DAYS)
+        stale = stale_share(rate, *ages)
         return quality_when_stale(quality, workload.affected_share, stale)
 
     def quality(self, variant: VariantFacts) -> float:

@@ -160,8 +160,8 @@ def test_a_route_of_tiny_by_hand(tiny: Facts) -> None:
     prefill = prompt / 0.7
     assert data.route_share[route, 1] == pytest.approx((m * target + prefill) / 204.8 * 1.123)
     assert data.route_share[route, 3] == pytest.approx(prefill / 0.6 * 1.123)
-    # network: prompt and answer at 4 bytes a token
-    usd = data.item_requests[item] * 800 * 4 / 1e9 * tiny.prices.egress_usd_per_gb
+    # network: the answer at 4 bytes a token, what comes in is free
+    usd = data.item_requests[item] * 200 * 4 / 1e9 * tiny.prices.egress_usd_per_gb
     assert data.route_cost_usd[route] == pytest.approx(usd)
     # at most the power between idle and TDP, for the busy share of the hours
     region = next(r for r in tiny.regions if r.region == "gcp:us-central1")

@@ -59,7 +59,8 @@ def with_workload(instance: Instance, name: str, **figures: Any) -> Instance:
 # ------------------------------------------------------------------ lines by hand
 
 PRICES = Prices(
-    egress_usd_per_gb=0.08,
+    egress_usd_per_gb=0.12,
+    copy_usd_per_gb=0.08,
     vector_ram_usd_per_gb_h=0.01,
     vector_query_usd=0.0,
     embedding_usd_per_mtok=0.09,
@@ -101,13 +102,13 @@ def test_every_refresh_of_an_index_is_embedded_and_sent(
     usd = 2000 * 0.09 * passes
     assert engine.reembedding_usd(facts, rag, workload) == pytest.approx(usd, rel=1e-5)
     assert checker.reembedding_usd(terms, rag) == pytest.approx(usd, rel=1e-5)
-    copy = INDEX_GB * (0.01 * hours + 0.08 * passes)
+    copy = INDEX_GB * (2 * 0.01 * hours + 0.08 * passes)  # two replicas side by side, sent once
     cost, carbon = engine.hosting(facts, rag, workload, len(facts.regions))
     assert cost == pytest.approx(copy, rel=1e-5)
     assert checker.host_figures(terms, rag, REGION).cost_usd == pytest.approx(copy, rel=1e-5)
     at, place = next((i, x) for i, x in enumerate(facts.regions) if x.region == REGION)
     mean = (place.carbon_kgco2e_per_kwh[0] + place.carbon_kgco2e_per_kwh[1]) / 2.0
-    kg = 0.3 * INDEX_GB * hours / 1e3 * place.pue * mean
+    kg = 0.3 * 2 * INDEX_GB * hours / 1e3 * place.pue * mean
     assert carbon[at] == pytest.approx(kg)
     assert checker.host_figures(terms, rag, REGION).carbon_kgco2e == pytest.approx(kg)
 

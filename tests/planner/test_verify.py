@@ -18,7 +18,7 @@ from planner.instance.facts import Facts
 from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
 from planner.instance.schema import Quota
-from planner.plan import Plan
+from planner.plan import Commitment, Plan
 from planner.verify import RULES, verify_plan
 from planner.verify.terms import Terms
 
@@ -167,6 +167,12 @@ CORRUPTIONS: dict[str, Corrupt] = {
         )
     ),
     "owned": rule_of(lambda f: with_machines(f, fixed_by_slice=(1,) * len(f.instance.slices))),
+    "commitments": fields(
+        commitments=(
+            Commitment("aws:us-east-1", "aws_g6e.xlarge", "commit-1y", 1, False, 1.0,
+                       "2027-08-31", 11.0, 8036.0),
+        )
+    ),  # fmt: skip
     "spot-share": rows("fleet", market="spot"),
     "region-loss": rule_of(lambda f: with_workloads(f, region_loss_share=0.9)),
     "min-regions": rule_of(lambda f: with_workloads(f, min_regions=4)),
