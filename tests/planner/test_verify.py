@@ -169,10 +169,19 @@ CORRUPTIONS: dict[str, Corrupt] = {
     "owned": rule_of(lambda f: with_machines(f, fixed_by_slice=(1,) * len(f.instance.slices))),
     "commitments": fields(
         commitments=(
-            Commitment("aws:us-east-1", "aws_g6e.xlarge", "commit-1y", 1, False, 1.0,
-                       "2027-08-31", 11.0, 8036.0),
+            Commitment(
+                "aws:us-east-1",
+                "aws_g6e.xlarge",
+                "commit-1y",
+                1,
+                False,
+                1.0,
+                "2027-08-31",
+                11.0,
+                8036.0,
+            ),
         )
-    ),  # fmt: skip
+    ),
     "spot-share": rows("fleet", market="spot"),
     "region-loss": rule_of(lambda f: with_workloads(f, region_loss_share=0.9)),
     "min-regions": rule_of(lambda f: with_workloads(f, min_regions=4)),
