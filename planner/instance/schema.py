@@ -139,8 +139,8 @@ class Policy(Row):
 
 
 class Migration(Row):
-    """What it costs to change from the incumbent to another plan; without one, what a new fleet has to
-    make once: first fine-tunes, indexes and their copies."""
+    """What it costs to change from the incumbent to another plan; without one, what a new fleet has
+    to make once: first fine-tunes, indexes and their copies."""
 
     horizon_h: Positive = 2190.0
     """hours for which a new plan is expected to run (a quarter); the costs of a change are spread
