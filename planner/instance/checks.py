@@ -158,6 +158,8 @@ PLAUSIBLE: dict[str, dict[str, tuple[float, float]]] = {
         "reranked_documents": (0.0, 1_000.0),
         "training_tokens": (0.0, 1e12),
         "training_epochs": (0.01, 100.0),
+        "index_replicas": (1, 20),
+        "index_staff_h_per_month": (0.0, 2_000.0),
         "staff_h_per_refresh": (0.0, 10_000.0),
     },
     "length_classes": {
@@ -188,6 +190,7 @@ PLAUSIBLE: dict[str, dict[str, tuple[float, float]]] = {
         "input_usd_per_mtok": (0.0, 10_000.0),
         "cached_input_usd_per_mtok": (0.0, 10_000.0),
         "output_usd_per_mtok": (0.0, 10_000.0),
+        "peak_factor": (0.1, 20.0),
     },
     "variants": {"refresh_days": (1.0 / 24.0, 3_650.0)},
     "offers": {"vcpus": (0.0, 10_000.0), "ram_gb": (0.0, 1e6)},
@@ -898,7 +901,17 @@ def owned_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
 def api_rows(t: Tables, catalog: Catalog) -> Iterator[Finding]:
     """Hosted llms have prices, the user's or the catalog's, and names of their own."""
     own = t.llms.known("llm")
+    peak = ("peak_hours_utc", "peak_factor")
     for index, row in enumerate(t.apis.rows):
+        given = [name for name in peak if getattr(row, name) is not None]
+        if len(given) == 1:
+            (blank,) = set(peak) - set(given)
+            yield t.apis.finding(
+                index,
+                blank,
+                f"blank beside {given[0]}",
+                "hours that are dearer need both: which hours, and how many times the price",
+            )
         if row.llm in own:
             yield t.apis.finding(
                 index,

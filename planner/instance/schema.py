@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 SETTINGS_FILE = "instance.toml"
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+\-]*$", max_length=80)]
-HoursOfDay = Annotated[
-    str, Field(pattern=r"^\d{1,2}(\.\d+)?-\d{1,2}(\.\d+)?(;\d{1,2}(\.\d+)?-\d{1,2}(\.\d+)?)*$")
-]
+_HOUR = r"(?:[01]?\d(?:\.\d+)?|2[0-3](?:\.\d+)?|24)"
+HoursOfDay = Annotated[str, Field(pattern=rf"^{_HOUR}-{_HOUR}(?:;{_HOUR}-{_HOUR})*$")]
 """Windows of the day in UTC, ``1-4;6-10``; ``22-6`` goes over midnight."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]

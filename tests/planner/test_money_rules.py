@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from planner.candidates import build_candidates
 from planner.candidates.legs import legs_of, mixture_quality
 from planner.candidates.migration import Changes
 from planner.catalog import load_catalog
+from planner.errors import InstanceError
 from planner.instance.facts import Facts, Prices, VariantFacts
 from planner.instance.load import load_instance
 from planner.instance.peaks import peak_share
@@ -260,6 +262,30 @@ def test_the_users_own_price_has_no_dear_hours_but_the_users(hosted: Facts) -> N
     for row, expected in ((own, (1.0, None)), (dear, (1.5, "8-20"))):
         (found,) = resolve(hosted.instance.model_copy(update={"apis": (row,)}), catalog).apis
         assert (found.peak_factor, found.peak_hours_utc) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        pytest.param("1-4,", "peak_factor", id="hours without a factor"),
+        pytest.param(",2", "peak_hours_utc", id="a factor without hours"),
+        pytest.param("9-25,2", "peak_hours_utc", id="an hour that no day has"),
+        pytest.param("9 to 12,2", "peak_hours_utc", id="words"),
+        pytest.param("9-12,200", "peak_factor", id="a price in the place of a factor"),
+    ],
+)
+def test_dear_hours_that_are_not_whole_are_findings(
+    tmp_path: Path, cells: str, column: str
+) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(INSTANCES / "tiny", folder)
+    (folder / "apis.csv").write_text(
+        "llm,provider,ttft_s,tpot_s,gco2e_per_ktok,peak_hours_utc,peak_factor\n"
+        f"deepseek-v4-pro,deepseek,0.5,0.01,0.1,{cells}\n"
+    )
+    with pytest.raises(InstanceError) as found:
+        load_instance(folder)
+    assert [x.column for x in found.value.findings if x.file == "apis.csv"] == [column]
 
 
 # ------------------------------------------------------------------ what weights know
