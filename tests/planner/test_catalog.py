@@ -234,11 +234,19 @@ def test_length_classes_split_their_trace(catalog: Catalog) -> None:
             assert mean == pytest.approx(whole["input_tokens_mean"], rel=1e-3), trace
 
 
+GB_PER_GIB = 1 / 1.073741824
+"""What is sold by the GiB, told per 1e9 bytes."""
+
+
 @pytest.mark.parametrize(
     ("default", "item", "scale"),
     [
-        ("egress_same_continent_usd_per_gb", "inter-region egress, same continent", 1),
-        ("storage_usd_per_gb_month", "object storage", 1),
+        (
+            "egress_same_continent_usd_per_gb",
+            "inter-region egress, same continent",
+            1 / 1.073741824,
+        ),
+        ("storage_usd_per_gb_month", "object storage", 1 / 1.073741824),
         ("vector_ram_usd_per_gb_h", "memory-optimised VM", 1 / 1.073741824),
         ("rerank_usd_per_query", "reranking API", 1e-3),
     ],

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from models.coefficients.quality import effective_quality, stale_share
 from planner.catalog.reader import load_catalog
 from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
+from planner.verify.terms import Terms
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("tiny", "small", "reference")
@@ -189,14 +189,12 @@ def test_every_workload_of_reference_can_reach_its_floor_in_each_way() -> None:
     """Restricting all workloads to one adaptation has a price; it is not impossible."""
     reference = load_instance(ROOT / "instances" / "reference")
     workloads = {workload.workload: workload for workload in reference.workloads}
-    reached = set()
-    for variant in resolve(reference, load_catalog()).variants:
-        workload = workloads[variant.workload]
-        days = {"base": 365.0, "rag": 1.0}.get(variant.adaptation, variant.refresh_days or 30.0)
-        stale = stale_share(workload.facts_change_per_day, days)
-        quality = effective_quality(variant.quality, workload.affected_share, stale)
-        if quality >= workload.quality_min:
-            reached.add((variant.workload, variant.adaptation))
+    terms = Terms(resolve(reference, load_catalog()))
+    reached = {
+        (variant.workload, variant.adaptation)
+        for variant in terms.variants.values()
+        if terms.quality(variant) >= workloads[variant.workload].quality_min
+    }
     for name in workloads:
         for adaptation in ("base", "rag", "fine-tune"):
             assert (name, adaptation) in reached

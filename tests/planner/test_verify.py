@@ -255,7 +255,7 @@ def test_an_unchanged_incumbent_costs_no_migration(small: Facts, honest: Plan) -
     nothing_else = {"engineering_h_per_workload": 0.0, "boot_h": 0.0, "overlap_h": 0.0}
     facts = with_settings(small, "policy", **changes, **limits)
     facts = with_settings(facts, "migration", **nothing_else, load_gb_per_s=1e12, horizon_h=728.0)
-    assert verify_plan(facts, honest, incumbent=honest).ok
+    assert verify_plan(facts, priced(facts, honest, honest), incumbent=honest).ok
     before = replace(honest, fleet=(), adoption=())
     moved = verify_plan(facts, priced(facts, honest, before), incumbent=before)
     peaks: dict[str, int] = {}
