@@ -89,14 +89,16 @@ def test_unsolved_a_turn_is_not_known(case: Case, proved: float, known: str) -> 
     assert TURN_UNKNOWN in told
 
 
-@pytest.mark.parametrize("workload", ["chat", "documents"])
+@pytest.mark.parametrize(("workload", "chosen"), [("chat", "adaptation"), ("documents", "llm")])
 def test_the_solved_other_side_is_what_the_instance_without_this_side_costs(
-    facts: Facts, plan: Plan, workload: str
+    facts: Facts, plan: Plan, workload: str, chosen: str
 ) -> None:
-    """The same figure by another way: the chosen adaptation struck out of the instance."""
+    """The same figure by another way: what was chosen is struck out of the instance."""
     row = row_of(plan, workload)
     others = tuple(
-        v for v in facts.variants if (v.workload, v.adaptation) != (workload, row.adaptation)
+        v
+        for v in facts.variants
+        if (v.workload, getattr(v, chosen)) != (workload, getattr(row, chosen))
     )
     found = planner.plan(dataclasses.replace(facts, variants=others), gap=1e-4)
     assert row.rival_value is not None
