@@ -201,6 +201,7 @@ def assumptions(facts: Facts) -> tuple[str, ...]:
     return (
         *facts.assumptions,
         *withheld_said(facts),
+        *withheld_said(facts),
         *([f"{PROVED_OVER} {grid}"] if grid else ()),
         "Age of the data: " + "; ".join(aged) + ".",
     )
