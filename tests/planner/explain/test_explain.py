@@ -88,8 +88,9 @@ def test_a_limit_that_rules_a_cheaper_way_out_is_named(runs: Path, bench: Bench)
     asked = questions(bench.facts, bench.candidates, Plan.read(runs / "tiny"), ())
     choice = next(q for q in asked if (q.kind, q.subject) == ("adaptation", "documents"))
     assert choice.limits == (
-        "documents/llama-3.1-8b/base is ruled out: quality 0.519 after staleness, "
+        "documents/llama-3.1-8b/base is ruled out: quality 0.466 after staleness, "
         "the floor is 0.600",
+        "documents/qwen3-32b/base is ruled out: quality 0.592 after staleness, the floor is 0.600",
     )
 
 
@@ -357,7 +358,7 @@ def test_why_not_in_words(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     wish = "workload=chat, adaptation=fine-tune"
     assert run(["explain", str(runs / "tiny"), "--why-not", wish]) == 0
     out = capsys.readouterr().out
-    assert re.match(rf"{wish}: 24\d USD dearer, proved", out)
+    assert re.match(rf"{wish}: 32\d USD dearer, proved", out)
     assert "changed: chat: llama-3.1-8b, fine-tune" in out
     assert run(["explain", str(runs / "tiny"), "--why-not", "market=spot"]) == 0
     out = capsys.readouterr().out
