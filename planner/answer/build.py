@@ -201,7 +201,6 @@ def assumptions(facts: Facts) -> tuple[str, ...]:
     return (
         *facts.assumptions,
         *withheld_said(facts),
-        *withheld_said(facts),
         *([f"{PROVED_OVER} {grid}"] if grid else ()),
         "Age of the data: " + "; ".join(aged) + ".",
     )

@@ -129,7 +129,7 @@ KNOWN = (
     # ---- quality.py
     Known("facts stale after 30 days at 1 % a day", lambda: quality.stale_share(0.01, 30), 0.13606,
           "1 - (1 - e^-0.3) / 0.3, e^-0.3 = 0.740818"),
-    Known("the same by the checker", lambda: formulas.stale_share(0.01, 0, 30), 0.13606, "as above"),
+    Known("the checker's", lambda: formulas.stale_share(0.01, 0, 30), 0.13606, "as above"),
     Known("a reader's pace, tokens/s", quality.reading_tokens_per_s, 5.157,
           "Brysbaert 2019: 238 words a minute; 1.3 tokens a word"),
     Known("score of an answer that is late and slow",
