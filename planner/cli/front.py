@@ -18,6 +18,7 @@ from planner.cli.plan import (
     point_out,
     shortest,
     silent_stdout,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -97,16 +98,19 @@ def front(
         point_out(folder, facts.assumptions)
         if resume is None:
             place = output or new_folder(f"{facts.instance.settings.name}-front")
+        again = resume is not None
         with silent_stdout():
-            run = FrontRun(facts, request, place.absolute(), resume=resume is not None)
+            with watched(place, request.time_limit_s, wanted=not quiet) as heard:
+                run = FrontRun(facts, request, place.absolute(), resume=again, on_search=heard)
             with _watched(run, shows=not quiet and sys.stderr.isatty()):
                 found = run.run()
         record(place.absolute())
     if as_json:
         typer.echo(found.to_json())
     else:
-        grid = grid_said(facts)
-        proved = paragraph(f"{grid} {FINER}" if grid and refines(facts) else grid)
+        grid = grid_said(found.on_grid(facts))
+        short = grid and found.grid is None and refines(facts)
+        proved = paragraph(f"{grid} {FINER}" if short else grid)
         typer.echo("\n".join([*answer_lines(found), *proved, f"run folder: {shortest(place)}"]))
     if not found.certificate.complete:
         raise typer.Exit(STOPPED_AT_LIMIT)

@@ -291,7 +291,8 @@ def _sure(answer: Answer) -> list[str]:
         "of prices of a step that improves carbon and QoE together, each carries the whole cost"
     )
     if answer.proved_over:
-        lines.append(f"{answer.proved_over} {FINER}")
+        short = "" if answer.front.grid is not None else f" {FINER}"
+        lines.append(f"{answer.proved_over}{short}")
     return lines
 
 

@@ -172,11 +172,12 @@ def front_verified(folder: Path, *, every_cut: bool, solves: int = 0) -> FrontOu
     """Check a front's run folder: every plan, a sample of its proofs or all of them, and the
     enclosure against so many independent solves."""
     from planner.api import load
+    from planner.front.front import Front
     from planner.incumbent import incumbent_of
     from planner.verify.front import SAMPLE, verify_front
 
     try:
-        facts = load(folder / "instance")
+        facts = Front.read(folder).on_grid(load(folder / "instance"))
         sample = None if every_cut else SAMPLE
         report = verify_front(folder, facts, incumbent_of(facts), sample=sample)
         found = None

@@ -80,7 +80,8 @@ def read_side(path: Path) -> Side:
     """What the path holds; RunError where it is nothing that can be compared."""
     path = Path(path)
     if (path / FILE_NAME).is_file():
-        return FrontSide(str(path), path, load(path / INSTANCE), Front.read(path))
+        front = Front.read(path)
+        return FrontSide(str(path), path, front.on_grid(load(path / INSTANCE)), front)
     if (path / PLAN).is_file():
         of_front = path.resolve().parents[1]
         if (of_front / FILE_NAME).is_file() and not (path / INSTANCE).exists():

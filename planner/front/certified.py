@@ -92,6 +92,8 @@ MIDDLE_ROUTES = 60_000
 the front is soon told from plans in between."""
 ENDS_SHARE = 0.4
 """Of the time, at most, for the best plan of each objective."""
+KNOWN_SHARE = 0.1
+"""Of the time for ends, where plans to begin them from are known."""
 LEAST_END_S, MOST_END_S, END_MOST = 1.0, 45.0, 0.9
 """Least and most seconds for one of them at first, and most of the time left."""
 END_GAP = 1e-3
@@ -189,6 +191,8 @@ class Certified:
     """None until the ends are known; given where a front is resumed"""
     proposals: Proposals | None = None
     """None: corners and cheaper plans alone"""
+    known: Sequence[Solution] = ()
+    """plans to begin the ends from"""
     began: float = field(default_factory=time.monotonic)
     stop: threading.Event = field(default_factory=threading.Event)
     timings: dict[str, float] = field(default_factory=dict)
@@ -256,8 +260,12 @@ class Certified:
         share = ENDS_SHARE * min(self.workers.count / len(ENDS), 1.0)
         limit = min(max(share * self.options.time_limit_s, LEAST_END_S), MOST_END_S)
         found: dict[int, Ended] = {}
+        starts: dict[int, Solution | None] = {
+            objective: min(self.known, key=lambda plan: float(plan.totals[objective]), default=None)
+            for objective in range(3)
+        }
         while not found and not self._over():
-            found = self._searched_ends(dict.fromkeys(range(3)), 0.0, 0.5 * limit)
+            found = self._searched_ends(starts, 0.0, (KNOWN_SHARE if self.known else 0.5) * limit)
             limit *= 2.0
         if not found:
             return []

@@ -21,10 +21,13 @@ from numpy.typing import ArrayLike
 from planner.errors import RunError
 from planner.front.geometry import Box, Cut, Floats
 from planner.front.ranges import NEGLIGIBLE, measures, ranges
+from planner.instance.grid import Grid
 from planner.plan import InstanceRef, Objectives, Plan
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from planner.instance.facts import Facts
 
 STEP = 0.005
 """Share of the ranges of carbon and QoE by which plans that are noticeably better are better."""
@@ -202,6 +205,8 @@ class Front:
     timings: dict[str, float]
     seed: int
     indicators: dict[str, float | None] = field(default_factory=dict)
+    grid: Grid | None = None
+    """lanes and operating points of all its plans; None: the default ones of its instance"""
     objectives: tuple[ObjectiveSpec, ...] = OBJECTIVES
     format_version: int = FORMAT_VERSION
 
@@ -219,6 +224,10 @@ class Front:
     def measures(self) -> Floats:
         """(3,) > 0 what differences in `f` are shares of: the ranges, or else the sizes."""
         return measures(as_minimised(self.ideal), as_minimised(self.nadir))
+
+    def on_grid(self, facts: Facts) -> Facts:
+        """The facts of its instance with the lanes and operating points of its plans."""
+        return facts if self.grid is None else dataclasses.replace(facts, grid=self.grid)
 
     def point(self, name: str) -> FrontPoint:
         """The point of that id; RunError where there is none."""
@@ -274,6 +283,8 @@ class Front:
             fields["nadir"] = _objectives(fields["nadir"])
             fields["points"] = tuple(FrontPoint(**row) for row in fields["points"])
             fields["certificate"] = _certificate(fields["certificate"])
+            if fields.get("grid") is not None:
+                fields["grid"] = Grid.from_dict(fields["grid"])
             fields["objectives"] = tuple(ObjectiveSpec(**row) for row in fields["objectives"])
             front = cls(**fields)
             _check(front)

@@ -19,7 +19,8 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,9 @@ from planner.answer.certificate import dual_prices
 from planner.api import load
 from planner.candidates import build_candidates
 from planner.errors import InfeasibleError, PlannerError, RunError, SolverError
+from planner.explain.bench import Bench
 from planner.front import store
+from planner.front.beginning import begun
 from planner.front.certified import Certified, CertifiedOptions, Proposals
 from planner.front.enclosure import (
     HYPERVOLUME_AGE_S,
@@ -77,6 +80,7 @@ from planner.solve.assignments import Case, Cases, VariantCut
 from planner.solve.bound import Prices
 from planner.solve.engine import EngineResult, unit_weights
 from planner.solve.index import FleetIndex
+from planner.solve.options import Progress
 from planner.solve.solution import Solution
 from planner.verify import verify_plan
 from planner.verify.bound import statement
@@ -160,14 +164,17 @@ class FrontRun:
         *,
         resume: bool = False,
         on_progress: FrontListener | None = None,
+        on_search: Callable[[Progress], None] | None = None,
     ) -> None:
         self.began = time.monotonic()
         self.request, self.folder, self.on_progress = request, folder, on_progress
         self.facts = instance if isinstance(instance, Facts) else load(instance)
         self.incumbent = incumbent_of(self.facts)
+        if not resume:
+            self._open_folder()
+        with self._folder_gone_where_impossible():
+            known = self._begin(on_search)
         self.ground = Ground(self.facts, self.incumbent)
-        with explaining(self.facts):
-            self.candidates = build_candidates(self.facts)
         self.index = FleetIndex.build(self.candidates.data)
         self.timings = {"prepare": time.monotonic() - self.began}
         self.before_s, self.before_solves = 0.0, 0
@@ -185,21 +192,42 @@ class FrontRun:
             self._checkpoint,
             began=self.began,
             proposals=self._proposals(),
+            known=known,
         )
         if resume:
             self._read_back()
+
+    def _begin(self, on_search: Callable[[Progress], None] | None) -> list[Solution]:
+        """Candidates on the grid of the front, and the plans on them to begin from."""
+        with explaining(self.facts):
+            self.candidates = build_candidates(self.facts)
+        if _is_unfinished(self.folder):
+            limit_s, threads = self.request.time_limit_s, self.request.workers
+            grid, plans = begun(self.facts, self.candidates, limit_s, threads, on_search)
         else:
-            self._open_folder()
+            grid, plans = Front.read(self.folder).grid, ()
+        if grid is not None:
+            self.facts = dataclasses.replace(self.facts, grid=grid)
+            self.candidates = build_candidates(self.facts)
+        bench = Bench(self.facts, self.incumbent, "cost", None, self.candidates)
+        carried = [bench.carry(plan) for plan in plans]
+        return [pair[0] for pair in carried if pair is not None]
+
+    @contextmanager
+    def _folder_gone_where_impossible(self) -> Iterator[None]:
+        try:
+            yield
+        except InfeasibleError:
+            if _is_unfinished(self.folder):
+                shutil.rmtree(self.folder)
+            raise
 
     def run(self) -> Front:
         """Search, then write the final front. InfeasibleError where no plan is possible, and the
         folder is gone; SolverError where none was found, and the folder can be resumed."""
         try:
-            self.search.run()
-        except InfeasibleError:
-            if _is_unfinished(self.folder):
-                shutil.rmtree(self.folder)
-            raise
+            with self._folder_gone_where_impossible():
+                self.search.run()
         except SolverError as error:
             raise SolverError(f"{error}; go on with --resume {self.folder}") from error
         return self._write(final=True)
@@ -373,6 +401,7 @@ class FrontRun:
         elapsed = self.before_s + time.monotonic() - self.began
         quality = indicators(f, ideal, enclosure.reference)
         return Front(
+            grid=self.facts.grid,
             instance=InstanceRef(self.facts.instance.settings.name, self.facts.instance.sha256),
             ideal=as_objectives(ideal),
             nadir=as_objectives(nadir),

@@ -96,7 +96,7 @@ def read_source(folder: Path, current: Path | None = None) -> Source:
         front, plans = _read_front(folder)
         if not (folder / INSTANCE).is_dir():
             raise RunError(f"{folder} is not a whole run folder: {INSTANCE} missing")
-        facts = load(folder / INSTANCE)
+        facts = front.on_grid(load(folder / INSTANCE))
         request = _read_json(folder / REQUEST)
     return Source(
         folder=folder,
