@@ -102,6 +102,9 @@ class FleetLine:
     instances: int
     declared: str = ""
     """of ``owned`` ones: the commitment that owned.csv declares; empty where they are owned"""
+    hours: float | None = None
+    """held by the hour, for batch alone: hours of all `instances` together, which are what is held
+    at one time; None: every hour of the slice"""
 
     @property
     def said(self) -> str:
@@ -146,6 +149,8 @@ class ReplicaLine:
     lane_tokens: float
     slice: str
     replicas: int
+    hours: float | None = None
+    """run by the hour, for batch alone: hours of all `replicas` together; None: all of the slice"""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,8 @@ class RoutingLine:
     served_slice: str
     share: float
     requests_per_s: float
+    by_hour: float = 0.0
+    """the part of `share` that replicas which run by the hour serve"""
 
 
 @dataclass(frozen=True)

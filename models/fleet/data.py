@@ -235,6 +235,30 @@ class FleetData:
         return np.asarray(sum(self.route_carbon_lines_kgco2e.T))
 
     @property
+    def route_by_hour(self) -> FloatArray:
+        """Of a batch route that a machine rented for it alone may serve: instances of it that the
+        whole item keeps busy all slice, by the largest capacity row; else 0. Float (J,).
+        """
+        rented = np.zeros(len(self.machines), dtype=bool)
+        rented[self.purchase_machine[self.purchase_per_slice]] = True
+        able = (self.item_slice[self.group_item[self.route_group]] < 0) & (self.route_pool >= 0)
+        pool = self.route_pool[able]
+        machine = self.pool_machine[pool]
+        replicas = self.route_share[able].max(axis=1, initial=0.0)
+        instances = replicas * self.pool_accelerators[pool] / self.machine_size[machine]
+        found = np.zeros(len(self.route_pool))
+        found[able] = np.where(rented[machine], instances, 0.0)
+        return found
+
+    @property
+    def purchase_counted(self) -> BoolArray:
+        """Rentals whose number at once a stock, a quota or the incumbent's fleet limits, (B,)."""
+        changes = (self.machine_change_usd > 0).any() or (self.machine_change_kgco2e > 0).any()
+        counted = np.isfinite(self.purchase_stock) | self.quota_purchase.any(axis=0)
+        every = changes or not np.isnan(self.max_added_accelerators)
+        return np.asarray(self.purchase_per_slice & (counted | every))
+
+    @property
     def host_cost_usd(self) -> FloatArray:
         """Sum of a copy's cost lines, float (V, R)."""
         return np.asarray(self.host_cost_lines_usd.sum(axis=2))

@@ -176,11 +176,16 @@ def _hosts(program: Any, data: FleetData, coefficients: FloatArray) -> Terms:
 def _purchases(
     program: Any, data: FleetData, per_slice: FloatArray, market: int | None = None
 ) -> Terms:
-    """Terms of all purchases (of one market); `per_slice` float (B, T) of one instance."""
+    """Terms of all purchases (of one market), by the hour too; `per_slice` float (B, T) of one."""
     chosen = np.ones(len(data.purchase_market), dtype=bool)
     if market is not None:
         chosen = data.purchase_market == market
     values, whole = per_slice.tolist(), per_slice.sum(axis=1).tolist()
-    rent = [(program.rent[b, t], values[b][t]) for b, t in program.rent if chosen[b]]
+    rent = [
+        (variable, values[b][t])
+        for family in (program.rent, program.hold)
+        for (b, t), variable in family.items()
+        if chosen[b]
+    ]
     buy = [(program.buy[b], whole[b]) for b in program.buy if chosen[b]]
     return [variable for variable, _ in rent + buy], [value for _, value in rent + buy]

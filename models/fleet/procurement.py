@@ -1,4 +1,4 @@
-"""What is held and bought: equations (5) and (9), and the instances of a machine."""
+"""What is held and bought: equations (5), (5b), (5c), (9), and the instances of a machine."""
 
 from __future__ import annotations
 
@@ -19,17 +19,29 @@ def purchase_terms(program: Any, data: FleetData, purchases: list[int], t: int) 
     return variables, [1.0] * len(variables)
 
 
+def counted_terms(program: Any, data: FleetData, purchases: list[int], t: int) -> Terms:
+    """Instances of the purchases that are held at any one time in slice t, by the hour or longer."""
+    variables, ones = purchase_terms(program, data, purchases, t)
+    once = [program.at_once[b, t] for b in purchases if (b, t) in program.at_once]
+    return variables + once, ones + [1.0] * len(once)
+
+
 def held_terms(program: Any, data: FleetData, usable: bool) -> dict[tuple[int, int], Terms]:
     """Instances held of each (machine, slice) beyond the fixed ones; instances.
 
-    With `usable`, rented instances count with their availability (spot < 1).
+    With `usable`, rented instances count with their availability (spot < 1), those held by the
+    hour not at all: they serve batch alone (4b).
     """
     own: list[list[int]] = [[] for _ in data.machines]
     for b, h in enumerate(data.purchase_machine.tolist()):
         own[h].append(b)
-    share = np.where(data.purchase_per_slice & usable, data.purchase_availability, 1.0).tolist()
+    share = np.where(data.purchase_per_slice, data.purchase_availability, 1.0).tolist()
     return {
-        (h, t): (purchase_terms(program, data, own[h], t)[0], [share[b] for b in own[h]])
+        (h, t): (
+            (purchase_terms(program, data, own[h], t)[0], [share[b] for b in own[h]])
+            if usable
+            else counted_terms(program, data, own[h], t)
+        )
         for h in range(len(own))
         for t in range(len(data.slices))
     }
@@ -38,26 +50,51 @@ def held_terms(program: Any, data: FleetData, usable: bool) -> dict[tuple[int, i
 def quota(program: Any, data: FleetData) -> Any:
     """(5) sum over b of k of size_h(b) x instances_bt <= quota_k, for all k, t; accelerators.
 
-    Price: value of one more accelerator of quota in that slice.
+    Of instances held by the hour the number at once counts. Price: value of one more accelerator of
+    quota in that slice.
     """
-    size = data.machine_size[data.purchase_machine].astype(float)
+    size = data.machine_size[data.purchase_machine].tolist()
 
     def every_row() -> Any:
         for k, limit in enumerate(data.quota_accelerators.tolist()):
-            members = np.flatnonzero(data.quota_purchase[k])
+            members = np.flatnonzero(data.quota_purchase[k]).tolist()
             for t in range(len(data.slices)):
-                variables, _ = purchase_terms(program, data, members.tolist(), t)
-                yield (k, t), (None, linear((variables, size[members].tolist())), limit)
+                terms = [_scaled(counted_terms(program, data, [b], t), size[b]) for b in members]
+                yield (k, t), (None, linear(*terms), limit)
 
     return constraint(every_row())
+
+
+def hold_at_once(program: Any, data: FleetData) -> Any:
+    """(5b) hold_bt <= at_once_bt, where the number held at once is limited; instances.
+
+    Price: what the limits ask for one more at once.
+    """
+    return constraint(
+        (key, (None, linear(([program.hold[key]], [1.0]), ([once], [-1.0])), 0.0))
+        for key, once in program.at_once.items()
+    )
+
+
+def stock_at_once(program: Any, data: FleetData) -> Any:
+    """(5c) rent_bt + at_once_bt <= stock_b, where there is a stock; instances.
+
+    Price: none of its own in a bound, where a part of an instance by the hour is one by the slice.
+    """
+    stock = np.floor(data.purchase_stock).tolist()
+    return constraint(
+        ((b, t), (None, linear(counted_terms(program, data, [b], t)), stock[b]))
+        for b, t in program.at_once
+        if np.isfinite(stock[b])
+    )
 
 
 def limit_spot_share(program: Any, data: FleetData) -> Any:
     """(9) spot accelerators <= spot_share_max x accelerators held; accelerators.
 
     For every (region, accelerator) and slice; held includes owned instances, whole (before
-    availability). A group is named by its first machine. Price: value of letting one more
-    accelerator there be spot.
+    availability), and what is held by the hour in proportion to its hours. A group is named by its
+    first machine. Price: value of letting one more accelerator there be spot.
     """
     if not ruled(data.spot_share_max):
         return constraint(())
@@ -83,7 +120,13 @@ def limit_spot_share(program: Any, data: FleetData) -> Any:
         for (s,), members in grouped([purchase_group], has_spot[purchase_group]):
             for t in range(len(data.slices)):
                 variables, _ = purchase_terms(program, data, members.tolist(), t)
-                body = linear((variables, weight[members].tolist()))
+                by_hour = [b for b in members.tolist() if (b, t) in program.hold]
+                hold = [program.hold[b, t] for b in by_hour], weight[by_hour].tolist()
+                body = linear((variables, weight[members].tolist()), hold)
                 yield (s, t), (None, body, float(data.spot_share_max * fixed[s, t]))
 
     return constraint(every_row())
+
+
+def _scaled(terms: Terms, factor: float) -> Terms:
+    return terms[0], [factor * value for value in terms[1]]

@@ -11,7 +11,13 @@ from typing import Any
 import pyomo.environ as pyo
 
 from models.fleet.adaptation import host_where_served, train_adopted
-from models.fleet.capacity import machine_capacity, replica_capacity, trifle_capacity
+from models.fleet.capacity import (
+    capacity_by_hour,
+    machine_capacity,
+    part_by_hour,
+    replica_capacity,
+    trifle_capacity,
+)
 from models.fleet.data import FleetData
 from models.fleet.demand import adopt_one, serve_demand
 from models.fleet.objectives import declare_totals, minimize
@@ -33,7 +39,7 @@ from models.fleet.policy import (
     set_cap,
     workload_qoe_floor,
 )
-from models.fleet.procurement import limit_spot_share, quota
+from models.fleet.procurement import hold_at_once, limit_spot_share, quota, stock_at_once
 from models.fleet.variables import declare_variables
 
 __all__ = ["CONSTRAINTS", "build_program", "minimize", "set_cap"]
@@ -43,8 +49,12 @@ CONSTRAINTS = (
     serve_demand,  # (2)
     replica_capacity,  # (3)
     trifle_capacity,  # (3b)
+    part_by_hour,  # (3c)
     machine_capacity,  # (4)
+    capacity_by_hour,  # (4b)
     quota,  # (5)
+    hold_at_once,  # (5b)
+    stock_at_once,  # (5c)
     train_adopted,  # (6)
     host_where_served,  # (7)
     survive_region_loss,  # (8)

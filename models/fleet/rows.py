@@ -63,6 +63,13 @@ def serve_terms(program: Any, routes: IntArray, coefficients: ArrayLike) -> Term
     return [serve[j] for j in routes[used].tolist()], values[used].tolist()
 
 
+def by_hour_terms(program: Any, routes: IntArray, coefficients: ArrayLike) -> Terms:
+    """What machines held by the hour serve of the routes, with coefficients; 0 elsewhere."""
+    pairs = zip(routes.tolist(), np.asarray(coefficients, dtype=float).tolist(), strict=True)
+    known = [(program.by_hour[j], value) for j, value in pairs if value and j in program.by_hour]
+    return [variable for variable, _ in known], [value for _, value in known]
+
+
 def linear(*terms: Terms, constant: float = 0.0) -> Any:
     """The sum of the terms and a constant, as one expression."""
     variables = [variable for part in terms for variable in part[0]]

@@ -35,6 +35,15 @@ def declare_variables(program: Any, data: FleetData) -> None:
         domain=pyo.NonNegativeIntegers,
         bounds=lambda _, b, t: (0, limit[b]),
     )
+    program.by_hour = pyo.Var(np.flatnonzero(data.route_by_hour).tolist(), bounds=(0.0, 1.0))
+    held = _pairs(held_by_hour(data))
+    program.hold = pyo.Var(held, bounds=lambda _, b, t: (0, limit[b]))
+    counted = data.purchase_counted
+    program.at_once = pyo.Var(
+        [(b, t) for b, t in held if counted[b]],
+        domain=pyo.NonNegativeIntegers,
+        bounds=lambda _, b, t: (0, limit[b]),
+    )
     program.host = pyo.Var(_pairs(has_host(data)), domain=pyo.Binary)
     program.train = pyo.Var(range(len(data.training_variant)), domain=pyo.Binary)
     program.serves = pyo.Var(
@@ -70,6 +79,14 @@ def used_pool_slices(data: FleetData) -> list[tuple[int, int]]:
     own = data.route_pool >= 0
     loaded[data.route_pool[own], data.route_slice[own]] = True
     return _pairs(loaded)
+
+
+def held_by_hour(data: FleetData) -> BoolArray:
+    """Rentals of machines that may serve batch by the hour in the slice, bool (B, T)."""
+    able = np.flatnonzero(data.route_by_hour)
+    served = np.zeros((len(data.machines), len(data.slices)), dtype=bool)
+    served[data.pool_machine[data.route_pool[able]], data.route_slice[able]] = True
+    return np.asarray(served[data.purchase_machine] & data.purchase_per_slice[:, None])
 
 
 def has_host(data: FleetData) -> BoolArray:

@@ -31,7 +31,8 @@ def calibration_record(
     if facts.calibration is None:
         return {}
     data = candidates.data
-    hours = (decisions.replicas * data.slice_hours * data.pool_accelerators[:, None]).sum(axis=1)
+    running = decisions.running(data)
+    hours = (running * data.slice_hours * data.pool_accelerators[:, None]).sum(axis=1)
     mean = hours / data.slice_hours.sum()
     pools = [int(p) for p in np.flatnonzero(hours > 0) if candidates.pools[p].provenance == "user"]
     times = dict(zip(pools, times_without(facts, candidates, decisions, pools), strict=True))

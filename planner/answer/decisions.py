@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from planner.solve.engine import EngineResult
 
 OWNED = "owned"
+TRACE = 1e-6
+"""What a part is above a whole number of machines by rounding alone."""
 SECONDS_PER_HOUR = 3600.0
 
 
@@ -40,6 +42,10 @@ class Decisions:
     """bool (V, R)"""
     train: IntArray
     """int (V,) training option of adopted variants that have one, else -1"""
+    by_hour: FloatArray
+    """float (n,) the part of `serve` that machines held by the hour serve"""
+    hold: FloatArray
+    """float (B, T) instances held by the hour: their hours over those of the slice"""
 
     @classmethod
     def of(cls, result: EngineResult) -> Decisions:
@@ -54,13 +60,37 @@ class Decisions:
             rent=found.rent,
             host=found.host,
             train=found.train,
+            by_hour=found.by_hour,
+            hold=found.hold,
         )
 
-    def held(self, data: FleetData) -> IntArray:
-        """Instances held, int (H, T): owned, committed and rented."""
-        held = data.machine_fixed.astype(np.int64)
-        np.add.at(held, data.purchase_machine, self.buy[:, None] + self.rent)
+    @property
+    def instances(self) -> FloatArray:
+        """Instances held of each purchase on the mean over each slice, float (B, T)."""
+        return np.asarray(self.buy[:, None] + self.rent + self.hold)
+
+    def held(self, data: FleetData) -> FloatArray:
+        """Instances held on the mean over a slice, float (H, T): owned, committed and rented."""
+        return self._by_machine(data, self.instances)
+
+    def held_at_once(self, data: FleetData) -> FloatArray:
+        """Most instances held at any one time of a slice, float (H, T)."""
+        return self._by_machine(data, self.buy[:, None] + self.rent + at_once(self.hold))
+
+    def running(self, data: FleetData) -> FloatArray:
+        """Replicas running on the mean over a slice, float (P, T)."""
+        return np.asarray(self.replicas + replicas_by_hour(data, self))
+
+    @staticmethod
+    def _by_machine(data: FleetData, instances: FloatArray) -> FloatArray:
+        held = data.machine_fixed.astype(np.float64)
+        np.add.at(held, data.purchase_machine, instances)
         return held
+
+
+def at_once(parts: FloatArray) -> FloatArray:
+    """Whole machines or replicas that so many parts of a slice take at one time."""
+    return np.maximum(np.ceil(parts - TRACE), parts > 0.0)
 
 
 def leg_weights(data: FleetData, check_share: FloatArray) -> FloatArray:
@@ -81,16 +111,21 @@ def leg_loads(data: FleetData, check_share: FloatArray) -> FloatArray:
 
 
 def fleet_lines(data: FleetData, decisions: Decisions) -> tuple[FleetLine, ...]:
-    """Instances held, by machine: owned, committed for the period, rented by slice."""
+    """Instances held, by machine: owned, committed for the period, rented by slice or hour."""
     lines = []
+    once, hours = at_once(decisions.hold), decisions.hold * data.slice_hours
     for h in range(len(data.machines)):
         region, offer = split_machine(data, h)
         held = _fixed(data, h)
         for b in np.flatnonzero(data.purchase_machine == h):
             market = MARKETS[data.purchase_market[b]]
-            held.append((market, None, int(decisions.buy[b])))
+            held.append((market, None, int(decisions.buy[b]), None))
             held += [
-                (market, in_slice, int(decisions.rent[b, t]))
+                (market, in_slice, int(decisions.rent[b, t]), None)
+                for t, in_slice in enumerate(data.slices)
+            ]
+            held += [
+                (market, in_slice, int(once[b, t]), float(hours[b, t]))
                 for t, in_slice in enumerate(data.slices)
             ]
         lines += [
@@ -102,8 +137,9 @@ def fleet_lines(data: FleetData, decisions: Decisions) -> tuple[FleetLine, ...]:
                 slice=in_slice,
                 accelerators=int(data.machine_size[h]),
                 instances=instances,
+                hours=hours,
             )
-            for market, in_slice, instances in held
+            for market, in_slice, instances, hours in held
             if instances > 0
         ]
     return tuple(lines)
@@ -127,12 +163,13 @@ def declared_lines(lines: Iterable[FleetLine], facts: Facts) -> Iterator[FleetLi
                     yield replace(line, slice=name, instances=instances, declared=declared)
 
 
-def _fixed(data: FleetData, machine: int) -> list[tuple[str, str | None, int]]:
+def _fixed(data: FleetData, machine: int) -> list[tuple[str, str | None, int, float | None]]:
     """Owned and committed instances: one line, or one per slice where some end in the period."""
     counts = data.machine_fixed[machine].tolist()
     if len(set(counts)) == 1:
-        return [(OWNED, None, counts[0])]
-    return [(OWNED, in_slice, count) for in_slice, count in zip(data.slices, counts, strict=True)]
+        return [(OWNED, None, counts[0], None)]
+    by_slice = zip(data.slices, counts, strict=True)
+    return [(OWNED, in_slice, count, None) for in_slice, count in by_slice]
 
 
 def split_machine(data: FleetData, machine: int) -> tuple[str, str]:
@@ -144,7 +181,12 @@ def split_machine(data: FleetData, machine: int) -> tuple[str, str]:
 def replica_lines(
     data: FleetData, decisions: Decisions, pools: tuple[PoolInfo, ...]
 ) -> tuple[ReplicaLine, ...]:
-    """Replicas running, by pool and slice."""
+    """Replicas running, by pool and slice, all of the slice and by the hour."""
+    parts = replicas_by_hour(data, decisions)
+    running = [
+        *((p, t, int(decisions.replicas[p, t]), None) for p, t in _places(decisions.replicas)),
+        *((p, t, int(at_once(parts)[p, t]), parts[p, t]) for p, t in _places(parts)),
+    ]
     return tuple(
         ReplicaLine(
             pool=data.pools[p],
@@ -159,10 +201,26 @@ def replica_lines(
             operating_tpot_s=pools[p].operating_tpot_s,
             lane_tokens=pools[p].lane_tokens,
             slice=data.slices[t],
-            replicas=int(decisions.replicas[p, t]),
+            replicas=replicas,
+            hours=None if part is None else float(part * data.slice_hours[t]),
         )
-        for p, t in np.argwhere(decisions.replicas > 0)
+        for p, t, replicas, part in running
     )
+
+
+def replicas_by_hour(data: FleetData, decisions: Decisions) -> FloatArray:
+    """Replicas that run by the hour: their hours over those of the slice, float (P, T). Each serves
+    one route at a time, at its full load."""
+    parts = np.zeros((len(data.pools), len(data.slices)))
+    routes = decisions.routes[decisions.by_hour > 0.0]
+    full = data.route_share[routes].max(axis=1, initial=0.0)
+    place = data.route_pool[routes], data.route_slice[routes]
+    np.add.at(parts, place, full * decisions.by_hour[decisions.by_hour > 0.0])
+    return parts
+
+
+def _places(counts: IntArray | FloatArray) -> list[tuple[int, int]]:
+    return [(p, t) for p, t in np.argwhere(counts > 0).tolist()]
 
 
 def routing_lines(
@@ -170,7 +228,8 @@ def routing_lines(
 ) -> tuple[RoutingLine, ...]:
     """Where each demand item is answered; `loads` (Q,) as of `leg_loads`."""
     lines = []
-    for j, share in zip(decisions.routes.tolist(), decisions.serve.tolist(), strict=True):
+    served = (decisions.routes, decisions.serve, decisions.by_hour)
+    for j, share, by_hour in zip(*(values.tolist() for values in served), strict=True):
         group, pool, region = data.route_group[j], data.route_pool[j], data.route_region[j]
         item, in_slice = data.group_item[group], data.route_slice[j]
         requests = share * data.item_requests[item] * loads[group]
@@ -187,6 +246,7 @@ def routing_lines(
                 served_slice=data.slices[in_slice],
                 share=share,
                 requests_per_s=float(requests / (SECONDS_PER_HOUR * data.slice_hours[in_slice])),
+                by_hour=by_hour,
             )
         )
     return tuple(lines)

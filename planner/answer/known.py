@@ -64,7 +64,7 @@ def provenance(facts: Facts, candidates: Candidates, decisions: Decisions) -> di
     prices by what is paid at them, figures of regions and accelerators by accelerator-hours held.
     """
     data, pools = candidates.data, candidates.pools
-    hours = decisions.replicas * data.slice_hours[None, :] * data.pool_accelerators[:, None]
+    hours = decisions.running(data) * data.slice_hours[None, :] * data.pool_accelerators[:, None]
     by_pool = hours.sum(axis=1)
     by_machine = np.bincount(data.pool_machine, by_pool, minlength=len(data.machines))
     cost = machine_cost_usd(data, decisions)
@@ -110,7 +110,7 @@ def _answered_by(candidates: Candidates, decisions: Decisions) -> Iterable[tuple
 def _paid(facts: Facts, data: FleetData, decisions: Decisions) -> Iterable[tuple[str, float]]:
     """(how the price is known, USD) of every purchase, and of the machines held anyway."""
     machines = {machine.machine: machine for machine in facts.machines}
-    paid = ((decisions.buy[:, None] + decisions.rent) * data.purchase_cost_usd).sum(axis=1)
+    paid = (decisions.instances * data.purchase_cost_usd).sum(axis=1)
     for b in np.flatnonzero(paid > 0):
         machine = machines[data.machines[data.purchase_machine[b]]]
         column = PRICE_COLUMNS[MARKETS[data.purchase_market[b]]]

@@ -32,8 +32,7 @@ def total(values: Iterable[float] | NDArray[np.float64]) -> float:
 
 def cost_lines(data: FleetData, decisions: Decisions) -> dict[str, float]:
     """(O1), USD of the period: line name to value, zeros included."""
-    instances = (decisions.buy[:, None] + decisions.rent).astype(float)
-    paid = instances * data.purchase_cost_usd
+    paid = decisions.instances * data.purchase_cost_usd
     lines = {
         market: total(paid[data.purchase_market == place]) for place, market in enumerate(MARKETS)
     }
@@ -54,7 +53,7 @@ def cost_lines(data: FleetData, decisions: Decisions) -> dict[str, float]:
 
 def carbon_lines(data: FleetData, decisions: Decisions) -> dict[str, float]:
     """(O2), kgCO2e of the period: line name to value, zeros included."""
-    held = decisions.held(data).astype(float)
+    held = decisions.held(data)
     served = decisions.serve[:, None] * data.route_carbon_lines_kgco2e[decisions.routes]
     lines = {name: total(served[:, i]) for i, name in enumerate(ROUTE_CARBON_LINES)}
     running = decisions.replicas * data.replica_carbon_kgco2e
@@ -92,7 +91,7 @@ def qoe(data: FleetData, decisions: Decisions) -> float:
 
 def added_accelerators(data: FleetData, decisions: Decisions) -> FloatArray:
     """Accelerators of each machine held above the incumbent's peak, float (H,)."""
-    peak = (data.machine_size[:, None] * decisions.held(data)).max(axis=1)
+    peak = (data.machine_size[:, None] * decisions.held_at_once(data)).max(axis=1)
     return np.asarray(np.maximum(peak - data.machine_incumbent, 0.0))
 
 
@@ -105,7 +104,7 @@ def regions_in_use(data: FleetData, decisions: Decisions) -> NDArray[np.int64]:
 def machine_cost_usd(data: FleetData, decisions: Decisions) -> FloatArray:
     """Cost of each machine over the period in all markets, float (H,)."""
     cost = data.machine_fixed_cost_usd.copy()
-    paid = (decisions.buy[:, None] + decisions.rent) * data.purchase_cost_usd
+    paid = decisions.instances * data.purchase_cost_usd
     np.add.at(cost, data.purchase_machine, paid.sum(axis=1))
     return cost
 

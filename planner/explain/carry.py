@@ -42,12 +42,13 @@ def carried(
     adopt = _adopted(index, bound, plan)
     if adopt is None:
         return None
-    routes, serve = _routes(index, bound, plan, adopt)
+    routes, serve, by_hour = _routes(index, bound, plan, adopt)
     train = _training(index, bound, plan, adopt)
-    buy, rent = _purchases(index, plan)
-    buy, rent = trimmed(index, replicas_needed(index, routes, serve), buy, rent)
+    buy, rent, hold = _purchases(index, plan)
+    buy, rent = trimmed(index, replicas_needed(index, routes, serve - by_hour), buy, rent)
+    parts = (adopt, routes, serve, buy, rent.astype(float), train, by_hour, hold)
     for spare in (False, True):
-        found = finished(index, adopt, routes, serve, buy, rent.astype(float), train, spare=spare)
+        found = finished(index, *parts, spare=spare)
         if obeys_limits(index, found):
             return found
     return None
@@ -118,17 +119,20 @@ def _adopted(index: FleetIndex, bound: Bound, plan: Plan) -> IntArray | None:
 
 def _routes(
     index: FleetIndex, bound: Bound, plan: Plan, adopt: IntArray
-) -> tuple[IntArray, FloatArray]:
-    """The plan's routes of the adopted variants; groups it says nothing of take the cheapest."""
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The plan's routes of the adopted variants, what they serve and what of that by the hour;
+    groups it says nothing of take the cheapest."""
     data = index.data
-    lines: dict[tuple[ItemKey, int], list[tuple[tuple[object, ...], float]]] = defaultdict(list)
+    lines: dict[tuple[ItemKey, int], list[tuple[tuple[object, ...], float, float]]]
+    lines = defaultdict(list)
     for line in plan.routing:
         key = (line.workload, line.length_class, line.origin, line.slice)
         place = (line.pool, line.region, line.served_slice)
-        lines[key, line.leg].append((place, line.share))
+        lines[key, line.leg].append((place, line.share, line.by_hour))
     kept = {row.workload: row.variant for row in plan.adoption}
     routes: list[int] = []
     serve: list[float] = []
+    by_hour: list[float] = []
     for v in adopt[adopt >= 0]:
         same = kept.get(data.workloads[data.variant_workload[v]]) == data.variants[v]
         for group in range(index.variant_group_start[v], index.variant_group_start[v + 1]):
@@ -138,13 +142,19 @@ def _routes(
             )
             there = {_place(index, j): j for j in span} if asked else {}
             found = [
-                (there[place], share) for place, share in asked if place in there and share > 0
+                (there[place], share, apart)
+                for place, share, apart in asked
+                if place in there and share > 0
             ]
             if not found:
-                found = [(span.start + int(np.argmin(bound.reduced[span.start : span.stop])), 1.0)]
-            routes += [route for route, _ in found]
-            serve += [share for _, share in found]
-    return np.array(routes, dtype=np.int64), np.array(serve)
+                best = span.start + int(np.argmin(bound.reduced[span.start : span.stop]))
+                found = [(best, 1.0, 0.0)]
+            routes += [route for route, _, _ in found]
+            serve += [share for _, share, _ in found]
+            by_hour += [apart for _, _, apart in found]
+    kept_routes = np.array(routes, dtype=np.int64)
+    able = index.by_hour[kept_routes] > 0.0
+    return kept_routes, np.array(serve), np.where(able, by_hour, 0.0)
 
 
 def _item(index: FleetIndex, group: int) -> ItemKey:
@@ -191,8 +201,9 @@ def _training(index: FleetIndex, bound: Bound, plan: Plan, adopt: IntArray) -> I
     return train
 
 
-def _purchases(index: FleetIndex, plan: Plan) -> tuple[IntArray, IntArray]:
-    """Instances the plan holds of each purchase: all period (B,), by slice (B, T)."""
+def _purchases(index: FleetIndex, plan: Plan) -> tuple[IntArray, IntArray, FloatArray]:
+    """Instances the plan holds of each purchase: all period (B,), by slice and by the hour, both
+    (B, T)."""
     data = index.data
     at = {
         (data.machines[h], MARKETS[m]): b
@@ -201,15 +212,19 @@ def _purchases(index: FleetIndex, plan: Plan) -> tuple[IntArray, IntArray]:
     slices = {name: t for t, name in enumerate(data.slices)}
     buy = np.zeros(len(data.purchase_machine), dtype=np.int64)
     rent = np.zeros((len(buy), len(slices)), dtype=np.int64)
+    hold = np.zeros(rent.shape)
     for line in plan.fleet:
         b = at.get((f"{line.region}/{line.offer}", line.market))
         if b is None:
             continue
         if line.slice is None:
             buy[b] += line.instances
+        elif line.slice in slices and line.hours is not None:
+            t = slices[line.slice]
+            hold[b, t] += line.hours / data.slice_hours[t]
         elif line.slice in slices:
             rent[b, slices[line.slice]] += line.instances
-    return buy, rent
+    return buy, rent, hold
 
 
 def trimmed(

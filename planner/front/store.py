@@ -67,6 +67,9 @@ def load_point(folder: Path) -> tuple[Solution, IntArray]:
     arrays = load(path)
     try:
         routes = arrays.pop("columns")
+        # Points that were stored before machines could be held by the hour hold none so.
+        arrays.setdefault("by_hour", np.zeros(arrays["serve"].shape))
+        arrays.setdefault("hold", np.zeros(arrays["rent"].shape))
         return Solution(**arrays), routes
     except (KeyError, TypeError) as error:
         raise RunError(f"{path} cannot be resumed from: {error}") from error

@@ -19,6 +19,8 @@ FIELDS = (
 )
 INDICES = {
     **{"adopt": "v", "serve": "j", "replicas": "pt", "buy": "b", "rent": "bt", "host": "vr"},
+    **{"by_hour": "j", "hold": "bt", "at_once": "bt", "part_by_hour": "j"},
+    **{"capacity_by_hour": "ht", "hold_at_once": "bt", "stock_at_once": "bt"},
     **{"train": "o", "serves": "wr", "open": "r", "keep": "l", "added": "h"},
     **{"adopt_one": "w", "serve_demand": "q", "replica_capacity": "pti", "trifle_capacity": "j"},
     **{"machine_capacity": "ht", "quota": "kt", "train_adopted": "v", "host_where_served": "vrg"},

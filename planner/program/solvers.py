@@ -236,20 +236,24 @@ def solution_of(program: Any, index: FleetIndex) -> Solution | None:
     data = index.data
     adopt, buy = np.zeros(len(data.variants)), np.zeros(len(data.purchase_machine))
     serve, train = np.zeros(len(data.route_group)), np.zeros(len(data.training_variant))
-    rent = np.zeros((len(buy), len(data.slices)))
+    rent, hold = np.zeros((2, len(buy), len(data.slices)))
+    by_hour = np.zeros(len(serve))
     for variables, values in (
         (program.adopt, adopt),
         (program.serve, serve),
         (program.train, train),
         (program.buy, buy),
         (program.rent, rent),
+        (program.by_hour, by_hour),
+        (program.hold, hold),
     ):
         for key, variable in variables.items():
             values[key] = variable.value or 0.0
     if any(_fraction(values) > WHOLE for values in (adopt, buy, rent, train)):
         return None
     routes = np.flatnonzero(serve[index.order])
-    found = whole_plan(index, adopt, routes, serve[index.order][routes], buy, rent, train)
+    serve, by_hour = serve[index.order][routes], by_hour[index.order][routes]
+    found = whole_plan(index, adopt, routes, serve, buy, rent, train, by_hour, hold)
     return found if obeys_limits(index, found) else None
 
 

@@ -176,14 +176,15 @@ class Move:
         variant_moved = moved[index.data.variant_workload]
         train = np.where(variant_moved, new.train, old.train)
         adopt = np.where(moved, new.adopt, old.adopt)
-        replicas = replicas_needed(index, routes, serve)
+        by_hour = np.concatenate([old.by_hour[stay], new.by_hour[come]])
+        replicas = replicas_needed(index, routes, serve - by_hour)
         buy = np.maximum(old.buy, new.buy)
         rent = np.maximum(old.rent, new.rent)
         buy, rent = trimmed(index, replicas, buy, rent)
-        found = finished(index, adopt, routes, serve, buy, rent.astype(float), train)
-        if obeys_limits(index, found):
-            return found
-        return finished(index, adopt, routes, serve, buy, rent.astype(float), train, spare=True)
+        hold = np.maximum(old.hold, new.hold)
+        parts = (adopt, routes, serve, buy, rent.astype(float), train, by_hour, hold)
+        found = finished(index, *parts)
+        return found if obeys_limits(index, found) else finished(index, *parts, spare=True)
 
     # ------------------------------------------------------------------ while both serve
 
@@ -200,8 +201,11 @@ class Move:
         rent = before.rent.copy()
         rent[:, t] = np.maximum(before.rent[:, t], after.rent[:, t])
         rent = whole_rentals(index, replicas, buy, rent.astype(float), spare=True)
+        hold = before.hold.copy()
+        hold[:, t] = np.maximum(before.hold[:, t], after.hold[:, t])
+        host = before.host | after.host
         both = dataclasses.replace(
-            before, replicas=replicas, buy=buy, rent=rent, host=before.host | after.host
+            before, replicas=replicas, buy=buy, rent=rent, hold=hold, host=host
         )
         both = dataclasses.replace(both, totals=totals_of(index, both))
         more = np.maximum(self._held(both)[:, t] - self._held(before)[:, t], 0)
@@ -210,7 +214,7 @@ class Move:
 
     def _held(self, solution: Solution) -> IntArray:
         """Accelerators held, int (H, T)."""
-        held = held_instances(self.index, solution.buy, solution.rent)
+        held = held_instances(self.index, solution)
         return np.asarray(held * self.index.data.machine_size[:, None])
 
     # ------------------------------------------------------------------ plans
@@ -283,5 +287,5 @@ def _laid_out(index: FleetIndex, bound: Bound, plan: Plan) -> Solution:
 
 
 def _differs_in_machines(index: FleetIndex, old: Solution, new: Solution) -> bool:
-    held = [held_instances(index, one.buy, one.rent) for one in (old, new)]
+    held = [held_instances(index, one) for one in (old, new)]
     return bool((held[0] != held[1]).any())

@@ -8,11 +8,11 @@ become whole (`Aggregated.repaired`).
 
 Residual-capacity rows make the relaxation tighter where replicas are large beside the demand
 (Magnanti, Mirchandani, Vachani 1993): a route that needs s replicas for the whole item, with
-c = ceil(s) and r = s - (c - 1), obeys ``x <= a - (r / s) (c a - n)`` in every plan, where a is the
-adoption of its variant and n the replicas of its pool. Where machines are large beside the demand:
-all routes of an item on a machine that need s instances or more for it obey
-``sum x <= 1 - (r / s) (c - h)``, where h are the instances held; where s <= 1 that is
-``sum x <= h``.
+c = ceil(s) and r = s - (c - 1), obeys ``x <= a - (r / s) (c a - n)`` in every plan, where x is what
+it serves other than by the hour, a the adoption of its variant and n the replicas of its pool.
+Where machines are large beside the demand: all routes of an item on a machine that need s instances
+or more for it obey ``sum x <= 1 - (r / s) (c - h)``, where h are the instances held all slice;
+where s <= 1 that is ``sum x <= h``.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Aggregated(Restricted):
             np.concatenate([self.summed, self.sums]),
             np.concatenate([np.ones(len(self.summed)), -np.ones(n)]),
         )
-        counts = (self.col_host, self.col_rent, self.col_buy, self.col_train)
+        counts = (self.col_host, self.col_rent, self.col_buy, self.col_train, self.col_at_once)
         alone = np.setdiff1d(columns, self.summed)
         whole = [self.decision_columns(), alone, self.sums, *(c[c >= 0].ravel() for c in counts)]
         self.integers = np.concatenate(whole)
@@ -267,6 +267,7 @@ class _Links:
         self.base = self.slope * count - 1.0
         self.program = program
         self.serve = program.col_route[routes]
+        self.by_hour = program.col_by_hour[routes]
         self.adopt = program.col_adopt[index.route_variant[routes]]
         self.replicas = program.col_replica[index.pool[routes], index.slice[routes]]
         self.present = np.zeros(len(routes), dtype=bool)
@@ -274,16 +275,21 @@ class _Links:
     def add_violated(self, x: FloatArray) -> bool:
         """Add the rows that column values violate; whether there are any."""
         above = x[self.serve] + self.base * x[self.adopt] - self.slope * x[self.replicas]
+        above -= np.where(self.by_hour >= 0, x[self.by_hour], 0.0)
         chosen = np.flatnonzero((above > VIOLATED) & ~self.present)
         self.present[chosen] = True
         n = len(chosen)
+        apart = np.flatnonzero(self.by_hour[chosen] >= 0)
+        columns = [self.serve, self.adopt, self.replicas]
         add_rows(
             self.program.highs,
             np.full(n, -INFINITY),
             np.zeros(n),
-            np.tile(np.arange(n), 3),
-            np.concatenate([self.serve[chosen], self.adopt[chosen], self.replicas[chosen]]),
-            np.concatenate([np.ones(n), self.base[chosen], -self.slope[chosen]]),
+            np.concatenate([np.tile(np.arange(n), 3), apart]),
+            np.concatenate([*(c[chosen] for c in columns), self.by_hour[chosen[apart]]]),
+            np.concatenate(
+                [np.ones(n), self.base[chosen], -self.slope[chosen], -np.ones(len(apart))]
+            ),
         )
         return n > 0
 
@@ -309,6 +315,7 @@ class _MachineLinks:
         self.key = np.asarray(self.key).reshape(-1)
         self.first = first
         self.serve = program.col_route[self.routes]
+        self.by_hour = program.col_by_hour[self.routes]
         self.program = program
         self.least = np.full(len(first), np.inf)
         """need from which a row stands, by key; inf: none"""
@@ -318,7 +325,7 @@ class _MachineLinks:
         keys = len(self.first)
         if not keys:
             return False
-        value = x[self.serve]
+        value = x[self.serve] - np.where(self.by_hour >= 0, x[self.by_hour], 0.0)
         least = np.full(keys, np.inf)
         used = value > VIOLATED
         np.minimum.at(least, self.key[used], self.need[used])
@@ -356,8 +363,10 @@ class _MachineLinks:
         served = np.flatnonzero(inside & (number[self.key] >= 0))
         data = self.program.index.data
         machine, part = self.machine[self.first[keys]], self.slice[self.first[keys]]
-        rows, columns = [number[self.key[served]]], [self.serve[served]]
-        values = [np.ones(len(served))]
+        apart = served[self.by_hour[served] >= 0]
+        rows = [number[self.key[served]], number[self.key[apart]]]
+        columns = [self.serve[served], self.by_hour[apart]]
+        values = [np.ones(len(served)), -np.ones(len(apart))]
         for purchase, table in self._counts():
             row, bought = np.nonzero(data.purchase_machine[purchase] == machine[:, None])
             column = table[bought, part[row]]

@@ -51,6 +51,7 @@ def decoded(
     """A plan over the given variants and routes, or None where rounding up breaks a limit; where it
     costs more than `LUMPY`, lumps are settled for at most `settle_s` seconds."""
     program = aim.program(index, variants, routes)
+    program.prefer_hours()
     scarce = ~_sold(index)
     for _ in range(MOST_ROUNDS):
         counts = _scarce_columns(program, scarce)
@@ -74,6 +75,7 @@ def decoded(
             variants = np.unique(rounded.adopt)
             routes = routes_with(index, routes, variants)
             program = aim.program(index, variants, routes)
+            program.prefer_hours()
     return None
 
 

@@ -505,8 +505,8 @@ class Elastic:
     def _is_kept(self, found: Solution, limit: float) -> bool:
         """As it is, or with what must be rented counted again."""
         index = replace(self.index, data=self.rule.with_limit(self.index.data, limit))
-        parts = (found.adopt, found.routes, found.serve, found.buy)
-        again = finished(index, *parts, found.rent.astype(np.float64), found.train)
+        parts = (found.adopt, found.routes, found.serve, found.buy, found.rent.astype(np.float64))
+        again = finished(index, *parts, found.train, found.by_hour, found.hold)
         return any(obeys_limits(index, x) and keeps_promises(index, x) for x in (found, again))
 
 

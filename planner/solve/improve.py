@@ -86,13 +86,18 @@ def grafted(index: FleetIndex, best: Solution, found: Solution, t: int) -> Solut
     same = same and np.array_equal(best.routes[ours], found.routes[theirs])
     if not same or not np.array_equal(best.serve[ours], found.serve[theirs]):
         return None
+    by_hour = best.by_hour.copy()
+    there = index.slice[best.routes[ours]] == t
+    by_hour[ours] = np.where(there, found.by_hour[theirs], by_hour[ours])
     ours, theirs = when[best.routes] != t, when[found.routes] == t
     routes = np.concatenate([best.routes[ours], found.routes[theirs]])
     serve = np.concatenate([best.serve[ours], found.serve[theirs]])
+    by_hour = np.concatenate([by_hour[ours], found.by_hour[theirs]])
     order = np.argsort(routes)
-    rent = best.rent.astype(np.float64)
-    rent[:, t] = found.rent[:, t]
-    made = finished(index, best.adopt, routes[order], serve[order], best.buy, rent, best.train)
+    rent, hold = best.rent.astype(np.float64), best.hold.copy()
+    rent[:, t], hold[:, t] = found.rent[:, t], found.hold[:, t]
+    parts = (best.adopt, routes[order], serve[order], best.buy, rent, best.train)
+    made = finished(index, *parts, by_hour[order], hold)
     return made if obeys_limits(index, made) and keeps_promises(index, made) else None
 
 
@@ -189,7 +194,8 @@ def _some_machines(
 ) -> IntArray:
     """The machines in use and a few others: equal offers side by side only confuse the search."""
     data = index.data
-    used = np.unique(data.pool_machine[solution.replicas.any(axis=1)])
+    pool = index.pool[solution.routes]
+    used = np.unique(data.pool_machine[pool[pool >= 0]])
     others = np.setdiff1d(np.unique(data.pool_machine), used)
     drawn = rng.choice(others, size=min(extra, len(others)), replace=False)
     return np.concatenate([used, drawn])

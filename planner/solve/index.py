@@ -87,6 +87,11 @@ class FleetIndex:
         return np.ascontiguousarray(self.data.route_share[self.order])
 
     @cached_property
+    def by_hour(self) -> FloatArray:
+        """float (J,) instances that a batch route keeps busy all slice; 0 where none is rented"""
+        return self.data.route_by_hour[self.order]
+
+    @cached_property
     def cost(self) -> FloatArray:
         """float (J,) USD"""
         return self.data.route_cost_usd[self.order]

@@ -17,7 +17,10 @@ from planner.solve.bound import SPOT
 from planner.solve.highs import INFINITY, Outcome, add_rows, misstated, run
 from planner.solve.index import FleetIndex
 from planner.solve.master import Master
-from planner.solve.solution import Solution, obeys_limits, whole_plan
+from planner.solve.solution import Solution, at_once, obeys_limits, whole_plan
+
+PREFERRED = 1.0 - 1e-4
+"""Of what it costs, that a machine held by the hour is charged where ties are broken for it."""
 
 
 class Restricted(Master):
@@ -37,9 +40,74 @@ class Restricted(Master):
         self.add_routes(routes)
         self.highs.setOptionValue("presolve", "on")
         self.highs.setOptionValue("solver", "choose")
+        self._add_hours()
         self._link_trifles()
         self._mark_integers()
         self._close_unused()
+
+    def _add_hours(self) -> None:
+        """Machines held by the hour for batch: columns of (3c), (4b), (5b), (5c). In a relaxation
+        they cost what a part of a machine costs by the slice: the master does without."""
+        index, data = self.index, self.index.data
+        shape = len(data.purchase_machine), len(data.slices)
+        self.col_by_hour = np.full(len(index.pool), -1)
+        self.col_hold, self.col_at_once = np.full(shape, -1), np.full(shape, -1)
+        routes = self.routes()
+        routes = routes[index.by_hour[routes] > 0.0]
+        n = len(routes)
+        if n == 0:
+            return
+        where, t = np.arange(n), index.slice[routes]
+        machine = data.pool_machine[index.pool[routes]]
+        need = np.full((len(data.machines), shape[1]), -1)
+        need[machine, t] = 0
+        need[need == 0] = self._rows(int((need == 0).sum()), 0.0, 0.0)
+        serves = add_rows(
+            *(self.highs, np.full(n, -INFINITY), np.zeros(n)),
+            *(where, self.col_route[routes], -np.ones(n)),
+        )
+        replica = self.row_replica[index.pool[routes], t]
+        entries = [(replica[:, i], where, -index.share[routes, i]) for i in range(4)]
+        entries += [(need[machine, t], where, index.by_hour[routes])]
+        entries += [(serves + where, where, np.ones(n))]
+        self.col_by_hour[routes] = self._columns(np.zeros((n, 4)), entries, 1.0)
+        self._add_holds(need)
+
+    def _add_holds(self, need: IntArray) -> None:
+        """What is held by the hour beside the rows of (4b) (H, T), and how much of it at once."""
+        index, data = self.index, self.index.data
+        b, t = np.nonzero((need[data.purchase_machine] >= 0) & data.purchase_per_slice[:, None])
+        where, limit = np.arange(len(b)), data.purchase_limit[b]
+        machine, size = data.purchase_machine[b], data.machine_size[data.purchase_machine[b]]
+        spot = (data.purchase_market[b] == SPOT) - np.nan_to_num(data.spot_share_max)
+        entries = [
+            (need[machine, t], where, -data.purchase_availability[b]),
+            (self.row_spot[index.spot_group[machine], t], where, size * spot),
+        ]
+        self.col_hold[b, t] = self._columns(index.purchase_totals[b, t], entries, limit)
+        counted = np.flatnonzero(data.purchase_counted[b])
+        b, t, machine, size = b[counted], t[counted], machine[counted], size[counted].astype(float)
+        n = len(b)
+        if n == 0:
+            return
+        where, one = np.arange(n), np.ones(n)
+        below = self.highs, np.full(n, -INFINITY)
+        least = add_rows(*below, np.zeros(n), where, self.col_hold[b, t], one)
+        stock = np.where(np.isfinite(data.purchase_stock[b]), data.purchase_stock[b], INFINITY)
+        most = add_rows(*below, stock, where, self.col_rent[b, t], one)
+        entries = [(least + where, where, -one), (most + where, where, one)]
+        entries += [(self.row_added[machine, t], where, size)]
+        entries += [
+            (row[t], where, size * member[b])
+            for row, member in zip(self.row_quota, data.quota_purchase, strict=True)
+        ]
+        self.col_at_once[b, t] = self._columns(np.zeros((n, 4)), entries, limit[counted])
+
+    def prefer_hours(self) -> None:
+        """Charge a hair less by the hour: in a relaxation batch does not care, but a part of a
+        replica is rounded up."""
+        held = self.col_hold >= 0
+        self.charge(self.col_hold[held], PREFERRED * self.index.purchase_totals[held])
 
     def _link_trifles(self) -> None:
         """Rows (3b): no route without a replica, however small its share of one."""
@@ -50,13 +118,14 @@ class Restricted(Master):
         if n == 0:
             return
         replicas = self.col_replica[self.index.pool[tiny], self.index.slice[tiny]]
+        apart = np.flatnonzero(self.col_by_hour[tiny] >= 0)
         add_rows(
             self.highs,
             np.full(n, -INFINITY),
             np.zeros(n),
-            np.tile(np.arange(n), 2),
-            np.concatenate([self.col_route[tiny], replicas]),
-            np.concatenate([np.ones(n), -np.ones(n)]),
+            np.concatenate([np.tile(np.arange(n), 2), apart]),
+            np.concatenate([self.col_route[tiny], replicas, self.col_by_hour[tiny[apart]]]),
+            np.concatenate([np.ones(n), -np.ones(n + len(apart))]),
         )
 
     def _close_unused(self) -> None:
@@ -79,7 +148,8 @@ class Restricted(Master):
 
     def _mark_integers(self) -> None:
         decisions = self.decision_columns()
-        counts = (self.col_replica, self.col_host, self.col_rent, self.col_buy, self.col_train)
+        counts = [self.col_replica, self.col_host, self.col_rent, self.col_buy, self.col_train]
+        counts += [self.col_at_once]
         self.set_integers(np.concatenate([decisions, *(cols[cols >= 0] for cols in counts)]))
         # An artificial column in a plan would be a lie: none is allowed here.
         if self.artificial:
@@ -197,6 +267,8 @@ class Restricted(Master):
             (self.col_host, start.host),
             (self.col_rent, start.rent),
             (self.col_buy, start.buy),
+            (self.col_hold, start.hold),
+            (self.col_at_once, at_once(start.hold)),
         ):
             inside = cols >= 0
             value[cols[inside]] = np.asarray(given, dtype=float)[inside]
@@ -204,6 +276,9 @@ class Restricted(Master):
         in_cols = self.routes()
         value[self.col_route[in_cols]] = 0.0
         value[self.col_route[start.routes[inside]]] = start.serve[inside]
+        value[self.col_by_hour[self.col_by_hour >= 0]] = 0.0
+        apart = self.col_by_hour[start.routes] >= 0
+        value[self.col_by_hour[start.routes[apart]]] = start.by_hour[apart]
         return value
 
     def solution_of(self, x: FloatArray) -> Solution:
@@ -221,4 +296,6 @@ class Restricted(Master):
             taken(self.col_buy),
             taken(self.col_rent),
             taken(self.col_train),
+            taken(self.col_by_hour[routes]),
+            taken(self.col_hold),
         )

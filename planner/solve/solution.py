@@ -37,14 +37,43 @@ class Solution:
     """int (V,) training option of adopted variants that have one, else -1"""
     totals: FloatArray
     """float (4,) cost USD, carbon kgCO2e, QoE loss, water l"""
+    by_hour: FloatArray
+    """float (n,) the part of `serve` that machines held by the hour serve"""
+    hold: FloatArray
+    """float (B, T) instances held by the hour: their hours over those of the slice"""
+
+    @property
+    def most(self) -> IntArray:
+        """Instances of each rental that are held at any one time, int (B, T)."""
+        return self.rent + at_once(self.hold)
+
+    @property
+    def mean(self) -> FloatArray:
+        """Instances of each purchase held over each slice, float (B, T)."""
+        return np.asarray(self.buy[:, None] + self.rent + self.hold)
 
 
-def held_instances(index: FleetIndex, buy: IntArray, rent: IntArray) -> IntArray:
-    """Instances held per machine and slice, int (H, T)."""
+def at_once(hold: FloatArray) -> IntArray:
+    """Whole instances that are held by the hour at one time, int (B, T)."""
+    return np.maximum(np.ceil(hold - TRACE), hold > 0.0).astype(np.int64)
+
+
+def held_instances(index: FleetIndex, solution: Solution) -> IntArray:
+    """Instances held at once per machine and slice, int (H, T)."""
     data = index.data
     held = data.machine_fixed.astype(np.int64)
-    np.add.at(held, data.purchase_machine, buy[:, None] + rent)
+    np.add.at(held, data.purchase_machine, solution.buy[:, None] + solution.most)
     return held
+
+
+def replicas_by_hour(index: FleetIndex, routes: IntArray, by_hour: FloatArray) -> FloatArray:
+    """Replicas that run by the hour: their hours over those of the slice, float (P, T)."""
+    parts = np.zeros((len(index.data.pools), len(index.data.slices)))
+    used = np.flatnonzero(by_hour)
+    mine = routes[used]
+    full = index.share[mine].max(axis=1, initial=0.0)
+    np.add.at(parts, (index.pool[mine], index.slice[mine]), full * by_hour[used])
+    return parts
 
 
 def totals_of(index: FleetIndex, solution: Solution) -> FloatArray:
@@ -61,14 +90,14 @@ def totals_of(index: FleetIndex, solution: Solution) -> FloatArray:
     totals += index.training_totals[chosen].sum(axis=0)
     totals[0] += (data.host_cost_usd * solution.host).sum()
     totals[1] += (data.host_carbon_kgco2e * solution.host).sum()
-    instances = solution.buy[:, None] + solution.rent
-    totals += np.einsum("bt,btm->m", instances.astype(float), index.purchase_totals)
-    totals += np.einsum("pt,ptm->m", solution.replicas.astype(float), index.replica_totals)
+    totals += np.einsum("bt,btm->m", solution.mean, index.purchase_totals)
+    running = solution.replicas + replicas_by_hour(index, routes, solution.by_hour)
+    totals += np.einsum("pt,ptm->m", running, index.replica_totals)
     if index.opens:
         used = np.unique(index.region[routes])
         totals[0] += data.region_fixed_cost_usd[used[used >= 0]].sum()
     if index.counts_added:
-        held = held_instances(index, solution.buy, solution.rent)
+        held = held_instances(index, solution)
         peak = (data.machine_size[:, None] * held).max(axis=1)
         added = np.maximum(peak - data.machine_incumbent, 0.0)
         totals[0] += data.machine_change_usd @ added
@@ -84,6 +113,8 @@ def whole_plan(
     buy: FloatArray,
     rent: FloatArray,
     train: FloatArray,
+    by_hour: FloatArray,
+    hold: FloatArray,
 ) -> Solution:
     """The plan behind values of the program's variables: those of variants (V,), purchases (B,) and
     (B, T) and training options (O,), and of some routes; integers are whole within tolerance."""
@@ -99,7 +130,7 @@ def whole_plan(
     runs[data.training_variant[options]] = options
     runs[np.setdiff1d(np.arange(len(runs)), adopted)] = -1
     bought = np.rint(buy).astype(np.int64)
-    parts = (chosen, routes[used], serve[used], bought, rent, runs)
+    parts = (chosen, routes[used], serve[used], bought, rent, runs, by_hour[used], hold)
     least = finished(index, *parts)
     # Fewer machines than the program held may leave too few beside the spot ones.
     return least if obeys_limits(index, least) else finished(index, *parts, spare=True)
@@ -113,23 +144,69 @@ def finished(
     buy: IntArray,
     rent: FloatArray,
     train: IntArray,
+    by_hour: FloatArray,
+    hold: FloatArray,
     *,
     spare: bool = False,
 ) -> Solution:
     """Complete a solution: shares that sum to one, whole rentals, hosts, totals recomputed."""
     data = index.data
-    routes, serve = without_traces(index, routes, serve)
+    kept = without_traces(index, routes, serve)
+    routes, serve, by_hour = routes[kept], serve[kept], by_hour[kept]
     group = index.route_group[routes]
-    total = np.bincount(group, serve, minlength=len(index.group_item))
-    serve = serve / total[group]
-    replicas = replicas_needed(index, routes, serve)
+    total = np.bincount(group, serve, minlength=len(index.group_item))[group]
+    serve = serve / total
+    by_hour = _untraced_hours(index, routes, serve, by_hour / total)
+    hold = _needed_hours(index, routes, by_hour, hold)
+    replicas = replicas_needed(index, routes, serve - by_hour)
     host = np.zeros(index.has_host.shape, dtype=bool)
     row = index.host_row[routes]
     pair = row[row >= 0] // len(data.origins)
     host.reshape(-1)[pair] = True
     rentals = whole_rentals(index, replicas, buy, rent, spare=spare)
-    solution = Solution(adopt, routes, serve, replicas, buy, rentals, host, train, np.zeros(4))
+    solution = Solution(
+        *(adopt, routes, serve, replicas, buy, rentals, host, train, np.zeros(4), by_hour, hold)
+    )
     return replace(solution, totals=totals_of(index, solution))
+
+
+def _untraced_hours(
+    index: FleetIndex, routes: IntArray, serve: FloatArray, by_hour: FloatArray
+) -> FloatArray:
+    """What is served by the hour, float (n,), where a solver's tolerance alone neither holds a
+    machine by the hour nor leaves a replica something to serve."""
+    by_hour = np.clip(by_hour, 0.0, np.where(index.by_hour[routes] > 0.0, serve, 0.0))
+    place = index.pool_slice[routes]
+    # A hosted llm, at place -1, serves nothing by the hour.
+    left = np.append(_pool_loads(index, routes, serve - by_hour), np.inf)[place]
+    by_hour = np.where((left <= TRACE) & (index.by_hour[routes] > 0.0), serve, by_hour)
+    apart = np.append(_pool_loads(index, routes, by_hour), 0.0)[place]
+    return np.asarray(np.where((apart <= TRACE) & (left > TRACE), 0.0, by_hour))
+
+
+def _needed_hours(
+    index: FleetIndex, routes: IntArray, by_hour: FloatArray, hold: FloatArray
+) -> FloatArray:
+    """Instances held by the hour just as long as (4b) needs them, in the markets of `hold`; where
+    that names none, in the first of the machine. Float (B, T)."""
+    data = index.data
+    need = np.zeros((len(data.machines), len(data.slices)))
+    used = np.flatnonzero(by_hour)
+    cell = data.pool_machine[index.pool[routes[used]]], index.slice[routes[used]]
+    np.add.at(need, cell, index.by_hour[routes[used]] * by_hour[used])
+    machine = data.purchase_machine
+    usable = np.where(data.purchase_per_slice, data.purchase_availability, 0.0)[:, None]
+    first = np.full(len(data.machines), -1)
+    listed = np.flatnonzero(data.purchase_per_slice)[::-1]
+    first[machine[listed]] = listed
+    is_first = (first[machine] == np.arange(len(machine)))[:, None]
+    held = np.zeros_like(need)
+    hold = np.maximum(hold, 0.0)
+    np.add.at(held, machine, usable * hold)
+    hold = np.where((held <= 0.0)[machine] & is_first, 1.0, hold)
+    held = np.zeros_like(need)
+    np.add.at(held, machine, usable * hold)
+    return np.asarray(hold * (need / np.where(held > 0.0, held, 1.0))[machine])
 
 
 def by_the_piece(index: FleetIndex) -> BoolArray:
@@ -177,7 +254,7 @@ def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
     if (solution.totals > caps + 1e-6 * np.abs(caps)).any():
         return False
     if not np.isnan(data.max_added_accelerators):
-        peak = data.machine_size[:, None] * held_instances(index, solution.buy, solution.rent)
+        peak = data.machine_size[:, None] * held_instances(index, solution)
         added = np.maximum(peak.max(axis=1) - data.machine_incumbent, 0.0).sum()
         if added > data.max_added_accelerators + 1e-6:
             return False
@@ -188,11 +265,9 @@ def obeys_limits(index: FleetIndex, solution: Solution) -> bool:
 
 def spot_shares(index: FleetIndex, solution: Solution) -> FloatArray:
     """Share of the accelerators held that are spot, of each (region, accelerator) group and slice,
-    float (S, T); 0 where none are held."""
+    float (S, T); 0 where none are held. What is held by the hour counts with its hours."""
     data = index.data
-    held = (solution.buy[:, None] + solution.rent) * data.machine_size[data.purchase_machine][
-        :, None
-    ]
+    held = solution.mean * data.machine_size[data.purchase_machine][:, None]
     group = index.spot_group[data.purchase_machine]
     count = int(index.spot_group.max(initial=-1)) + 1
     spot, every = np.zeros((count, held.shape[1])), np.zeros((count, held.shape[1]))
@@ -208,9 +283,12 @@ def overdrawn_machines(index: FleetIndex, solution: Solution) -> BoolArray:
     data = index.data
     machine = data.purchase_machine
     instances = solution.buy[:, None] + solution.rent
-    held = instances * data.machine_size[machine][:, None].astype(float)
+    most = solution.buy[:, None] + solution.most
+    size = data.machine_size[machine][:, None].astype(float)
+    held = instances * size
     wrong = np.asarray((instances > data.purchase_limit[:, None]).any(axis=1))
-    counted = data.quota_purchase.astype(float) @ held
+    wrong |= np.asarray((most > data.purchase_stock[:, None]).any(axis=1))
+    counted = data.quota_purchase.astype(float) @ (most * size)
     over = (counted > data.quota_accelerators[:, None] + 1e-6).any(axis=1)
     wrong |= data.quota_purchase[over].any(axis=0)
     found = np.zeros(len(data.machines), dtype=bool)
@@ -248,10 +326,8 @@ def keeps_promises(index: FleetIndex, solution: Solution) -> bool:
         )
 
 
-def without_traces(
-    index: FleetIndex, routes: IntArray, serve: FloatArray
-) -> tuple[IntArray, FloatArray]:
-    """Routes and shares without those to pools that a solver's tolerance alone puts to use.
+def without_traces(index: FleetIndex, routes: IntArray, serve: FloatArray) -> BoolArray:
+    """Which routes are left, bool (n,), without pools that a solver's tolerance alone uses.
 
     The only route of an item stays, however little it asks of its pool.
     """
@@ -259,8 +335,7 @@ def without_traces(
     # A hosted llm, at place -1, is never idle.
     idle = np.append(_pool_loads(index, routes, serve) <= TRACE, False)[place]
     answered = np.bincount(group[~idle], minlength=len(index.group_item)) > 0
-    kept = ~(idle & answered[group])
-    return routes[kept], serve[kept]
+    return np.asarray(~(idle & answered[group]))
 
 
 def replicas_needed(index: FleetIndex, routes: IntArray, serve: FloatArray) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -196,14 +197,26 @@ class Case:
         )
 
     def held(self, market: str | None, machine: MachineFacts, in_slice: str) -> int:
-        """Instances of a machine held in a slice through a market (None: any)."""
-        return sum(
-            line.instances
-            for line, of in self.fleet
-            if of is machine
-            and (market is None or line.market == market)
-            and (line.slice is None or line.slice == in_slice)
-        )
+        """Most instances of a machine held at one time of a slice through a market (None: any)."""
+        return sum(line.instances for line in self._lines(market, machine, in_slice))
+
+    def held_throughout(self, market: str | None, machine: MachineFacts, in_slice: str) -> int:
+        """Instances held every hour of the slice."""
+        lines = self._lines(market, machine, in_slice)
+        return sum(line.instances for line in lines if line.hours is None)
+
+    def held_mean(self, market: str | None, machine: MachineFacts, in_slice: str) -> float:
+        """Instances held on the mean over the hours of the slice."""
+        hours = self.terms.slice_hours[in_slice]
+        lines = self._lines(market, machine, in_slice)
+        return sum(x.instances if x.hours is None else x.hours / hours for x in lines)
+
+    def _lines(
+        self, market: str | None, machine: MachineFacts, in_slice: str
+    ) -> Iterator[FleetLine]:
+        for line, of in self.fleet:
+            if of is machine and market in (None, line.market) and line.slice in (None, in_slice):
+                yield line
 
     @cached_property
     def held_machines(self) -> list[MachineFacts]:

@@ -9,6 +9,7 @@ from planner.verify.case import Case
 from planner.verify.commitments import check_commitments
 from planner.verify.fleet import (
     check_changes,
+    check_hours,
     check_kept,
     check_machine_capacity,
     check_markets,
@@ -23,6 +24,7 @@ from planner.verify.policies import (
     check_regions,
 )
 from planner.verify.service import (
+    check_by_hour,
     check_demand_served,
     check_hosting,
     check_pools,
@@ -41,8 +43,10 @@ def check_decisions(case: Case) -> None:
     check_pools(case)
     check_routes(case)
     check_demand_served(case)
+    check_by_hour(case)
     check_replica_capacity(case)
     check_machine_capacity(case)
+    check_hours(case)
     check_markets(case)
     check_quotas(case)
     check_owned(case)

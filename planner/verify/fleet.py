@@ -14,12 +14,13 @@ def check_machine_capacity(case: Case) -> None:
     """Accelerators of the replicas fit the instances held, spot counted at its availability."""
     used: dict[tuple[str, str, str], int] = defaultdict(int)
     for line in case.replicas:
-        used[line.region, line.offer, line.slice] += line.accelerators * line.replicas
+        if line.hours is None:
+            used[line.region, line.offer, line.slice] += line.accelerators * line.replicas
     availability = case.terms.settings.policy.spot_availability
     for (region, offer, in_slice), accelerators in used.items():
         machine = case.terms.machines[region, offer]
-        spot = case.held("spot", machine, in_slice)
-        firm = case.held(None, machine, in_slice) - spot
+        spot = case.held_throughout("spot", machine, in_slice)
+        firm = case.held_throughout(None, machine, in_slice) - spot
         room = machine.accelerators * (firm + availability * spot)
         if accelerators > room * (1 + TOLERANCE) + TOLERANCE:
             case.findings.add(
@@ -30,6 +31,42 @@ def check_machine_capacity(case: Case) -> None:
                 f"replicas use {accelerators} accelerators of {machine.machine} in {in_slice}; "
                 f"{room:g} are held",
             )
+
+
+def check_hours(case: Case) -> None:
+    """What is held by the hour: rented by slice, for hours that its instances have, and at its
+    availability enough of them for the replicas that run by the hour."""
+    usable: dict[tuple[str, str], float] = defaultdict(float)
+    for line, machine in case.fleet:
+        if line.hours is None:
+            continue
+        subject = f"{machine.machine} {line.market} in {line.slice}, by the hour"
+        if line.market not in RENTED or line.slice is None:
+            _off(case, subject, "a market rented by slice", f"{line.market}, slice {line.slice}")
+        else:
+            most = line.instances * case.terms.slice_hours[line.slice]
+            _hours_within(case, subject, line.hours, most)
+            share = case.terms.settings.policy.spot_availability if line.market == "spot" else 1.0
+            usable[machine.machine, line.slice] += share * machine.accelerators * line.hours
+    used: dict[tuple[str, str], float] = defaultdict(float)
+    for row in case.replicas:
+        if row.hours is not None:
+            subject = f"{row.pool} in {row.slice}, by the hour"
+            _hours_within(case, subject, row.hours, row.replicas * case.terms.slice_hours[row.slice])
+            used[f"{row.region}/{row.offer}", row.slice] += row.accelerators * row.hours
+    for key, hours in used.items():
+        if hours > usable[key] * (1 + TOLERANCE) + TOLERANCE:
+            subject = f"{key[0]} in {key[1]}, by the hour"
+            _off(case, subject, f"at least {hours:.9g} accelerator-hours", usable[key])
+
+
+def _hours_within(case: Case, subject: str, hours: float, most: float) -> None:
+    if not 0.0 <= hours <= most * (1 + TOLERANCE) + TOLERANCE:
+        _off(case, subject, f"0 to {most:.9g} h", hours)
+
+
+def _off(case: Case, subject: str, expected: str, found: object) -> None:
+    case.findings.add("by-the-hour", subject, expected, found, f"{subject}: {found}, not {expected}")
 
 
 def check_markets(case: Case) -> None:
@@ -115,12 +152,12 @@ def check_spot_share(case: Case) -> None:
     """Spot accelerators per (region, accelerator, slice) stay within the share allowed."""
     limit = case.terms.settings.policy.spot_share_max
     for in_slice in case.terms.slice_hours:
-        spot: dict[tuple[str, str], int] = defaultdict(int)
-        total: dict[tuple[str, str], int] = defaultdict(int)
+        spot: dict[tuple[str, str], float] = defaultdict(float)
+        total: dict[tuple[str, str], float] = defaultdict(float)
         for machine in case.held_machines:
             key = (machine.region, machine.accelerator)
-            spot[key] += machine.accelerators * case.held("spot", machine, in_slice)
-            total[key] += machine.accelerators * case.held(None, machine, in_slice)
+            spot[key] += machine.accelerators * case.held_mean("spot", machine, in_slice)
+            total[key] += machine.accelerators * case.held_mean(None, machine, in_slice)
         for key, held in spot.items():
             if held > limit * total[key] * (1 + TOLERANCE) + TOLERANCE:
                 name = " ".join([*key, in_slice])
@@ -129,7 +166,8 @@ def check_spot_share(case: Case) -> None:
                     name,
                     limit,
                     held / total[key],
-                    f"{held} of {total[key]} accelerators in {name} are spot; {limit:.0%} allowed",
+                    f"{held:g} of {total[key]:g} accelerators in {name} are spot; {limit:.0%} "
+                    "allowed",
                 )
 
 

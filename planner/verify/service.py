@@ -231,17 +231,47 @@ def check_demand_served(case: Case) -> None:
                 )
 
 
+def check_by_hour(case: Case) -> None:
+    """Batch alone is served by the hour, and the pool's replica-hours are enough for it: each runs
+    one route at a time, as fast as the largest of its four rows lets it."""
+    need: dict[tuple[str, str], float] = defaultdict(float)
+    for j, s in enumerate(case.served):
+        part, name = s.line.by_hour, route_name(s.line)
+        if part and (s.pool is None or s.line.slice is not None):
+            found = f"{part:g} by the hour"
+            text = f"{name} has {found}: only batch on a machine may"
+            case.findings.add("by-the-hour", name, "0 by the hour", found, text)
+        elif not 0.0 <= part <= s.line.share + TOLERANCE:
+            text = f"{name} serves {part:g} by the hour of {s.line.share:g}"
+            case.findings.add("by-the-hour", name, f"0 to {s.line.share:g}", part, text)
+        elif part and s.pool is not None:
+            full = max(float(case.figures.share[j, i]) for i in range(4))
+            hours = case.terms.slice_hours[s.line.served_slice]
+            need[s.pool.pool, s.line.served_slice] += full * part * hours
+    stated: dict[tuple[str, str], float] = defaultdict(float)
+    for line in case.replicas:
+        stated[line.pool, line.slice] += line.hours or 0.0
+    for key, hours in need.items():
+        if hours > stated[key] + TOLERANCE * max(1.0, hours):
+            name = " in ".join(key)
+            text = f"{name} runs {stated[key]:g} h by the hour, {hours:g} h are needed"
+            case.findings.add(
+                "by-the-hour", name, f"at least {hours:.9g} h", stated[key], text
+            )
+
+
 def check_replica_capacity(case: Case) -> None:
-    """Replicas of every pool and slice carry the four rows of the capacity law."""
+    """Replicas that run all of a slice carry the four rows of the capacity law."""
     load: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * 4)
     for j, s in enumerate(case.served):
         if s.pool is not None and s.line.share > 0:
             rows = load[s.pool.pool, s.line.served_slice]
             for i in range(4):
-                rows[i] += float(case.figures.share[j, i]) * s.line.share
+                rows[i] += float(case.figures.share[j, i]) * (s.line.share - s.line.by_hour)
     replicas: dict[tuple[str, str], int] = defaultdict(int)
     for line in case.replicas:
-        replicas[line.pool, line.slice] += line.replicas
+        if line.hours is None:
+            replicas[line.pool, line.slice] += line.replicas
     for (pool, in_slice), rows in load.items():
         held = replicas[pool, in_slice]
         for row, needed in zip(CAPACITY_ROWS, rows, strict=True):

@@ -153,14 +153,15 @@ def _machines(case: Case, book: Ledger) -> None:
     for line, machine in case.fleet:
         name = machine.machine
         slices = case.terms.slice_hours if line.slice is None else (line.slice,)
-        hours = sum(case.terms.slice_hours[t] for t in slices)
         price = price_usd_per_h(machine, line.market)
-        if price is not None:
-            book.pay(line.market, line.instances * price * hours)
-            book.machine_cost[name] += line.instances * price * hours
         for t in slices:
             idle, embodied, water = instance_hour(case.terms, machine, t)
             held_hours = line.instances * case.terms.slice_hours[t]
+            if line.hours is not None:
+                held_hours = line.hours
+            if price is not None:
+                book.pay(line.market, price * held_hours)
+                book.machine_cost[name] += price * held_hours
             book.emit("idle energy", idle * held_hours)
             book.emit("embodied", embodied * held_hours)
             book.machine_carbon[name] += (idle + embodied) * held_hours
