@@ -106,6 +106,10 @@ class FleetLine:
     """held by the hour, for batch alone: hours of all `instances` together, which are what is held
     at one time; None: every hour of the slice"""
 
+    def mean_instances(self, slice_hours: float) -> float:
+        """Instances held on the mean over a slice of so many hours."""
+        return self.instances if self.hours is None else self.hours / slice_hours
+
     @property
     def said(self) -> str:
         """The market in words: a commitment that runs already is no new one."""

@@ -25,7 +25,7 @@ def best_value(data: FleetData, weights: Mapping[str, float]) -> float:
         [data.cost_max_usd, data.carbon_max_kgco2e, data.water_max_l, data.loss_max]
     ).all()
     w = np.array([weights.get(name, 0.0) for name in ("cost", "carbon", "qoe-loss", "water")])
-    capacities, held_values = purchases(data, w)
+    capacities, held_values, counts, onces = purchases(data, w)
     route_value = w @ np.array(
         [
             data.route_cost_usd,
@@ -43,15 +43,18 @@ def best_value(data: FleetData, weights: Mapping[str, float]) -> float:
             if not all(by_group):
                 continue
             least = sum(min(route_value[j] for j in members) for members in by_group)
-            for capacity, held_value in zip(capacities, held_values, strict=True):
+            for n, (capacity, held_value) in enumerate(zip(capacities, held_values, strict=True)):
                 value = adoption_value + place_value + held_value
                 room = capacity.sum() + len(region_set) + len(copies)
-                candidates.append((value + least, -room, value, groups, routes, spread, capacity))
+                key = (value + least, -room, value)
+                candidates.append((*key, groups, routes, spread, capacity, counts[n], onces[n]))
     candidates.sort(key=lambda c: c[:2])
+    may = may_hold(data)
     best, solved = np.inf, {}
-    for bound, _, value, groups, routes, spread, capacity in candidates:
+    for bound, _, value, groups, routes, spread, capacity, count, once in candidates:
         if bound >= best:
             break
+<<<<<<< HEAD
         for replicas, run_value in replica_choices(data, w, routes, capacity):
             if bound + run_value >= best:
                 continue
@@ -59,26 +62,65 @@ def best_value(data: FleetData, weights: Mapping[str, float]) -> float:
             if key not in solved:
                 solved[key] = route(data, groups, routes, spread, replicas, route_value)
             best = min(best, value + run_value + solved[key])
+=======
+        # By the hour first without limits, which many ways to buy share, then as it is.
+        freely = (w, None, np.where(may, data.purchase_limit[:, None], 0.0))
+        for replicas in replica_choices(data, routes, capacity):
+            for hours in (freely, (w, count, once)) if may.any() else (None,):
+                held = () if hours is None or hours is freely else (count.tobytes(), once.tobytes())
+                key = (tuple(routes), spread, tuple(sorted(replicas.items())), held)
+                if key not in solved:
+                    solved[key] = route(data, groups, routes, spread, replicas, route_value, hours)
+                if value + solved[key] >= best:
+                    break
+            else:
+                best = value + solved[key]
+>>>>>>> 799d6d3 (wip)
     return float(best)
 
 
-def purchases(data: FleetData, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Usable accelerators (n, H, T) of every way to buy that matters, and its least value (n,)."""
+def may_hold(data: FleetData) -> FloatArray:
+    """Where a rental may be held by the hour, because batch can be served on it, (B, T)."""
+    found = np.zeros((len(data.purchase_machine), len(data.slices)), dtype=bool)
+    for j in range(len(data.route_group)):
+        if data.item_slice[data.group_item[data.route_group[j]]] < 0 and data.route_pool[j] >= 0:
+            for b in range(len(found)):
+                same = data.purchase_machine[b] == data.pool_machine[data.route_pool[j]]
+                found[b, data.route_slice[j]] |= same and data.purchase_per_slice[b]
+    return found
+
+
+def purchases(
+    data: FleetData, w: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Every way to buy that matters: usable accelerators (n, H, T), least value (n,), instances
+    held all slice and, at one time, by the hour (n, B, T); what the hours cost is not in it."""
     H, T, B = len(data.machines), len(data.slices), len(data.purchase_machine)
     axes = [
         range(int(data.purchase_limit[b]) + 1)
         for b in range(B)
         for _ in range(T if data.purchase_per_slice[b] else 1)
     ]
+    hours = may_hold(data)
+    limited = bool(data.quota_names) or (data.machine_change_usd > 0).any()
+    limited = limited or not np.isnan(data.max_added_accelerators)
+    limited = np.isfinite(data.purchase_stock) | limited
+    by_hour = [(b, t) for b, t in np.argwhere(hours).tolist() if limited[b]]
+    axes += [range(int(data.purchase_limit[b]) + 1) for b, _ in by_hour]
     grid = np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
     count, column = np.zeros((len(grid), B, T)), 0
     for b in range(B):
         width = T if data.purchase_per_slice[b] else 1
         count[:, b, :] = grid[:, column : column + width]
         column += width
+    once = np.where(hours, data.purchase_limit[:, None], 0.0) + np.zeros_like(count)
+    counted = np.zeros_like(count)
+    for b, t in by_hour:
+        once[:, b, t] = counted[:, b, t] = grid[:, column]
+        column += 1
     size = data.machine_size
-    accelerators = count * size[data.purchase_machine][None, :, None]
-    good = np.ones(len(grid), dtype=bool)
+    accelerators = (count + counted) * size[data.purchase_machine][None, :, None]
+    good = (count + counted <= data.purchase_stock[:, None]).all(axis=(1, 2))
     for k in range(len(data.quota_names)):
         inside = accelerators[:, data.quota_purchase[k], :].sum(axis=1)
         good &= (inside <= data.quota_accelerators[k]).all(axis=1)
@@ -89,8 +131,8 @@ def purchases(data: FleetData, w: FloatArray) -> tuple[FloatArray, FloatArray]:
         held[:, h] += accelerators[:, b]
         spot[:, h] += accelerators[:, b] * (data.purchase_market[b] == 1)
         available = data.purchase_availability[b] if data.purchase_per_slice[b] else 1.0
-        usable[:, h] += available * accelerators[:, b]
-    if not np.isnan(data.spot_share_max):
+        usable[:, h] += available * count[:, b] * size[h]
+    if not np.isnan(data.spot_share_max) and not hours.any():
         for r, name in set(zip(data.machine_region, data.machine_accelerator, strict=True)):
             same = [
                 h
@@ -105,15 +147,18 @@ def purchases(data: FleetData, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     change = w[0] * data.machine_change_usd + w[1] * data.machine_change_kgco2e
     value = w[0] * data.machine_fixed_cost_usd.sum() + added @ change
     value = value + w[0] * np.einsum("nbt,bt->n", count, data.purchase_cost_usd)
-    instances = held / size[None, :, None]
+    instances = np.zeros_like(held) + data.machine_fixed
+    for b in range(B):
+        instances[:, data.purchase_machine[b]] += count[:, b]
     value = value + w[1] * np.einsum("nht,ht->n", instances, data.machine_carbon_kgco2e)
     value = value + w[3] * np.einsum("nht,ht->n", instances, data.machine_water_l)
     usable = np.floor(usable + 1e-9)
     best: dict[bytes, int] = {}
     for n in np.flatnonzero(good)[np.argsort(value[good], kind="stable")]:
-        best.setdefault(usable[n].tobytes(), n)
+        held_so = count[n].tobytes() + once[n].tobytes() if hours.any() else b""
+        best.setdefault(usable[n].tobytes() + held_so, n)
     chosen = list(best.values())
-    return usable[chosen], value[chosen]
+    return usable[chosen], value[chosen], count[chosen], once[chosen]
 
 
 def adoptions(data: FleetData, w: FloatArray) -> Iterator[tuple[set[int], float]]:
@@ -228,8 +273,14 @@ def route(
     spread: tuple[Subset, ...],
     replicas: dict[tuple[int, int], int],
     route_value: FloatArray,
+    hours: tuple[FloatArray, FloatArray | None, FloatArray] | None = None,
 ) -> float:
-    """Least value of routing all groups through the replicas; inf where it is impossible."""
+    """Least value of routing all groups through the replicas; inf where it is impossible.
+
+    `hours`: weights, instances held all slice (None: without a limit on the share of spot) and, at
+    most, by the hour: then batch may be served by the hour too, in as many more columns, on
+    machines that as many more columns hold.
+    """
     j = np.array(routes)
     item = data.group_item[data.route_group[j]]
     workload, leg = data.item_workload[item], data.group_leg[data.route_group[j]]
@@ -258,16 +309,75 @@ def route(
         for r in spread[w]:
             rows.append(-1.0 * (mine & (region == r) & (leg == 0)) * data.item_weight[item])
             limits.append(-data.min_region_share)
-    scale = max(1.0, float(np.abs(route_value[j]).max()))
+    value, above = route_value[j], np.array(rows).reshape(-1, len(j))
+    bounds: list[tuple[float, float]] = [(0.0, 1.0)] * len(j)
+    right = np.ones(len(groups))
+    if hours is not None:
+        w, count, once = hours
+        own = np.flatnonzero((data.item_slice[item] < 0) & (pool >= 0))
+        machine = data.pool_machine[pool[own]]
+        places = np.argwhere(once > 0)
+        held = data.purchase_machine[places[:, 0]]
+        unit = [
+            w[0] * data.purchase_cost_usd[b, t]
+            + w[1] * data.machine_carbon_kgco2e[h, t]
+            + w[3] * data.machine_water_l[h, t]
+            for (b, t), h in zip(places, held, strict=True)
+        ]
+        value = np.concatenate([value, value[own], unit])
+        bounds += [(0.0, 1.0)] * len(own) + [(0.0, once[b, t]) for b, t in places]
+        replica_rows = len(replicas) * 4
+        apart = np.where(np.arange(len(above))[:, None] < replica_rows, 0.0, above[:, own])
+        above = np.hstack([above, apart, np.zeros((len(above), len(places)))])
+        equal = np.hstack([equal, equal[:, own], np.zeros((len(groups), len(places)))])
+        for h, t in product(range(len(data.machines)), range(len(data.slices))):
+            here = (machine == h) & (slices[own] == t)
+            full = data.route_share[j[own]].max(axis=1) * data.pool_accelerators[pool[own]]
+            need = here * full / data.machine_size[h]
+            there = (held == h) & (places[:, 1] == t)
+            usable = there * data.purchase_availability[places[:, 0]]
+            equal = np.vstack([equal, np.concatenate([np.zeros(len(j)), need, -usable])])
+            right = np.append(right, 0.0)
+        if count is not None:
+            spots, spot_limits = _spot_rows(data, count, places)
+            blank = np.zeros((len(spots), len(j) + len(own)))
+            above = np.vstack([above, np.hstack([blank, spots])])
+            limits += spot_limits
+    scale = max(1.0, float(np.abs(value).max()))
     result = linprog(
-        route_value[j] / scale,
-        A_ub=np.array(rows) if rows else None,
-        b_ub=np.array(limits) if rows else None,
+        value / scale,
+        A_ub=above if len(above) else None,
+        b_ub=np.array(limits) if len(above) else None,
         A_eq=equal,
-        b_eq=np.ones(len(groups)),
-        bounds=(0.0, 1.0),
+        b_eq=right,
+        bounds=bounds,
     )
     return float(result.fun) * scale if result.status == 0 else np.inf
+
+
+def _spot_rows(
+    data: FleetData, count: FloatArray, places: FloatArray
+) -> tuple[FloatArray, list[float]]:
+    """Rows over instances held by the hour at (purchase, slice), what is held all slice given."""
+    rows, limits = [np.zeros((0, len(places)))], []
+    if np.isnan(data.spot_share_max):
+        return rows[0], limits
+    kind = list(zip(data.machine_region.tolist(), data.machine_accelerator, strict=True))
+    for same, t in product(set(kind), range(len(data.slices))):
+        mine = [h for h in range(len(kind)) if kind[h] == same]
+        left = data.spot_share_max * sum(
+            data.machine_size[h] * data.machine_fixed[h, t] for h in mine
+        )
+        row = np.zeros(len(places))
+        for b in range(len(data.purchase_machine)):
+            if data.purchase_machine[b] in mine:
+                size = data.machine_size[data.purchase_machine[b]]
+                weight = size * ((data.purchase_market[b] == 1) - data.spot_share_max)
+                left -= weight * count[b, t]
+                row += weight * ((places[:, 0] == b) & (places[:, 1] == t))
+        rows.append(row[None])
+        limits.append(left + 1e-9)
+    return np.vstack(rows), limits
 
 
 def _subsets(things: object) -> list[tuple]:  # type: ignore[type-arg]

@@ -391,7 +391,7 @@ def tiny_fleet(seed: int = 0, slices: int | None = None, regions: int | None = N
         configs=1,
         max_regions=1 if one_region else None,
         max_llms=1 if rng.random() < 0.3 else None,
-        limit=2,
+        limit=1 if flags["batch"] else 2,
         load=0.8,
         **flags,
     )

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from planner.solve.engine import EngineResult
 
 
+BY_THE_HOUR = (
+    "Machines rented for batch alone are held and paid for the hours of their work, by the second; "
+    "their start is not counted."
+)
+
+
 def build_plan(
     facts: Facts,
     candidates: Candidates,
@@ -93,7 +99,7 @@ def build_plan(
             item_tokens(facts, data),
         ),
         timings={**(timings or {}), **result.timings},
-        assumptions=assumptions(facts),
+        assumptions=(*([BY_THE_HOUR] if decisions.hold.any() else []), *assumptions(facts)),
         provenance=provenance(facts, candidates, decisions),
         grid=grid_of(facts),
         commitments=commitments(fleet, facts),

@@ -9,7 +9,7 @@ from planner.instance.grid import grid_of
 
 if TYPE_CHECKING:
     from planner.instance.facts import Facts
-    from planner.plan import Adoption, Certificate, Plan
+    from planner.plan import Adoption, Certificate, FleetLine, Plan
 
 OBJECTIVES_SAID = {"cost": "cost", "carbon": "carbon", "qoe-loss": "QoE loss"}
 PROVED_OVER = "The bound is proved over what may be chosen."
@@ -80,6 +80,22 @@ def proof_said(certificate: Certificate) -> str:
 def gap_said(gap: float) -> str:
     """``0.42 % of optimal``."""
     return f"{percent(gap) if gap > NO_GAP else '0 %'} of optimal"
+
+
+def hours_said(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
+    """Machines held by the hour, a sentence for each machine and market: ``2 g6.xlarge in
+    aws:us-east-1, spot, held 212 h of 720 h for batch alone.``"""
+    held: dict[tuple[str, str, str], list[FleetLine]] = {}
+    for line in plan.fleet:
+        if line.hours is not None:
+            held.setdefault((line.offer, line.region, line.market), []).append(line)
+    return [
+        f"{count(max(line.instances for line in lines))} {offer} in {region}, {market}, held "
+        f"{number(sum(line.hours or 0.0 for line in lines))} h of "
+        f"{number(sum(line.instances * slice_hours[str(line.slice)] for line in lines))} h "
+        "for batch alone."
+        for (offer, region, market), lines in held.items()
+    ]
 
 
 def adaptation_said(row: Adoption) -> str:

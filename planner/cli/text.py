@@ -15,6 +15,7 @@ from planner.answer.words import (
     amount,
     calibration_said,
     gap_said,
+    hours_said,
     number,
     proof_said,
     seconds,
@@ -148,24 +149,23 @@ def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
     held: dict[tuple[str, str, str, str], dict[str, float]] = defaultdict(
         lambda: defaultdict(float)
     )
+    mean: dict[tuple[str, str, str, str], float] = defaultdict(float)
     for line in plan.fleet:
         key = (line.region, line.accelerator, line.offer, line.said)
         for name in slice_hours if line.slice is None else (line.slice,):
             held[key][name] += line.accelerators * line.instances
-
-    def mean(by_slice: Mapping[str, float]) -> float:
-        return sum(value * slice_hours[name] for name, value in by_slice.items()) / total_hours
-
+            hours = slice_hours[name]
+            mean[key] += line.accelerators * line.mean_instances(hours) * hours / total_hours
     used: dict[str, float] = defaultdict(float)
-    for key, by_slice in held.items():
-        used[key[0]] += mean(by_slice)
+    for key in held:
+        used[key[0]] += mean[key]
     order = sorted(held, key=lambda k: (-used[k[0]], k[0], k[1], k[2], MARKET_ORDER.index(k[3])))
     rows, last = [], ("", "", "")
     for key in order:
         shown = [name if name != before or key[0] != last[0] else "" for name, before in
                  zip(key[:3], last, strict=True)]  # fmt: skip
         by_slice = held[key]
-        rows.append([*shown, key[3], f"{max(by_slice.values()):,.0f}", number(mean(by_slice))])
+        rows.append([*shown, key[3], f"{max(by_slice.values()):,.0f}", number(mean[key])])
         last = key[:3]
     everywhere: dict[str, float] = defaultdict(float)
     for by_slice in held.values():
@@ -173,9 +173,12 @@ def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
             everywhere[name] += value
     if everywhere:
         peak = f"{max(everywhere.values()):,.0f}"
-        rows.append(["all", "", "", "", peak, number(mean(everywhere))])
+        rows.append(["all", "", "", "", peak, number(sum(mean.values()))])
+    if not rows:
+        return ["  none: every answer is bought"]
     headings = ("region", "accelerator", "offer", "market", "peak", "mean")
-    return table(headings, rows, numbers=(4, 5)) if rows else ["  none: every answer is bought"]
+    told = [text for said in hours_said(plan, slice_hours) for text in paragraph(said, "  ", "    ")]
+    return [*table(headings, rows, numbers=(4, 5)), *told]
 
 
 def signed(plan: Plan) -> list[str]:

@@ -93,6 +93,7 @@ def _on_undominated(index: FleetIndex, plan: Plan, dominated: Mapping[str, str])
             offer=other.partition("/")[2],
             accelerators=size[other],
             instances=line.instances * line.accelerators // size[other],
+            hours=None if line.hours is None else line.hours * line.accelerators / size[other],
         )
 
     return replace(

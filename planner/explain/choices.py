@@ -169,7 +169,8 @@ def _fleet_cost(facts: Facts, plan: Plan) -> dict[tuple[str, str, str], float]:
             continue
         price = getattr(machines[line.region, line.offer], PRICE_COLUMNS[line.market]) or 0.0
         span = period if line.slice is None else hours[line.slice]
-        found[line.region, line.accelerator, line.market] += line.instances * price * span
+        usd = line.mean_instances(span) * price * span
+        found[line.region, line.accelerator, line.market] += usd
     return dict(found)
 
 

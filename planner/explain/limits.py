@@ -244,8 +244,9 @@ def _spot(facts: Facts, plan: Plan) -> Iterator[Limit]:
         for line in plan.fleet:
             if line.slice in (None, part.slice):
                 both = held[line.region, line.accelerator]
-                both[0] += line.accelerators * line.instances * (line.market == "spot")
-                both[1] += line.accelerators * line.instances
+                accelerators = line.accelerators * line.mean_instances(part.hours)
+                both[0] += accelerators * (line.market == "spot")
+                both[1] += accelerators
         for key, (spot, every) in held.items():
             used[key] = max(used[key], spot / every if every else 0.0)
     for (region, card), share in used.items():

@@ -137,15 +137,18 @@ def fleet_rows(plan: Plan, slice_hours: Mapping[str, float]) -> tuple[FleetRow, 
     """Rows by region (most accelerators first), accelerator, offer and market."""
     whole = sum(slice_hours.values())
     held: dict[tuple[str, str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    mean: dict[tuple[str, str, str, str], float] = defaultdict(float)
     for line in plan.fleet:
         key = (line.region, line.accelerator, line.offer, line.declared or line.market)
         for name in slice_hours if line.slice is None else (line.slice,):
             held[key][name] += line.accelerators * line.instances
+            hours = slice_hours[name]
+            mean[key] += line.accelerators * line.mean_instances(hours) * hours
     rows = [
         FleetRow(
             *key,
             peak_accelerators=max(by_slice.values()),
-            mean_accelerators=sum(n * slice_hours[name] for name, n in by_slice.items()) / whole,
+            mean_accelerators=mean[key] / whole,
         )
         for key, by_slice in held.items()
     ]

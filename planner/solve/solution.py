@@ -179,9 +179,10 @@ def _untraced_hours(
     place = index.pool_slice[routes]
     # A hosted llm, at place -1, serves nothing by the hour.
     left = np.append(_pool_loads(index, routes, serve - by_hour), np.inf)[place]
-    by_hour = np.where((left <= TRACE) & (index.by_hour[routes] > 0.0), serve, by_hour)
     apart = np.append(_pool_loads(index, routes, by_hour), 0.0)[place]
-    return np.asarray(np.where((apart <= TRACE) & (left > TRACE), 0.0, by_hour))
+    only = (left <= TRACE) & (left < apart) & (index.by_hour[routes] > 0.0)
+    none = (apart <= TRACE) & (apart <= left)
+    return np.asarray(np.where(only, serve, np.where(none, 0.0, by_hour)))
 
 
 def _needed_hours(

@@ -55,8 +55,9 @@ def solution(index: FleetIndex, choice: int = 0) -> Solution:
         if len(options):
             train[v] = options[0]
     buy = np.zeros(len(data.purchase_machine), dtype=np.int64)
+    serve, by_hour, hold = np.ones(len(chosen)), np.zeros(len(chosen)), np.zeros(rent.shape)
     made = Solution(
-        adopt, chosen, np.ones(len(chosen)), replicas, buy, rent, host, train, np.zeros(4)
+        *(adopt, chosen, serve, replicas, buy, rent, host, train, np.zeros(4), by_hour, hold)
     )
     return replace(made, totals=totals_of(index, made))
 

@@ -19,7 +19,7 @@ FLEETS = [full_fleet(), *(random_fleet(seed) for seed in range(10))]
 def completed(index: FleetIndex, plan: Solution, routes: IntArray, serve: FloatArray) -> Solution:
     order = np.argsort(routes)
     parts = (routes[order], serve[order], plan.buy, plan.rent.astype(float), plan.train)
-    return finished(index, plan.adopt, *parts)
+    return finished(index, plan.adopt, *parts, np.zeros(len(routes)), plan.hold)
 
 
 @pytest.mark.parametrize("data", FLEETS)
