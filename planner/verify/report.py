@@ -23,6 +23,7 @@ RULES: dict[str, str] = {
     "rates": "stated request rates are share times demand",
     "replica-capacity": "replicas carry the work, slots, memory and prefill routed to them",
     "machine-capacity": "accelerators of the replicas fit the machines held",
+    "by-the-hour": "batch alone is served by the hour, within the hours held, on rented machines",
     "whole-numbers": "replicas and instances are whole and not negative",
     "divisibility": "a replica's accelerators divide the machine's instance and the llm's heads",
     "market": "machines are bought only in markets that are priced and allowed",

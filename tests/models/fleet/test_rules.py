@@ -169,7 +169,7 @@ def test_a_variant_that_cannot_serve_every_item_is_never_adopted() -> None:
 
 def test_spot_rule_counts_machines_of_one_accelerator_together() -> None:
     """(9) groups offers by region and accelerator: spot on one, on-demand on the other."""
-    data = random_fleet(0, machines_per_region=2)
+    data = random_fleet(0, machines_per_region=2, batch=False)
     program = build_program(data)
     first = {key[0] for key in program.limit_spot_share}
     assert first == {0, 2}, "one group per region, named by its first machine"

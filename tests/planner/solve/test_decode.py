@@ -69,7 +69,7 @@ def test_lumps_are_settled_only_where_rounding_up_costs_much(
         return plan
 
     monkeypatch.setattr("planner.solve.decode._settled", noted)
-    index = FleetIndex.build(random_fleet(3, load=load))
+    index = FleetIndex.build(random_fleet(3, load=load, batch=False))
     aim = Aim(np.array([1e-6, 0.0, 0.0, 0.0]), 1e3)
     found = decoded(index, aim, *columns(index, aim.weights), LIMIT_S, SETTLE_S)
     assert asked == ([found] if settled else [])
@@ -89,11 +89,12 @@ def test_columns_charged_twice_their_price_are_those_of_a_fleet_that_costs_twice
         if fleet is index:
             sold = np.nonzero(program.col_rent >= 0)
             held = np.flatnonzero(program.col_buy >= 0)
-            totals = np.concatenate(
-                [index.purchase_totals[sold], index.purchase_totals[held].sum(axis=1)]
-            )
+            by_hour = np.nonzero(program.col_hold >= 0)
+            parts = [index.purchase_totals[rented] for rented in (sold, by_hour)]
+            totals = np.concatenate([*parts, index.purchase_totals[held].sum(axis=1)])
             totals[:, 0] *= 2.0
-            bought = np.concatenate([program.col_rent[sold], program.col_buy[held]])
+            tables = program.col_rent[sold], program.col_hold[by_hour], program.col_buy[held]
+            bought = np.concatenate(tables)
             program.charge(bought, totals)
         program.highs.run()
         values.append(program.highs.getInfo().objective_function_value)
