@@ -310,39 +310,13 @@ def route(
             rows.append(-1.0 * (mine & (region == r) & (leg == 0)) * data.item_weight[item])
             limits.append(-data.min_region_share)
     value, above = route_value[j], np.array(rows).reshape(-1, len(j))
-    bounds: list[tuple[float, float]] = [(0.0, 1.0)] * len(j)
-    right = np.ones(len(groups))
+    bounds, right = [(0.0, 1.0)] * len(j), np.ones(len(groups))
     if hours is not None:
-        w, count, once = hours
-        own = np.flatnonzero((data.item_slice[item] < 0) & (pool >= 0))
-        machine = data.pool_machine[pool[own]]
-        places = np.argwhere(once > 0)
-        held = data.purchase_machine[places[:, 0]]
-        unit = [
-            w[0] * data.purchase_cost_usd[b, t]
-            + w[1] * data.machine_carbon_kgco2e[h, t]
-            + w[3] * data.machine_water_l[h, t]
-            for (b, t), h in zip(places, held, strict=True)
-        ]
-        value = np.concatenate([value, value[own], unit])
-        bounds += [(0.0, 1.0)] * len(own) + [(0.0, once[b, t]) for b, t in places]
-        replica_rows = len(replicas) * 4
-        apart = np.where(np.arange(len(above))[:, None] < replica_rows, 0.0, above[:, own])
-        above = np.hstack([above, apart, np.zeros((len(above), len(places)))])
-        equal = np.hstack([equal, equal[:, own], np.zeros((len(groups), len(places)))])
-        for h, t in product(range(len(data.machines)), range(len(data.slices))):
-            here = (machine == h) & (slices[own] == t)
-            full = data.route_share[j[own]].max(axis=1) * data.pool_accelerators[pool[own]]
-            need = here * full / data.machine_size[h]
-            there = (held == h) & (places[:, 1] == t)
-            usable = there * data.purchase_availability[places[:, 0]]
-            equal = np.vstack([equal, np.concatenate([np.zeros(len(j)), need, -usable])])
-            right = np.append(right, 0.0)
-        if count is not None:
-            spots, spot_limits = _spot_rows(data, count, places)
-            blank = np.zeros((len(spots), len(j) + len(own)))
-            above = np.vstack([above, np.hstack([blank, spots])])
-            limits += spot_limits
+        plain = (value, above, equal)
+        value, above, equal, more, spots = _by_hour(data, j, len(replicas) * 4, hours, *plain)
+        bounds += more
+        limits += spots
+        right = np.concatenate([right, np.zeros(len(equal) - len(right))])
     scale = max(1.0, float(np.abs(value).max()))
     result = linprog(
         value / scale,
@@ -353,6 +327,46 @@ def route(
         bounds=bounds,
     )
     return float(result.fun) * scale if result.status == 0 else np.inf
+
+
+def _by_hour(
+    data: FleetData,
+    j: FloatArray,
+    replica_rows: int,
+    hours: tuple[FloatArray, FloatArray | None, FloatArray],
+    value: FloatArray,
+    above: FloatArray,
+    equal: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, list[tuple[float, float]], list[float]]:
+    """Costs and rows with a column more for each batch route, that loads no replica, and for each
+    instance held by the hour; the bounds of those columns, and the limits of rows on spot."""
+    w, count, once = hours
+    pool, slices = data.route_pool[j], data.route_slice[j]
+    batch = data.item_slice[data.group_item[data.route_group[j]]] < 0
+    own = np.flatnonzero(batch & (pool >= 0))
+    machine, places = data.pool_machine[pool[own]], np.argwhere(once > 0)
+    held = data.purchase_machine[places[:, 0]]
+    unit = [
+        w[0] * data.purchase_cost_usd[b, t]
+        + w[1] * data.machine_carbon_kgco2e[h, t]
+        + w[3] * data.machine_water_l[h, t]
+        for (b, t), h in zip(places, held, strict=True)
+    ]
+    apart = np.where(np.arange(len(above))[:, None] < replica_rows, 0.0, above[:, own])
+    above = np.hstack([above, apart, np.zeros((len(above), len(places)))])
+    equal = np.hstack([equal, equal[:, own], np.zeros((len(equal), len(places)))])
+    for h, t in product(range(len(data.machines)), range(len(data.slices))):
+        full = data.route_share[j[own]].max(axis=1) * data.pool_accelerators[pool[own]]
+        need = ((machine == h) & (slices[own] == t)) * full / data.machine_size[h]
+        usable = ((held == h) & (places[:, 1] == t)) * data.purchase_availability[places[:, 0]]
+        equal = np.vstack([equal, np.concatenate([np.zeros(len(j)), need, -usable])])
+    bounds = [(0.0, 1.0)] * len(own) + [(0.0, float(once[b, t])) for b, t in places]
+    limits: list[float] = []
+    if count is not None:
+        spots, limits = _spot_rows(data, count, places)
+        blank = np.zeros((len(spots), len(j) + len(own)))
+        above = np.vstack([above, np.hstack([blank, spots])])
+    return np.concatenate([value, value[own], unit]), above, equal, bounds, limits
 
 
 def _spot_rows(

@@ -20,7 +20,7 @@ def purchase_terms(program: Any, data: FleetData, purchases: list[int], t: int) 
 
 
 def counted_terms(program: Any, data: FleetData, purchases: list[int], t: int) -> Terms:
-    """Instances of the purchases that are held at any one time in slice t, by the hour or longer."""
+    """Instances of the purchases that are held at one time in slice t, by the hour or all of it."""
     variables, ones = purchase_terms(program, data, purchases, t)
     once = [program.at_once[b, t] for b in purchases if (b, t) in program.at_once]
     return variables + once, ones + [1.0] * len(once)

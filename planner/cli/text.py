@@ -177,7 +177,9 @@ def fleet(plan: Plan, slice_hours: Mapping[str, float]) -> list[str]:
     if not rows:
         return ["  none: every answer is bought"]
     headings = ("region", "accelerator", "offer", "market", "peak", "mean")
-    told = [text for said in hours_said(plan, slice_hours) for text in paragraph(said, "  ", "    ")]
+    told = [
+        text for said in hours_said(plan, slice_hours) for text in paragraph(said, "  ", "    ")
+    ]
     return [*table(headings, rows, numbers=(4, 5)), *told]
 
 

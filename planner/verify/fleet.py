@@ -52,7 +52,9 @@ def check_hours(case: Case) -> None:
     for row in case.replicas:
         if row.hours is not None:
             subject = f"{row.pool} in {row.slice}, by the hour"
-            _hours_within(case, subject, row.hours, row.replicas * case.terms.slice_hours[row.slice])
+            _hours_within(
+                case, subject, row.hours, row.replicas * case.terms.slice_hours[row.slice]
+            )
             used[f"{row.region}/{row.offer}", row.slice] += row.accelerators * row.hours
     for key, hours in used.items():
         if hours > usable[key] * (1 + TOLERANCE) + TOLERANCE:
@@ -66,7 +68,9 @@ def _hours_within(case: Case, subject: str, hours: float, most: float) -> None:
 
 
 def _off(case: Case, subject: str, expected: str, found: object) -> None:
-    case.findings.add("by-the-hour", subject, expected, found, f"{subject}: {found}, not {expected}")
+    case.findings.add(
+        "by-the-hour", subject, expected, found, f"{subject}: {found}, not {expected}"
+    )
 
 
 def check_markets(case: Case) -> None:

@@ -255,9 +255,7 @@ def check_by_hour(case: Case) -> None:
         if hours > stated[key] + TOLERANCE * max(1.0, hours):
             name = " in ".join(key)
             text = f"{name} runs {stated[key]:g} h by the hour, {hours:g} h are needed"
-            case.findings.add(
-                "by-the-hour", name, f"at least {hours:.9g} h", stated[key], text
-            )
+            case.findings.add("by-the-hour", name, f"at least {hours:.9g} h", stated[key], text)
 
 
 def check_replica_capacity(case: Case) -> None:

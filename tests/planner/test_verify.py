@@ -149,6 +149,7 @@ CORRUPTIONS: dict[str, Corrupt] = {
     "rates": rows("routing", requests_per_s=lambda r: 1.01 * r.requests_per_s),
     "replica-capacity": rows("replicas", replicas=lambda r: r.replicas - 1),
     "machine-capacity": rows("fleet", instances=lambda r: r.instances - 1),
+    "by-the-hour": rows("fleet", hours=1e6),
     "whole-numbers": rows("fleet", instances=lambda r: r.instances + 0.5),
     "divisibility": rows("replicas", accelerators=3),
     "market": rows("fleet", slice=None),
