@@ -237,7 +237,8 @@ class Aggregated(Restricted):
         return found
 
     def _near(self, x: FloatArray) -> tuple[IntArray, IntArray]:
-        """The variants adopted, and their routes on machines that are held or to hosted llms."""
+        """The variants adopted, and their routes on machines that are held, to hosted llms, or in
+        use by the hour."""
         index, data = self.index, self.index.data
         adopted = np.flatnonzero((self.col_adopt >= 0) & (x[np.maximum(self.col_adopt, 0)] > 0.5))
         held = data.machine_fixed.astype(float)
@@ -247,7 +248,8 @@ class Aggregated(Restricted):
         routes = routes_with(index, self.routes(), adopted)
         pool = index.pool[routes]
         machine = data.pool_machine[np.maximum(pool, 0)] if len(data.pools) else pool
-        usable = pool < 0
+        apart = self.col_by_hour[routes]
+        usable = (pool < 0) | ((apart >= 0) & (x[np.maximum(apart, 0)] > VIOLATED))
         if len(data.pools):
             usable |= held[machine, index.slice[routes]] > 0.5
         return adopted, routes[usable]

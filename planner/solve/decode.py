@@ -189,11 +189,15 @@ def _accelerator_totals(index: FleetIndex, aim: Aim) -> FloatArray:
 
 
 def bought(index: FleetIndex, aim: Aim, plan: Solution, limit_s: float) -> Solution | None:
-    """The plan with the best purchases under its replicas; None where there are none."""
+    """The plan with the best purchases under its replicas, fewer of them where batch is better
+    served by the hour; None where there are none."""
     program = aim.program(index, np.unique(plan.adopt), plan.routes)
     program.fix(program.col_route[plan.routes], plan.serve)
     replicas = program.col_replica >= 0
-    program.fix(program.col_replica[replicas], plan.replicas[replicas])
+    least, most = plan.replicas.copy(), plan.replicas
+    batch = plan.routes[index.by_hour[plan.routes] > 0.0]
+    least[index.pool[batch], index.slice[batch]] = 0
+    program.keep_between(program.col_replica[replicas], least[replicas], most[replicas])
     found, _ = program.solve(limit_s, PURCHASE_GAP, plan)
     return min(
         (one for one in (plan, found) if one is not None and obeys_limits(index, one)),

@@ -19,8 +19,10 @@ from planner.solve.index import FleetIndex
 from planner.solve.master import Master
 from planner.solve.solution import Solution, at_once, obeys_limits, whole_plan
 
-PREFERRED = 1.0 - 1e-4
+PREFERRED = 1.0 - 1e-2
 """Of what it costs, that a machine held by the hour is charged where ties are broken for it."""
+FEW = 4.0
+"""Machines that batch keeps busy, below which it is better served by the hour than rounded up."""
 
 
 class Restricted(Master):
@@ -50,7 +52,7 @@ class Restricted(Master):
         they cost what a part of a machine costs by the slice: the master does without."""
         index, data = self.index, self.index.data
         shape = len(data.purchase_machine), len(data.slices)
-        self.col_by_hour = np.full(len(index.pool), -1)
+        self.col_by_hour, self.row_by_hour = np.full((2, len(index.pool)), -1)
         self.col_hold, self.col_at_once = np.full(shape, -1), np.full(shape, -1)
         routes = self.routes()
         routes = routes[index.by_hour[routes] > 0.0]
@@ -66,6 +68,7 @@ class Restricted(Master):
             *(self.highs, np.full(n, -INFINITY), np.zeros(n)),
             *(where, self.col_route[routes], -np.ones(n)),
         )
+        self.row_by_hour[routes] = serves + where
         replica = self.row_replica[index.pool[routes], t]
         entries = [(replica[:, i], where, -index.share[routes, i]) for i in range(4)]
         entries += [(need[machine, t], where, index.by_hour[routes])]
@@ -104,10 +107,20 @@ class Restricted(Master):
         self.col_at_once[b, t] = self._columns(np.zeros((n, 4)), entries, limit[counted])
 
     def prefer_hours(self) -> None:
-        """Charge a hair less by the hour: in a relaxation batch does not care, but a part of a
-        replica is rounded up."""
+        """Where parts of machines are continuous batch does not care how they are held, but they
+        are rounded up: charge less by the hour, and where all batch is less than `FEW` machines
+        serve it so, unless on machines that are held anyway."""
+        index, data = self.index, self.index.data
         held = self.col_hold >= 0
-        self.charge(self.col_hold[held], PREFERRED * self.index.purchase_totals[held])
+        self.charge(self.col_hold[held], PREFERRED * index.purchase_totals[held])
+        routes = np.flatnonzero(self.row_by_hour >= 0)
+        least = np.full(len(data.item_slice), np.inf)
+        np.minimum.at(least, index.route_item[routes], index.by_hour[routes])
+        if least[np.isfinite(least)].sum() < FEW:
+            fixed = (data.machine_fixed > 0).any(axis=1)[data.pool_machine[index.pool[routes]]]
+            rows = self.row_by_hour[routes[~fixed]].astype(np.int32)
+            zero = np.zeros(len(rows))
+            self.highs.changeRowsBounds(len(rows), rows, zero, zero)
 
     def _link_trifles(self) -> None:
         """Rows (3b): no route without a replica, however small its share of one."""
@@ -163,8 +176,14 @@ class Restricted(Master):
 
     def fix(self, columns: IntArray, values: FloatArray | IntArray) -> None:
         """Hold columns at values."""
-        at = np.ascontiguousarray(values, dtype=np.float64)
-        self.highs.changeColsBounds(len(columns), columns.astype(np.int32), at, at)
+        self.keep_between(columns, values, values)
+
+    def keep_between(
+        self, columns: IntArray, least: FloatArray | IntArray, most: FloatArray | IntArray
+    ) -> None:
+        """Bounds of columns."""
+        low, high = (np.ascontiguousarray(x, dtype=np.float64) for x in (least, most))
+        self.highs.changeColsBounds(len(columns), columns.astype(np.int32), low, high)
 
     def decision_columns(self) -> IntArray:
         """Columns of yes-or-no decisions but copies: variants, regions and llms in use."""
