@@ -117,8 +117,9 @@ class Restricted(Master):
         least = np.full(len(data.item_slice), np.inf)
         np.minimum.at(least, index.route_item[routes], index.by_hour[routes])
         if least[np.isfinite(least)].sum() < FEW:
-            fixed = (data.machine_fixed > 0).any(axis=1)[data.pool_machine[index.pool[routes]]]
-            rows = self.row_by_hour[routes[~fixed]].astype(np.int32)
+            machine = data.pool_machine[index.pool[routes]]
+            rented = ~np.asarray((data.machine_fixed > 0).any(axis=1))
+            rows = self.row_by_hour[routes[rented[machine]]].astype(np.int32)
             zero = np.zeros(len(rows))
             self.highs.changeRowsBounds(len(rows), rows, zero, zero)
 
