@@ -23,7 +23,7 @@ from models.fleet.data import (
     FleetData,
     FloatArray,
 )
-from models.fleet.rows import Terms, linear, serve_terms
+from models.fleet.rows import Terms, by_hour_terms, linear, serve_terms
 from models.fleet.variables import has_host
 
 TOTALS = ("cost", "carbon", "qoe-loss", "water")
@@ -104,7 +104,7 @@ def carbon_expression(program: Any, data: FleetData) -> dict[str, Any]:
         for i, name in enumerate(ROUTE_CARBON_LINES)
     }
     work = data.route_carbon_lines_kgco2e[:, ROUTE_CARBON_LINES.index("serving energy")]
-    running = _replicas(program, data.replica_carbon_kgco2e)
+    running = _replicas(program, data, data.replica_carbon_kgco2e)
     lines["serving energy"] = linear(_routes(program, work), running)
     for name, per_instance in (
         ("idle energy", data.machine_idle_carbon_kgco2e),
@@ -134,7 +134,7 @@ def water_expression(program: Any, data: FleetData) -> Any:
     """(W) water in litres for the period: routes, replicas, held instances, training."""
     return linear(
         _routes(program, data.route_water_l),
-        _replicas(program, data.replica_water_l),
+        _replicas(program, data, data.replica_water_l),
         _purchases(program, data, data.machine_water_l[data.purchase_machine]),
         _indexed(program.train, data.training_water_l),
         constant=(data.machine_fixed * data.machine_water_l).sum(),
@@ -149,10 +149,15 @@ def _routes(program: Any, coefficients: FloatArray) -> Terms:
     return serve_terms(program, np.arange(len(coefficients)), coefficients)
 
 
-def _replicas(program: Any, per_replica: FloatArray) -> Terms:
-    """Terms of the running replicas; `per_replica` float (P, T)."""
+def _replicas(program: Any, data: FleetData, per_replica: FloatArray) -> Terms:
+    """Terms of the running replicas, by the hour too; `per_replica` float (P, T)."""
     charged = [(p, t) for p, t in program.replicas if per_replica[p, t]]
-    return [program.replicas[at] for at in charged], [per_replica[at] for at in charged]
+    routes = np.flatnonzero(data.route_by_hour)
+    full = data.route_share[routes].max(axis=1, initial=0.0)
+    each = full * per_replica[data.route_pool[routes], data.route_slice[routes]]
+    apart, values = by_hour_terms(program, routes, each)
+    running = [program.replicas[at] for at in charged]
+    return running + apart, [float(per_replica[at]) for at in charged] + values
 
 
 def _indexed(variable: Any, coefficients: ArrayLike) -> Terms:

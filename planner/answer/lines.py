@@ -56,7 +56,7 @@ def carbon_lines(data: FleetData, decisions: Decisions) -> dict[str, float]:
     held = decisions.held(data)
     served = decisions.serve[:, None] * data.route_carbon_lines_kgco2e[decisions.routes]
     lines = {name: total(served[:, i]) for i, name in enumerate(ROUTE_CARBON_LINES)}
-    running = decisions.replicas * data.replica_carbon_kgco2e
+    running = decisions.running(data) * data.replica_carbon_kgco2e
     lines["serving energy"] += total(running)
     lines["idle energy"] = total(held * data.machine_idle_carbon_kgco2e)
     lines["embodied"] = total(held * data.machine_embodied_kgco2e)
@@ -77,7 +77,7 @@ def water_l(data: FleetData, decisions: Decisions) -> float:
     return math.fsum(
         (
             total(decisions.serve * data.route_water_l[decisions.routes]),
-            total(decisions.replicas * data.replica_water_l),
+            total(decisions.running(data) * data.replica_water_l),
             total(decisions.held(data) * data.machine_water_l),
             total(data.training_water_l[_trained(decisions)]),
         )
@@ -114,7 +114,9 @@ def machine_carbon_kgco2e(data: FleetData, decisions: Decisions) -> FloatArray:
     without their work, float (H,)."""
     carbon = (decisions.held(data) * data.machine_carbon_kgco2e).sum(axis=1)
     np.add.at(
-        carbon, data.pool_machine, (decisions.replicas * data.replica_carbon_kgco2e).sum(axis=1)
+        carbon,
+        data.pool_machine,
+        (decisions.running(data) * data.replica_carbon_kgco2e).sum(axis=1),
     )
     return np.asarray(carbon)
 

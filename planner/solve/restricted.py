@@ -73,7 +73,9 @@ class Restricted(Master):
         entries = [(replica[:, i], where, -index.share[routes, i]) for i in range(4)]
         entries += [(need[machine, t], where, index.by_hour[routes])]
         entries += [(serves + where, where, np.ones(n))]
-        self.col_by_hour[routes] = self._columns(np.zeros((n, 4)), entries, 1.0)
+        full = index.share[routes].max(axis=1)
+        totals = full[:, None] * index.replica_totals[index.pool[routes], t]
+        self.col_by_hour[routes] = self._columns(totals, entries, 1.0)
         self._add_holds(need)
 
     def _add_holds(self, need: IntArray) -> None:

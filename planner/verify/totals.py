@@ -141,7 +141,8 @@ def _replicas(case: Case, book: Ledger) -> None:
     for line in case.replicas:
         machine = case.terms.machines[line.region, line.offer]
         place, hours = case.terms.regions[line.region], case.terms.slice_hours[line.slice]
-        kwh = line.replicas * line.accelerators * running_kw(case.terms, machine) * hours
+        running_h = line.replicas * hours if line.hours is None else line.hours
+        kwh = running_h * line.accelerators * running_kw(case.terms, machine)
         intensity = place.carbon_kgco2e_per_kwh[case.terms.slice_place[line.slice]]
         book.emit("serving energy", kwh * place.pue * intensity)
         book.machine_carbon[machine.machine] += kwh * place.pue * intensity
