@@ -54,28 +54,20 @@ def best_value(data: FleetData, weights: Mapping[str, float]) -> float:
     for bound, _, value, groups, routes, spread, capacity, count, once in candidates:
         if bound >= best:
             break
-<<<<<<< HEAD
+        # By the hour first without limits, which many ways to buy share, then as it is.
+        freely = (w, None, np.where(may, data.purchase_limit[:, None], 0.0))
         for replicas, run_value in replica_choices(data, w, routes, capacity):
             if bound + run_value >= best:
                 continue
-            key = (tuple(routes), spread, tuple(sorted(replicas.items())))
-            if key not in solved:
-                solved[key] = route(data, groups, routes, spread, replicas, route_value)
-            best = min(best, value + run_value + solved[key])
-=======
-        # By the hour first without limits, which many ways to buy share, then as it is.
-        freely = (w, None, np.where(may, data.purchase_limit[:, None], 0.0))
-        for replicas in replica_choices(data, routes, capacity):
             for hours in (freely, (w, count, once)) if may.any() else (None,):
                 held = () if hours is None or hours is freely else (count.tobytes(), once.tobytes())
                 key = (tuple(routes), spread, tuple(sorted(replicas.items())), held)
                 if key not in solved:
                     solved[key] = route(data, groups, routes, spread, replicas, route_value, hours)
-                if value + solved[key] >= best:
+                if value + run_value + solved[key] >= best:
                     break
             else:
-                best = value + solved[key]
->>>>>>> 799d6d3 (wip)
+                best = value + run_value + solved[key]
     return float(best)
 
 
@@ -366,7 +358,11 @@ def _by_hour(
         spots, limits = _spot_rows(data, count, places)
         blank = np.zeros((len(spots), len(j) + len(own)))
         above = np.vstack([above, np.hstack([blank, spots])])
-    return np.concatenate([value, value[own], unit]), above, equal, bounds, limits
+    full = data.route_share[j[own]].max(axis=1)
+    place = pool[own], slices[own]
+    running = w[1] * data.replica_carbon_kgco2e[place] + w[3] * data.replica_water_l[place]
+    apart_value = value[own] + full * running
+    return np.concatenate([value, apart_value, unit]), above, equal, bounds, limits
 
 
 def _spot_rows(
