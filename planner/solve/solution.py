@@ -204,6 +204,8 @@ def _needed_hours(
     held = np.zeros_like(need)
     hold = np.maximum(hold, 0.0)
     np.add.at(held, machine, usable * hold)
+    # Beside others, a solver's tolerance alone would count as one more held at once.
+    hold = np.where(usable * hold > TRACE * held[machine], hold, 0.0)
     hold = np.where((held <= 0.0)[machine] & is_first, 1.0, hold)
     held = np.zeros_like(need)
     np.add.at(held, machine, usable * hold)

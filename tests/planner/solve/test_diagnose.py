@@ -97,7 +97,7 @@ def test_every_conflict_is_told_with_its_own_repair_and_then_what_these_run_into
     assert first.rules == ("cap on cost of 100 USD",)
     assert f"to {math.ceil(cost):,} USD" in first.repairs[0]
     assert second.rules == ("cap on carbon of 1 kgCO2e",)
-    assert f"{carbon:.1f}"[:3] in second.repairs[0]
+    assert f"to {carbon:.6f}"[:6] in second.repairs[0]
     assert len(third.rules) == len(third.repairs) == 2
     assert "once the first repair of each conflict before is made" in third.note
 

@@ -50,3 +50,20 @@ def test_an_item_that_asks_next_to_nothing_still_has_a_replica(data: FleetData) 
     used = np.unique(place[place >= 0])
     assert np.array_equal(np.flatnonzero(made.replicas), used)
     assert (made.replicas.ravel()[used] == 1).all()
+
+
+def test_a_trace_of_a_second_market_holds_no_machine() -> None:
+    """What a solver's tolerance leaves beside others held by the hour is not one more at once."""
+    index = FleetIndex.build(random_fleet(3, batch=True))
+    data, plan = index.data, hand_made.solution(index)
+    rented = np.flatnonzero(data.purchase_per_slice)
+    _, first = np.unique(data.purchase_machine[rented], return_index=True)
+    hold = np.where(data.purchase_per_slice, 1e-16, 0.0)[:, None] + np.zeros(plan.hold.shape)
+    hold[rented[first]] = 0.5
+    by_hour = np.where(index.by_hour[plan.routes] > 0.0, plan.serve, 0.0)
+    parts = (plan.adopt, plan.routes, plan.serve, plan.buy, plan.rent.astype(float), plan.train)
+    found = finished(index, *parts, by_hour, hold)
+    others = np.setdiff1d(rented, rented[first])
+    assert len(others)
+    assert (found.hold[rented[first]] > 0.0).any()
+    assert (found.most[others] == found.rent[others]).all()
