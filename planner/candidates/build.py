@@ -38,6 +38,7 @@ from planner.candidates.routes import (
 from planner.errors import Conflict, InfeasibleError
 from planner.incumbent import incumbent_of
 from planner.instance.facts import Facts, MachineFacts
+from planner.instance.grid import grid_of
 from planner.serving import PlanningLaws, planning_laws
 
 NOT_KEPT = "another variant answers the workload today, and that must stay (keep_incumbent)"
@@ -164,6 +165,7 @@ def _kept(facts: Facts, changes: Changes) -> Facts:
         facts,
         instance=facts.instance.model_copy(update={"settings": settings}),
         variants=tuple(v for v in facts.variants if changes.stays(v)),
+        grid=grid_of(facts),  # not that of the variants that are left
     )
 
 

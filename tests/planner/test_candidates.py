@@ -30,7 +30,7 @@ from planner.candidates.configs import accelerator_counts
 from planner.catalog import load_catalog
 from planner.errors import InfeasibleError
 from planner.instance.facts import Facts
-from planner.instance.grid import Grid
+from planner.instance.grid import Grid, grid_of
 from planner.instance.load import load_instance
 from planner.instance.resolve import resolve
 from planner.instance.schema import Quota
@@ -640,6 +640,29 @@ def incumbent_plan(facts: Facts, variant: str, **fleet: Any) -> Plan:
         provenance={},
         grid=Grid((4096.0,), (0.05,)),
     )
+
+
+def test_what_must_stay_is_served_on_the_lanes_of_the_whole_instance(
+    tiny: Facts, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.json").write_text(
+        incumbent_plan(tiny, "documents/qwen3-32b/base").to_json(), encoding="utf-8"
+    )
+    before = tiny.instance.settings
+    settings = before.model_copy(
+        update={
+            "incumbent": "plan.json",
+            "policy": before.policy.model_copy(update={"keep_incumbent": True}),
+            "serving": before.serving.model_copy(
+                update={"prompt_lane_tokens": None, "operating_tpot_s": None}
+            ),
+        }
+    )
+    workloads = tuple(w.model_copy(update={"quality_min": 0.0}) for w in tiny.instance.workloads)
+    facts = with_instance(tiny, settings=settings, workloads=workloads, folder=str(tmp_path))
+    lanes = {float(name.rpartition("/")[2]) for name in candidates(facts).data.pools}
+    # Without its RAG variants the longest prompt would be shorter.
+    assert lanes <= set(grid_of(facts).lane_tokens)
 
 
 def test_the_incumbent_marks_its_variant_and_its_peak(tiny: Facts, tmp_path: Path) -> None:
