@@ -78,6 +78,8 @@ def capacity_by_hour(program: Any, data: FleetData) -> Any:
     """
     instances, machine = data.route_by_hour, data.purchase_machine
     able = instances > 0.0
+    if not able.any():
+        return constraint(())
     pool = np.where(able, data.route_pool, 0)
     availability = data.purchase_availability.tolist()
     held: dict[tuple[int, int], list[tuple[int, int]]] = {}
