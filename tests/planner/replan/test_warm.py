@@ -17,12 +17,21 @@ from tests.planner.replan.examples import SMALL, with_prices, with_workloads
 
 REQUEST = Request(minimize="cost", gap=0.05, time_limit_s=60.0, threads=1)
 RISE = 1.6
+SAME_HOSTS = """
+[carbon]
+host_w_per_accelerator = 100.0
+host_embodied_kgco2e_per_accelerator = 200.0
+"""
+"""Offers of an accelerator differ in price alone: a dearer one is dominated."""
 
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Answer:
     place = tmp_path_factory.mktemp("before") / "instance"
-    return answer(with_workloads(SMALL, place, ("code-completion", "document-questions")), REQUEST)
+    folder = with_workloads(SMALL, place, ("code-completion", "document-questions"))
+    settings = folder / "instance.toml"
+    settings.write_text(settings.read_text() + SAME_HOSTS)
+    return answer(folder, REQUEST)
 
 
 @pytest.fixture(scope="module")
