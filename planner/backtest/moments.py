@@ -8,6 +8,7 @@ does not name among it, is as in the instance.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,10 @@ from pathlib import Path
 from planner.backtest.history import MARKET_COLUMNS, History, Moment, Offered
 from planner.instance.copy import accept, copy_instance, drop_setting, set_setting, write_table
 from planner.instance.facts import Facts, MachineFacts
-from planner.instance.schema import Offer
+from planner.instance.schema import SETTINGS_FILE, Offer
+
+LONG_H = 1e9
+"""Horizon over which what is made once is next to nothing."""
 
 Cheapest = Mapping[Offered, tuple[float | None, ...]]
 
@@ -25,8 +29,9 @@ def write_moment(
 ) -> Path:
     """Write the instance of a date.
 
-    `free`: commitments at the least price at which one that still runs could have been made. No
-    plan of that date, whatever was bought before, costs less than the best plan of that instance.
+    `free`: commitments at the least price at which one that still runs could have been made, and
+    nothing to pay for what is made once. No plan of that date, whatever was bought or made before,
+    costs less than the best plan of that instance.
     """
     instance = facts.instance
     least = history.cheapest_commitments(moment.date) if free else {}
@@ -53,8 +58,22 @@ def write_moment(
         drop_setting(draft, "incumbent")
         accept(draft, "offers/*")  # prices of another time may be far from today's
         set_setting(draft, "start", moment.date.isoformat())
+        if free:
+            _without_set_up(draft)
         draft.replace(target)
     return target
+
+
+def _without_set_up(folder: Path) -> None:
+    """What is made once costs next to nothing: who kept it from an earlier date has paid it."""
+    path = folder / SETTINGS_FILE
+    text = re.sub(r"^\s*horizon_h\s*=.*\n", "", path.read_text(encoding="utf-8-sig"), flags=re.M)
+    section = f"[migration]\nhorizon_h = {LONG_H:g}\n"
+    if re.search(r"^\[migration\]", text, flags=re.M):
+        text = re.sub(r"^\[migration\].*\n", section, text, count=1, flags=re.M)
+    else:
+        text += f"\n{section}"
+    path.write_text(text, encoding="utf-8")
 
 
 def _offer(machine: MachineFacts, moment: Moment, least: tuple[float | None, ...] | None) -> Offer:

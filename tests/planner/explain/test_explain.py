@@ -125,10 +125,10 @@ def test_what_there_is_no_time_to_price_at_all_is_told_too(runs: Path) -> None:
 
 
 def test_break_evens_that_are_not_reached_are_told_apart(runs: Path, bench: Bench) -> None:
-    found, missed = break_evens(bench, Plan.read(runs / "tiny"), ["documents"], Clock(1e-9))
+    found, missed = break_evens(bench, Plan.read(runs / "tiny"), ["chat"], Clock(1e-9))
     assert found == []
     assert len(missed) == len(set(missed)) > 0
-    assert "break-even of documents: quality, when fresh, of documents/" in " ".join(missed)
+    assert "break-even of chat: quality, when fresh, of chat/" in " ".join(missed)
 
 
 # ------------------------------------------------------------------ where verdicts turn

@@ -136,7 +136,7 @@ def test_stored_prices_bound_every_restriction(tiny: Bench) -> None:
         ("demand.*=0.4",),
         ("carbon.*=2", "caps.carbon=none"),
         ("floors.qoe=none", "policy.max_regions=none"),
-        ("quality.documents.*.rag-=0.1",),
+        ("quality.documents.*.rag-=0.02",),
         ("quota.*.l4*=1", "policy.attainment_min=0.5"),
         ("policy.max_llms=none", "policy.region_loss_share=0"),
     ],
@@ -192,7 +192,11 @@ def test_a_plan_carried_to_its_own_data_stays_itself(small: Bench, runs: Path) -
     found = small.carry(plan)
     assert found is not None
     assert found[1].objectives.cost_usd == pytest.approx(plan.objectives.cost_usd)
-    assert found[1].fleet == plan.fleet
+    kept, carried = (
+        [replace(line, hours=line.hours and round(line.hours, 6)) for line in made.fleet]
+        for made in (plan, found[1])
+    )
+    assert carried == kept
 
 
 @pytest.mark.parametrize("change", ["demand.*=1.4", "demand.*=0.3", "prices.*=0.5", "carbon.*=3"])

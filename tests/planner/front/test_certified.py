@@ -116,7 +116,7 @@ def test_no_plan_found_by_single_objective_solves_lies_outside(finished: Path) -
         ("points.1.plan", "plans/nowhere/plan.json", "plan"),
         ("ideal.cost_usd", 1.0, "ideal"),
         ("certificate.boxes", lambda boxes: raised(boxes, "level"), "box"),
-        ("certificate.boxes", lambda boxes: raised(boxes, "carbon"), "box"),
+        ("certificate.boxes", lambda boxes: raised(boxes, "carbon"), "enclosure"),
     ],
 )
 def test_a_lie_is_caught(
