@@ -40,10 +40,11 @@ def report(
 
     Exit code 0: written; 3: the run's instance is invalid; 1: any other error.
     """
-    from planner.report.files import Report, Wanted
+    from planner.report.files import Report, Wanted, check
 
-    made = Report.of(run_dir, current)
     wanted = Wanted(brief, pdf, xlsx, as_csv, parquet, paper)
+    check(wanted)
+    made = Report.of(run_dir, current)
     files = made.write(output, wanted)
     if as_json:
         typer.echo(json.dumps(as_dict(made, files), indent=1, allow_nan=False))

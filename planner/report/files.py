@@ -102,7 +102,7 @@ class Report:
         """
         wanted = wanted or Wanted()
         folder = self.content.source.folder if folder is None else folder
-        _check(wanted)
+        check(wanted)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return [make(folder) for make in self._makers(wanted)]
@@ -136,7 +136,7 @@ class Report:
         return makers
 
 
-def _check(wanted: Wanted) -> None:
+def check(wanted: Wanted) -> None:
     """PlannerError for what could not be made, before anything is."""
     from planner.report.pdf import PAPERS, find_browser
 

@@ -35,19 +35,23 @@ def run_of(folder: Path, instance: Path, **asked: float) -> tuple[FrontRun, Fron
     return run, front
 
 
-@pytest.mark.parametrize("tables", [CHAT, BATCH], ids=["one QoE", "batch only"])
+# Hours of machines that serve batch alone divide, so between any two plans there is another.
+@pytest.mark.parametrize(
+    ("tables", "width"), [(CHAT, 0.0), (BATCH, 0.03)], ids=["one QoE", "batch only"]
+)
 def test_a_front_without_a_range_of_qoe_is_that_of_cost_and_carbon(
-    tmp_path: Path, tables: dict[str, str]
+    tmp_path: Path, tables: dict[str, str], width: float
 ) -> None:
     run, front = run_of(tmp_path, write_fleet(tmp_path / "fleet", tables))
     assert list(front.ranges > 0.0) == [True, True, False]
     certificate = front.certificate
     assert certificate.complete
-    assert certificate.epsilon == 0.0
+    assert certificate.epsilon is not None
+    assert certificate.epsilon <= width
     assert certificate.cost_gap_relative_max is not None
     assert certificate.cost_gap_relative_max < 0.01
     assert certificate.hypervolume.missing is not None
-    assert certificate.hypervolume.missing < 0.01
+    assert certificate.hypervolume.missing < 0.01 + width
     attacked = attack(tmp_path / "run", run.facts, 3)
     assert attacked.outside == ()
     assert attacked.plans > 0
