@@ -97,7 +97,7 @@ def test_a_conflict_names_the_lanes_and_points_it_was_proved_for(silent: Facts) 
 
 
 def test_a_default_that_takes_part_in_a_conflict_is_named(silent: Facts) -> None:
-    hopeless = with_workloads(silent, ttft_target_s=0.15)
+    hopeless = with_workloads(silent, ttft_target_s=0.22)
     with pytest.raises(InfeasibleError) as nobody_asked:
         answer(hopeless, Request(time_limit_s=20.0))
     assert "attainment of 0.9 asked of documents is a default" in nobody_asked.value.notes[1]

@@ -31,7 +31,7 @@ def answered() -> Answer:
         return answer(TINY, Request(caps={"cost": 1e6}))
 
 
-def by_hand(data: object, objective: str, *_: object) -> object:
+def by_hand(data: object, objective: str, *_: object, **__: object) -> object:
     return result(data, objective)  # type: ignore[arg-type]
 
 
@@ -65,7 +65,9 @@ def test_the_log_is_json_line_by_line_with_every_phase(answered: Answer, tmp_pat
     folder = write_run(tmp_path / "one", answered)
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     phases = [event["phase"] for event in events if event["event"] == "phase"]
-    assert phases == ["load", "candidates", "index", "plan", "check", "check of the bound"]
+    assert phases == [
+        *("load", "candidates", "index", "plan", "check", "check of the bound", "other sides")
+    ]
 
 
 def test_the_certificate_is_the_proof_that_was_checked(answered: Answer, tmp_path: Path) -> None:
