@@ -51,7 +51,7 @@ CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}
 """Name of a cap on the command line -> its setting: USD, kgCO2e, litres of the period."""
 FLOORS = {"qoe": "qoe_min"}
 MOST_VIOLATIONS_SHOWN = 10
-MOST_LESS = 1e-3
+MOST_LESS = 0.02
 """Share of a bound by which the checker may prove less than the engine."""
 
 
@@ -503,8 +503,8 @@ def restated(
     """The plan with what the checker proves from the prices, and what is wrong all the same.
 
     That is the bound unless branch and bound proved more. The checker also prices what the engine
-    left out as dominated, by the prices of what dominates it; there it may prove a hair less than
-    is true. Much less would be a fault, and stays one.
+    left out as dominated, by the prices of what dominates it; there it may prove a little less than
+    is true, and what it proves is stated. Much less would be a fault, and stays one.
     """
     from planner.verify import verify_certificate
 
