@@ -51,7 +51,7 @@ CAPS = {"cost": "cost_usd", "carbon": "carbon_kgco2e", "water": "water_l"}
 """Name of a cap on the command line -> its setting: USD, kgCO2e, litres of the period."""
 FLOORS = {"qoe": "qoe_min"}
 MOST_VIOLATIONS_SHOWN = 10
-MOST_LESS = 0.02
+MOST_LESS = 0.1
 """Share of a bound by which the checker may prove less than the engine."""
 
 
