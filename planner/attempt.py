@@ -76,6 +76,8 @@ class Attempts:
     interrupted: bool = False
     routes: int = 0
     """eligible ones of the last search"""
+    built: tuple[Facts, Candidates] | None = None
+    """what the last search was about"""
 
     def best(self, facts: Facts) -> Answer:
         """The answer on the default grid, or on finer ones where they move it."""
@@ -134,7 +136,7 @@ class Attempts:
         ends = time.monotonic() + limit_s
         bench = Bench(
             *(found.facts, incumbent_of(found.facts), found.plan.certificate.minimised),
-            *(found.proof, build_candidates(found.facts)),
+            *(found.proof, self._candidates_of(found.facts)),
             *(self.request.gap, self.request.threads),
         )
         with self.timed("other sides"):
@@ -207,6 +209,7 @@ class Attempts:
         incumbent = incumbent_of(facts)
         with self.timed("candidates"):
             candidates = build_candidates(facts)
+        self.built = (facts, candidates)
         self.routes = candidates.eligible_after_pruning
         bench = Bench(facts, incumbent, objective, start_proof, candidates)
         with self.timed("index"):
@@ -241,6 +244,12 @@ class Attempts:
             return None, ()
         with self.timed("start"):
             return bench.beginning(start)
+
+    def _candidates_of(self, facts: Facts) -> Candidates:
+        """Those of the last search, where it was about these facts."""
+        if self.built is not None and self.built[0] is facts:
+            return self.built[1]
+        return build_candidates(facts)
 
     def _kept_back_s(self, candidates: Candidates) -> float:
         check_s = CHECK_S_PER_ROUTE * candidates.eligible_before_pruning

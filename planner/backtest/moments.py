@@ -66,8 +66,9 @@ def write_moment(
 
 def _without_set_up(folder: Path) -> None:
     """What is made once costs next to nothing: who kept it from an earlier date has paid it."""
+    drop_setting(folder, "horizon_h")
     path = folder / SETTINGS_FILE
-    text = re.sub(r"^\s*horizon_h\s*=.*\n", "", path.read_text(encoding="utf-8-sig"), flags=re.M)
+    text = path.read_text(encoding="utf-8-sig")
     section = f"[migration]\nhorizon_h = {LONG_H:g}\n"
     if re.search(r"^\[migration\]", text, flags=re.M):
         text = re.sub(r"^\[migration\].*\n", section, text, count=1, flags=re.M)

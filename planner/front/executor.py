@@ -15,6 +15,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -50,7 +51,7 @@ class Workers(Protocol):
         """Let go of everything; tasks that have not ended are dropped."""
 
 
-class _Local:
+class _Local(ABC):
     """Threads of this process that take tasks from one queue, and put what comes of them in
     another. They are daemons: no exit waits for them."""
 
@@ -64,9 +65,9 @@ class _Local:
         for thread in self.threads:
             thread.start()
 
+    @abstractmethod
     def _work(self) -> None:
         """What a thread does until `close`."""
-        raise NotImplementedError
 
     def _serve(self, do: Callable[[Task], Outcome]) -> None:
         while (item := self.tasks.get()) is not None and not self.closed.is_set():
